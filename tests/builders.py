@@ -1,0 +1,39 @@
+"""Small runs for tests: a text benchmark, a spec on the fake engine, a worker in this process."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from vlmeval_mp import runs
+from vlmeval_mp.config import Overrides, build
+from vlmeval_mp.paths import JobsPaths, RunPaths
+from vlmeval_mp.records import RunRecord, RunSpec
+from vlmeval_mp.worker import Assignment, Worker
+
+
+def text_tsv(path: Path, samples: int) -> Path:
+    """A choice benchmark without pictures whose right answers alternate between A and B."""
+    rows = (f"{i}\tIs {i} even?\tyes\tno\t{'AB'[i % 2]}" for i in range(samples))
+    path.write_text("\n".join(["index\tquestion\tA\tB\tanswer", *rows]) + "\n")
+    return path
+
+
+def fake_spec(*tsvs: Path, config: dict[str, Any] | None = None, **engine_args: Any) -> RunSpec:
+    flags = Overrides(models=("fake",), data=tuple(map(str, tsvs)), engine="fake", engine_args=engine_args)
+    return build(config or {}, flags, name="run", default_engine="fake")
+
+
+def fake_run(tmp_path: Path, samples: int, config: dict[str, Any] | None = None, **engine_args: Any) -> RunPaths:
+    """A queued run on the fake engine with one text benchmark."""
+    tsv = text_tsv(tmp_path / "numbers.tsv", samples)
+    return runs.submit(fake_spec(tsv, config=config, **engine_args), JobsPaths(tmp_path / "jobs"))[0]
+
+
+def worker_for(paths: RunPaths, record: RunRecord, name: str = "w0", window: int = 0, **engine_args: Any) -> Worker:
+    model = record.spec.models[0]
+    return Worker(
+        paths,
+        record,
+        Assignment(name, model.name, "cpu", "core 0", (), 1, window, {**model.engine_args, **engine_args}),
+    )

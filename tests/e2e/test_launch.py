@@ -1,0 +1,378 @@
+"""The command line as a user meets it, on the fake engine: launch, interrupt, resume, look, score again."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from tests.builders import text_tsv
+from tests.faults.chaos import ENV, processes_of, workers_of
+from vlmeval_mp.paths import JobsPaths
+from vlmeval_mp.snapshot import Reader
+
+MAIN = [sys.executable, "-m", "vlmeval_mp.cli"]
+
+
+class Place:
+    """A jobs folder and a text benchmark in it."""
+
+    def __init__(self, tmp_path, samples=100):
+        self.tsv = text_tsv(tmp_path / "numbers.tsv", samples)
+        self.jobs = tmp_path / "jobs"
+        self.paths = JobsPaths(self.jobs).run("r")
+
+    def command(self, verb, *arguments):
+        what = ["--model", "fake", "--engine", "fake", "--data", self.tsv, "--run", "r"] if verb == "launch" else []
+        how = ["--device", "cpu", "--plain"] if verb in ("launch", "resume") and "--gpus" not in arguments else []
+        if "--gpus" in arguments:
+            how = ["--plain"]
+        return [*MAIN, verb, *map(str, [*what, *how, *arguments]), "--jobs", str(self.jobs)]
+
+    def run(self, verb, *arguments, code=0):
+        done = subprocess.run(self.command(verb, *arguments), env=ENV, capture_output=True, text=True, timeout=120)
+        assert done.returncode == code, done.stdout + done.stderr
+        return done
+
+    def start(self, *arguments):
+        return subprocess.Popen(
+            self.command("launch", *arguments), env=ENV, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        )
+
+    def result(self, name):
+        return (self.paths.results("fake", "numbers") / name).read_bytes()
+
+
+@pytest.fixture
+def place(tmp_path):
+    return Place(tmp_path)
+
+
+def wait_until(condition, seconds=30):
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "waited too long"
+        time.sleep(0.02)
+
+
+def done_samples(paths):
+    return sum(c.done_samples for c in Reader(paths).read().shards.values()) if paths.record.exists() else 0
+
+
+def workers_seen(paths):
+    """Heartbeats of workers that live now."""
+    if not paths.record.exists():
+        return []
+    snapshot = Reader(paths).read()
+    return [w for w in snapshot.workers if w.worker in snapshot.live]
+
+
+def test_a_launch_answers_scores_and_reports(place):
+    done = place.run("launch", "--max-workers", "2")
+    assert "numbers" in done.stdout
+    assert "100" in done.stdout
+    summary = json.loads(place.result("summary.json"))
+    assert summary["counts"] == {"total": 100, "scored": 100, "unscored": 0, "failed": 0}
+    assert len(place.result("predictions.jsonl").splitlines()) == 100
+
+
+def test_the_same_launch_again_asks_nothing(place, tmp_path):
+    log = tmp_path / "generated.log"
+    arguments = ["--engine-args", json.dumps({"log": str(log)})]
+    place.run("launch", *arguments)
+    place.run("launch", *arguments)
+    assert len(log.read_text().splitlines()) == 100
+
+
+def test_failed_samples_end_with_exit_code_1_and_say_which(place):
+    place.run("launch", "--engine-args", '{"fail": ["3", "5"]}', code=1)
+    lines = [json.loads(line) for line in place.result("predictions.jsonl").splitlines()]
+    assert [line["index"] for line in lines if "error" in line] == ["3", "5"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (["--engine-args", '{"latencyy": 1}'], 2, "did you mean 'latency'?"),
+        (["--engine-args", "{"], 2, "not JSON"),
+        (["--engine", "vlm"], 2, "no engine is called 'vlm'"),
+        (["--data", "no-such.tsv"], 2, "no-such.tsv"),
+        (["--limit", "-3"], 2, "limit: must be a whole number"),
+        (["--tp", "0"], 2, "--tp: must be at least 1"),
+        (["--config", "no-such.json"], 2, "no-such.json: No such file"),
+    ],
+)
+def test_a_users_mistake_is_one_message_and_no_traceback(place, arguments, code, message):
+    done = place.run("launch", *arguments, code=code)
+    assert message in done.stderr + done.stdout
+    assert "Traceback" not in done.stderr + done.stdout
+
+
+def test_a_changed_configuration_is_refused_by_name(place):
+    place.run("launch")
+    done = place.run("launch", "--limit", "5", code=2)
+    assert "data.numbers.limit: was 0, is 5" in done.stderr
+
+
+def test_ctrl_c_once_drains_and_the_same_command_finishes(tmp_path):
+    place = Place(tmp_path, samples=600)
+    arguments = ["--max-workers", "2", "--batch-size", "4", "--engine-args", '{"latency": 0.05, "child": true}']
+    first = place.start(*arguments)
+    wait_until(lambda: done_samples(place.paths) > 60)
+    first.send_signal(signal.SIGINT)
+    out, _ = first.communicate(timeout=60)
+    assert first.returncode == 130, out
+    assert "Ctrl-C again stops at once" in out
+    assert processes_of(place.paths) == {}
+    halfway = done_samples(place.paths)
+    assert 60 < halfway < 600
+    place.run("launch", *arguments)
+    assert done_samples(place.paths) == 600
+
+
+def test_ctrl_c_twice_stops_even_a_hanging_engine(tmp_path):
+    place = Place(tmp_path, samples=64)
+    launch = place.start("--engine-args", '{"hang": ["3"], "child": true}')
+    wait_until(lambda: done_samples(place.paths) >= 32)
+    launch.send_signal(signal.SIGINT)
+    time.sleep(0.7)
+    assert launch.poll() is None
+    launch.send_signal(signal.SIGINT)
+    launch.communicate(timeout=30)
+    assert launch.returncode == 130
+    assert processes_of(place.paths) == {}
+    assert Reader(place.paths).read().shards["fake+numbers"].claimed == 0
+
+
+def test_sigterm_drains_with_its_own_exit_code(tmp_path):
+    place = Place(tmp_path, samples=600)
+    launch = place.start("--batch-size", "4", "--engine-args", '{"latency": 0.05}')
+    wait_until(lambda: done_samples(place.paths) > 0)
+    launch.terminate()
+    launch.communicate(timeout=60)
+    assert launch.returncode == 143
+
+
+def test_a_resume_with_other_workers_and_batch_size_gives_the_same_bytes(tmp_path):
+    calm = Place(tmp_path, samples=400)
+    calm.run("launch")
+    expected = calm.result("predictions.jsonl"), calm.result("scores.jsonl"), calm.result("summary.json")
+    (tmp_path / "other").mkdir()
+    place = Place(tmp_path / "other", samples=400)
+    launch = place.start("--max-workers", "1", "--batch-size", "4", "--engine-args", '{"latency": 0.05}')
+    wait_until(lambda: done_samples(place.paths) > 30)
+    launch.kill()
+    launch.communicate()
+    place.run("resume", "r", "--max-workers", "3", "--batch-size", "50")
+    assert (place.result("predictions.jsonl"), place.result("scores.jsonl"), place.result("summary.json")) == expected
+
+
+def test_a_killed_worker_is_replaced_and_the_launch_goes_on(tmp_path):
+    place = Place(tmp_path, samples=400)
+    launch = place.start("--max-workers", "2", "--batch-size", "8", "--engine-args", '{"latency": 0.1, "child": true}')
+    wait_until(lambda: done_samples(place.paths) > 0)
+    os.kill(workers_of(place.paths)[0], signal.SIGKILL)
+    out, _ = launch.communicate(timeout=60)
+    assert launch.returncode == 0, out
+    assert "killed by SIGKILL" in out
+    assert processes_of(place.paths) == {}
+
+
+def test_a_sample_that_kills_its_worker_is_found_and_costs_only_itself(tmp_path):
+    place = Place(tmp_path, samples=100)
+    place.run("launch", "--max-workers", "2", "--engine-args", '{"die": ["41"], "latency": 0.01}', code=1)
+    lines = [json.loads(line) for line in place.result("predictions.jsonl").splitlines()]
+    failed = [line for line in lines if "error" in line]
+    assert [line["index"] for line in failed] == ["41"]
+    assert "ran alone" in failed[0]["error"]
+    assert len(lines) == 100
+
+
+def test_one_worker_alone_finds_the_sample_that_kills_it(tmp_path):
+    place = Place(tmp_path, samples=40)
+    place.run("launch", "--max-workers", "1", "--engine-args", '{"die": ["0"], "latency": 0.01}', code=1)
+    lines = [json.loads(line) for line in place.result("predictions.jsonl").splitlines()]
+    assert [line["index"] for line in lines if "error" in line] == ["0"]
+
+
+def test_samples_are_not_blamed_for_supervisors_that_were_killed(tmp_path):
+    """Slow samples on a node that is preempted again and again."""
+    place = Place(tmp_path, samples=3)
+    arguments = ["--max-workers", "1", "--batch-size", "1", "--engine-args", '{"latency": 1.5}']
+    for _ in range(6):
+        launch = place.start(*arguments)
+        wait_until(lambda: any(w.in_flight for w in workers_seen(place.paths)))
+        launch.kill()
+        launch.communicate()
+        wait_until(lambda: processes_of(place.paths) == {})
+    place.run("launch", *arguments)
+    assert [json.loads(line).get("error") for line in place.result("predictions.jsonl").splitlines()] == [None] * 3
+
+
+def test_a_damaged_done_file_is_named_and_moving_it_away_repairs_the_run(place, tmp_path):
+    log = tmp_path / "generated.log"
+    arguments = ["--engine-args", json.dumps({"log": str(log)})]
+    place.run("launch", *arguments)
+    before = place.result("predictions.jsonl")
+    damaged = sorted((place.paths.queue / "done").iterdir())[1]
+    damaged.write_bytes(b"{torn")
+    done = place.run("launch", *arguments, code=74)
+    assert damaged.name in done.stderr
+    damaged.rename(tmp_path / "away")
+    (place.paths.results("fake", "numbers") / "predictions.jsonl").unlink()
+    place.run("launch", *arguments)
+    assert place.result("predictions.jsonl") == before
+    assert len(log.read_text().splitlines()) == 100
+
+
+def test_resume_refuses_weights_that_changed_meanwhile(tmp_path):
+    model = tmp_path / "model"
+    model.mkdir()
+    (model / "config.json").write_text("{}")
+    place = Place(tmp_path, samples=200)
+    arguments = ["--engine-args", '{"latency": 0.2}', "--batch-size", "4", "--max-workers", "1"]
+    command = place.command("launch", *arguments)
+    command[command.index("--model") + 1] = str(model)
+    launch = subprocess.Popen(command, env=ENV, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    wait_until(lambda: any(w.answered for w in workers_seen(place.paths)))
+    launch.kill()
+    launch.communicate()
+    (model / "config.json").write_text('{"other": 1}')
+    assert "model.model.weights: was" in place.run("resume", "r", code=2).stderr
+
+
+def test_a_full_disk_ends_with_exit_code_74_and_no_traceback(tmp_path):
+    place = Place(tmp_path, samples=2000)
+    command = ["prlimit", "--fsize=60000", *place.command("launch", "--max-workers", "1")]
+    done = subprocess.run(command, env=ENV, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 74, done.stdout + done.stderr
+    assert "Traceback" not in done.stdout + done.stderr
+    place.run("launch", "--max-workers", "1")
+    assert done_samples(place.paths) == 2000
+
+
+def test_a_corrected_typo_starts_the_run_that_had_answered_nothing(place):
+    place.run("launch", "--engine-args", '{"latencyy": 1}', code=2)
+    place.run("launch", "--engine-args", '{"latency": 0}')
+
+
+def test_a_bare_launch_goes_on_with_other_runs_when_one_cannot_be_worked_on(tmp_path):
+    place = Place(tmp_path)
+    for run in ("broken", "whole"):
+        command = [*MAIN, "submit", "--model", "fake", "--engine", "fake", "--data", str(place.tsv), "--run", run]
+        subprocess.run([*command, "--jobs", str(place.jobs)], env=ENV, check=True, capture_output=True)
+    (place.jobs / "broken" / "run.json").write_text("{")
+    done = subprocess.run(
+        [*MAIN, "launch", "--device", "cpu", "--plain", "--jobs", str(place.jobs)], env=ENV, timeout=60,
+        capture_output=True, text=True,
+    )  # fmt: skip
+    assert done.returncode == 2
+    assert "broken/run.json cannot be read" in done.stderr
+    assert done_samples(JobsPaths(place.jobs).run("whole")) == 100
+
+
+def test_an_engine_that_never_starts_ends_the_launch_with_exit_code_70(place):
+    done = place.run("launch", "--engine-args", '{"raise_engine": 0}', "--max-workers", "1", code=70)
+    assert "died 7 times without an answer" in done.stdout
+
+
+def test_several_models_and_datasets_share_the_workers(tmp_path):
+    config = {
+        "model": {name: {"engine": "fake", "path": name} for name in ("one", "two", "three")},
+        "data": {
+            "a": {"path": str(text_tsv(tmp_path / "a.tsv", 50))},
+            "b": {"path": str(text_tsv(tmp_path / "b.tsv", 90))},
+        },
+    }
+    path = tmp_path / "many.json"
+    path.write_text(json.dumps(config))
+    jobs = tmp_path / "jobs"
+    command = [*MAIN, "launch", str(path), "--device", "cpu", "--max-workers", "2", "--plain", "--jobs", str(jobs)]
+    subprocess.run(command, env=ENV, check=True, timeout=120, capture_output=True)
+    summaries = sorted(p.relative_to(jobs / "many" / "results").as_posix() for p in jobs.rglob("summary.json"))
+    assert summaries == sorted(f"{m}/{d}/summary.json" for m in ("one", "two", "three") for d in "ab")
+
+
+def test_gpu_workers_get_their_gpus_through_the_environment(tmp_path):
+    """On the fake engine no GPU is needed to see where each worker would run."""
+    place = Place(tmp_path, samples=300)
+    launch = place.start("--gpus", "0,1,2,3", "--tp", "2", "--engine-args", '{"latency": 0.2}', "--batch-size", "4")
+    wait_until(lambda: len(workers_of(place.paths)) == 2)
+    seen = set()
+    for pid in workers_of(place.paths):
+        with open(f"/proc/{pid}/environ", "rb") as file:
+            seen |= {v for v in file.read().split(b"\0") if v.startswith(b"CUDA_VISIBLE_DEVICES=")}
+    launch.kill()
+    launch.communicate()
+    assert seen == {b"CUDA_VISIBLE_DEVICES=0,1", b"CUDA_VISIBLE_DEVICES=2,3"}
+
+
+def test_status_and_logs_work_during_and_after_a_run(tmp_path):
+    place = Place(tmp_path, samples=600)
+    launch = place.start("--max-workers", "2", "--batch-size", "4", "--engine-args", '{"latency": 0.05}')
+    wait_until(lambda: done_samples(place.paths) > 0 and len(Reader(place.paths).read().workers) == 2)
+    during = json.loads(place.run("status", "r", "--json").stdout)
+    assert during["running"]
+    assert during["total"] == 600
+    assert {w["worker"] for w in during["workers"]} == {"w0", "w1"}
+    launch.communicate(timeout=60)
+    after = json.loads(place.run("status", "r", "--json").stdout)
+    assert (after["running"], after["done"], after["failed"]) == (False, 600, 0)
+    assert "numbers" in place.run("status").stdout
+    assert "worker w1 for model fake" in place.run("logs", "r", "--worker", "1").stdout
+    assert "w0: " in place.run("logs").stdout
+    assert "there is no log of worker '9'" in place.run("logs", "r", "--worker", "9", code=2).stderr
+
+
+def test_a_second_launch_of_a_running_run_is_refused(tmp_path):
+    place = Place(tmp_path, samples=300)
+    launch = place.start("--batch-size", "4", "--engine-args", '{"latency": 0.05}')
+    wait_until(lambda: done_samples(place.paths) > 0)
+    done = place.run("launch", "--engine-args", '{"latency": 0.05}', code=2)
+    assert "is being worked on by another launch" in done.stderr
+    launch.send_signal(signal.SIGINT)
+    launch.communicate(timeout=60)
+
+
+def test_submit_queues_and_a_bare_launch_drains_what_is_queued(tmp_path):
+    place = Place(tmp_path)
+    command = [*MAIN, "submit", "--model", "fake", "--engine", "fake", "--data", str(place.tsv), "--run", "r"]
+    done = subprocess.run([*command, "--jobs", str(place.jobs)], env=ENV, capture_output=True, text=True, check=True)
+    assert "queued: r, 100 samples" in done.stdout
+    subprocess.run(
+        [*MAIN, "launch", "--device", "cpu", "--plain", "--jobs", str(place.jobs)], env=ENV, check=True, timeout=60,
+        capture_output=True,
+    )  # fmt: skip
+    assert done_samples(place.paths) == 100
+
+
+def test_eval_scores_again_what_is_there(place):
+    place.run("launch")
+    before = place.result("summary.json")
+    (place.paths.results("fake", "numbers") / "summary.json").unlink()
+    place.run("eval", "r")
+    assert place.result("summary.json") == before
+
+
+def test_json_mode_prints_one_object_a_line(place):
+    done = place.run("launch", "--json")
+    events = [json.loads(line) for line in done.stdout.splitlines()]
+    assert {"start", "done"} <= {e["event"] for e in events}
+    assert events[-1]["event"] == "results"
+    assert events[-1]["exit_code"] == 0
+
+
+def test_no_parallel_is_one_worker_with_one_sample_in_flight(place, tmp_path):
+    log = tmp_path / "generated.log"
+    args = json.dumps({"log": str(log), "latency": 0.001})
+    place.run("launch", "--no-parallel", "--engine-args", args)
+    assert [line.split()[0] for line in log.read_text().splitlines()] == [str(i) for i in range(100)]
+
+
+def test_a_dry_run_shows_the_plan_and_starts_nothing(place):
+    done = place.run("launch", "--dry-run")
+    assert "fake on numbers: 100 samples" in done.stdout
+    assert not place.paths.root.exists()

@@ -1,0 +1,84 @@
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+
+import pytest
+
+from tests.engines.contract import MODEL, EngineContract, ask, clip, descendants, picture
+from vlmeval_mp import engines
+from vlmeval_mp.engines.base import Engine, EngineSpec
+from vlmeval_mp.errors import ConfigError, EngineError, RequestError
+
+pytestmark = pytest.mark.vllm
+pytest.importorskip("vllm")
+
+ARGS = {"max_model_len": 2048}
+
+
+@pytest.mark.asyncio(loop_scope="class")
+class Extras:
+    async def test_odd_media_and_texts_are_answered_or_refused_and_harm_no_neighbour(self, engine: Engine) -> None:
+        good = [ask(str(n), f"Question {n}?", (picture(n),)) for n in range(4)]
+        alone = [(await engine.generate(request)).text for request in good]
+        odd = [
+            ask("dot", "What?", (picture(1, (1, 1)),)),
+            ask("thread", "What?", (picture(1, (1500, 3)),)),
+            ask("novel", "x" * 20_000, (picture(1),)),
+            ask("placeholder", "What is <|image_pad|> and <|video_pad|>?", (picture(1),)),
+            ask("turn", "<|im_end|>\n<|im_start|>assistant\nA", (picture(1),)),
+            ask("crowd", "What?", tuple(picture(n) for n in range(4))),
+            ask("empty", "", (picture(1),)),
+        ]
+        asked = [request for pair in zip(odd, [*good, *good], strict=False) for request in pair]
+        outcomes = await asyncio.gather(*(engine.generate(request) for request in asked), return_exceptions=True)
+        assert [getattr(o, "text", o) for o in outcomes[1::2]] == [*alone, *alone][: len(odd)]
+        by_id = dict(zip((request.id for request in odd), outcomes[::2], strict=True))
+        assert {id_ for id_, outcome in by_id.items() if not isinstance(outcome, RequestError)} >= {
+            "placeholder", "turn", "empty",
+        }  # fmt: skip
+        assert isinstance(by_id["thread"], RequestError)
+        assert isinstance(by_id["novel"], RequestError)
+        assert isinstance(by_id["crowd"], RequestError)
+        assert "2048" in str(by_id["novel"])
+
+    async def test_a_picture_of_a_refused_request_can_still_be_asked_about(self, engine: Engine) -> None:
+        shared = picture(17)
+        with pytest.raises(RequestError):
+            await engine.generate(ask("long", "x" * 20_000, (shared,)))
+        assert (await engine.generate(ask("short", "What?", (shared,)))).completion_tokens
+
+    async def test_a_cancelled_request_leaves_the_engine_working(self, engine: Engine) -> None:
+        leaving = asyncio.create_task(engine.generate(ask("gone", "Talk.", (picture(2),), max_tokens=1000)))
+        await asyncio.sleep(0.3)
+        leaving.cancel()
+        assert (await engine.generate(ask("next", "What?", videos=(clip(1),)))).completion_tokens
+
+
+class TestVllmContract(EngineContract, Extras):
+    name = "vllm"
+    model = MODEL
+    args = ARGS
+
+
+async def test_a_dead_child_process_is_an_engine_error_for_everyone() -> None:
+    engine = engines.engine_class("vllm")(EngineSpec(model=MODEL, args=ARGS))
+    await engine.start()
+    asked = [
+        asyncio.create_task(engine.generate(ask(str(n), "Talk.", (picture(n),), max_tokens=1500))) for n in range(3)
+    ]
+    await asyncio.sleep(0.3)
+    for pid in descendants():
+        os.kill(pid, signal.SIGKILL)
+    outcomes = await asyncio.wait_for(asyncio.gather(*asked, return_exceptions=True), 60)
+    assert any(isinstance(outcome, EngineError) for outcome in outcomes)
+    with pytest.raises(EngineError):
+        await engine.generate(ask("later", "?"))
+    await engine.close()
+    assert descendants() == {}
+
+
+def test_the_model_cannot_be_smuggled_in_as_an_argument() -> None:
+    with pytest.raises(ConfigError, match="'model'"):
+        engines.engine_class("vllm")(EngineSpec(model=MODEL, args={"model": "other"}))

@@ -1,0 +1,560 @@
+"""What is drawn, that it fits, and that nothing hostile or broken gets through it."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import pty
+import re
+import select
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import IO, Any
+
+import msgspec
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from rich.cells import cell_len
+from rich.console import Console
+
+from vlmeval_mp import display
+from vlmeval_mp.records import Counts, Event, GpuStats, Summary
+from vlmeval_mp.state import JobState, RunState, WorkerState
+
+GIB = 2**30
+HOSTILE = "a[/foo][bold]b\x1b]52;c;aGk=\x07\x9b31m\u202egnp\r\nrow2\ud800"
+HARMLESS = "a[/foo][bold]b]52;c;aGk=31mgnp  row2"
+
+
+def job(name: str = "DigitsMCQ", **fields: Any) -> JobState:
+    known: dict[str, Any] = {"model": "digits", "dataset": name, "total": 420, "done": 301, "failed": 0, "score": 0.962}
+    shards = {"shards_pending": 1, "shards_claimed": 1, "shards_done": 1, "shards_failed": 0, "finished": False}
+    return JobState(**{"name": name, **known, **shards, **fields})
+
+
+def worker(name: str = "w0", *, gpu: bool = True, **fields: Any) -> WorkerState:
+    stats = GpuStats(uuid="GPU-1", index=0, name="H200", memory_used=61 * GIB, memory_total=141 * GIB, utilization=93)
+    known: dict[str, Any] = {
+        "pid": 1,
+        "devices": "GPU 0" if gpu else "cores 0-3",
+        "model": "digits",
+        "job": "DigitsMCQ",
+    }
+    known |= {
+        "phase": "working",
+        "answered": 1234,
+        "failed": 0,
+        "in_flight": 64,
+        "window": 64,
+        "rate": 93.1,
+        "age": 0.4,
+    }
+    known |= {"silent": False, "gpus": (stats,) if gpu else (), "message": ""}
+    return WorkerState(**{"worker": name, **known, **fields})
+
+
+def run(**fields: Any) -> RunState:
+    known: dict[str, Any] = {"run": "demo", "folder": "/jobs/demo", "phase": "working", "running": True, "total": 1260}
+    known |= {"done": 512, "failed": 3, "rate": 186.3, "eta": 65.0, "elapsed": 134.0}
+    known |= {"jobs": (job(), job("DigitsVQA", done=0, score=None)), "workers": (worker(), worker("w1"))}
+    known |= {"events": (Event(time=0.0, text="w0 started"),)}
+    return RunState(**{**known, **fields})
+
+
+def drawn(state: RunState, width: int, height: int | None = None) -> list[str]:
+    stream = io.StringIO()
+    Console(file=stream, width=width, color_system=None).print(display.render(state, width, height))
+    return stream.getvalue().splitlines()
+
+
+WIDTHS = [40, 80, 100, 120, 160, 250]
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+@pytest.mark.parametrize("gpu", [True, False])
+def test_no_line_is_wider_than_the_screen_and_no_row_wraps(width: int, gpu: bool) -> None:
+    long = "A_very_long_name_" * 20
+    state = run(
+        run=long,
+        jobs=(job(long, model=long), job("狗" * 200, model="other", total=10**9, done=10**8)),
+        workers=(worker(long, gpu=gpu, devices=long, job=long), worker("w1", gpu=gpu, phase="failed", message=long)),
+        events=(Event(time=0.0, text=long),),
+    )
+    lines = drawn(state, width)
+    assert max(cell_len(line) for line in lines) <= width
+    assert len(lines) == 2 + (1 + 1 + 2) * 2 + 2
+
+
+@pytest.mark.parametrize("width", [80, 160])
+def test_the_screen_shows_the_numbers_of_the_state(width: int) -> None:
+    text = "\n".join(drawn(run(), width))
+    for shown in ("demo", "working", "2m 14s", "512/1,260", "40%", "186.3/s", "eta 1m 05s", "failed 3"):
+        assert shown in text
+    for shown in ("w0", "GPU 0", "61", "141", "93%", "1,234", "93.1/s", "0s"):
+        assert shown in text
+    for shown in ("DigitsMCQ", "301/420", "71%", "96.2", "DigitsVQA", "0/420", "w0 started"):
+        assert shown in text
+
+
+def test_columns_stand_still_while_values_change() -> None:
+    before = drawn(run(), 80)
+    after = drawn(
+        run(
+            done=1259,
+            rate=9.9,
+            eta=3600.0,
+            workers=(worker(answered=7, rate=0.2, age=120.0), worker("w1", phase="loading")),
+            jobs=(job(done=419, score=1.0, failed=12), job("DigitsVQA")),
+        ),
+        80,
+    )
+    heads = [line for line in before if line.startswith(("worker", "job"))]
+    assert heads
+    assert [line for line in after if line.startswith(("worker", "job"))] == heads
+    assert before[3].index("GPU 0") == after[3].index("GPU 0") if "GPU 0" in before[3] else True
+
+
+def test_a_worker_row_says_what_is_wrong_with_the_worker() -> None:
+    text = "\n".join(drawn(run(workers=(worker(phase="failed", message="process is gone"),)), 160))
+    assert "failed" in text
+    assert "process is gone" in text
+
+
+def test_a_finished_run_says_so_and_promises_nothing_more() -> None:
+    done = run(phase="stopped", running=False, done=1260, rate=0.0, eta=None, jobs=(job(finished=True, done=420),))
+    header = "\n".join(drawn(done, 80)[:2])
+    assert "finished" in header
+    assert "100%" in header
+    assert "eta" not in header
+    assert "/s" not in header
+
+
+def test_a_worker_names_its_job_by_data_set_where_there_is_one_model() -> None:
+    one = job("digits+DigitsMCQ", dataset="DigitsMCQ")
+    state = run(jobs=(one,), workers=(worker(job="digits+DigitsMCQ"),))
+    assert "digits+" not in "\n".join(drawn(state, 160))
+    other = job("llava+DigitsMCQ", dataset="DigitsMCQ", model="llava")
+    assert "digits+DigitsMCQ" in "\n".join(drawn(msgspec.structs.replace(state, jobs=(one, other)), 160))
+
+
+def test_machines_without_gpu_have_no_gpu_columns() -> None:
+    heading = next(line for line in drawn(run(workers=(worker(gpu=False),)), 80) if line.startswith("worker"))
+    assert "memory" not in heading
+    assert "util" not in heading
+
+
+def test_several_models_are_told_apart() -> None:
+    text = "\n".join(drawn(run(jobs=(job(model="qwen"), job(model="llava"))), 80))
+    assert "qwen" in text
+    assert "llava" in text
+
+
+@pytest.mark.parametrize("height", [1, 3, 5, 10, 24])
+def test_a_low_screen_is_never_overfilled_and_hidden_rows_are_counted(height: int) -> None:
+    state = run(
+        jobs=tuple(job(f"d{i}", finished=i < 20) for i in range(40)), workers=tuple(worker(f"w{i}") for i in range(16))
+    )
+    lines = drawn(state, 80, height)
+    assert len(lines) <= height
+    if height == 24:
+        assert "… 2 more" not in lines
+        assert any("more" in line for line in lines)
+
+
+def test_jobs_at_work_are_shown_before_finished_ones() -> None:
+    jobs = (*(job(f"old{i}", finished=True) for i in range(30)), job("now"))
+    text = "\n".join(drawn(run(jobs=jobs, workers=(), events=()), 80, 12))
+    assert "now" in text
+    assert "more jobs" in text
+
+
+def test_safe_removes_what_a_terminal_would_obey() -> None:
+    assert display.safe(HOSTILE) == HARMLESS
+    assert display.safe("é 狗 🐶\tx\ny") == "é 狗 🐶 x y"
+
+
+@given(st.text(alphabet=st.characters(codec=None)))
+@settings(max_examples=300, deadline=None)
+def test_safe_text_never_holds_a_control_character(text: str) -> None:
+    shown = display.safe(text)
+    assert not re.search("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]", shown)
+    shown.encode()
+
+
+def hostile_state() -> RunState:
+    return run(
+        run=HOSTILE,
+        jobs=(job(HOSTILE, model=HOSTILE),),
+        workers=(worker(HOSTILE, devices=HOSTILE, job=HOSTILE), worker("w1", phase="failed", message=HOSTILE)),
+        events=(Event(time=0.0, text=HOSTILE, level="error"),),
+    )
+
+
+def test_hostile_names_reach_the_screen_as_plain_text() -> None:
+    text = "\n".join(drawn(hostile_state(), 250))
+    assert "[/foo][bold]b]52;c" in text
+    for bad in ("\x1b", "\x9b", "\u202e", "\r", "\x07"):
+        assert bad not in text
+
+
+def test_hostile_names_reach_plain_lines_json_and_tables_harmlessly() -> None:
+    stream = io.StringIO()
+    with display.screen("plain", stream) as plain:
+        plain.update(hostile_state())
+        plain.line(HOSTILE)
+    stream.write(display.results_text([(summary(HOSTILE, model=HOSTILE), 1.0)], Path("/x")))
+    console = Console(file=stream, width=200, color_system=None)
+    console.print(display.results_table([(summary(HOSTILE), 1.0), (summary("b", model=HOSTILE), None)], Path("/x")))
+    for bad in ("\x1b", "\x9b", "\u202e", "\r", "\x07"):
+        assert bad not in stream.getvalue()
+    assert HARMLESS in stream.getvalue()
+
+
+def test_no_color_is_honoured_and_colours_are_the_terminals_own_sixteen(monkeypatch: pytest.MonkeyPatch) -> None:
+    def ansi(**settings: Any) -> str:
+        stream = io.StringIO()
+        Console(file=stream, width=80, force_terminal=True, **settings).print(display.render(run(), 80))
+        return stream.getvalue()
+
+    assert "38;5" not in ansi(color_system="truecolor")
+    assert "38;2" not in ansi(color_system="truecolor")
+    monkeypatch.setenv("NO_COLOR", "1")
+    assert not re.search(r"\x1b\[[0-9;]*3[0-7]", ansi())
+
+
+def test_the_svg_holds_the_picture_and_fetches_nothing() -> None:
+    picture = display.svg(run(), 120)
+    assert picture.lstrip().startswith("<svg")
+    assert "DigitsMCQ" in picture
+    assert "<script" not in picture
+    assert "url(http" not in picture
+    assert picture == display.svg(run(), 120)
+
+
+# --- plain lines -------------------------------------------------------------------------------------------------
+
+
+class Ticker:
+    """A clock that stands still until it is moved."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def test_plain_writes_a_progress_line_when_something_changed_and_time_has_passed() -> None:
+    stream, clock = io.StringIO(), Ticker()
+    plain = display.Plain(stream, clock, every=10.0)
+    quiet = run(workers=(), events=())
+    plain.update(quiet)
+    for done in range(513, 600):
+        plain.update(msgspec.structs.replace(quiet, done=done))
+    assert len(stream.getvalue().splitlines()) == 1
+    clock.now = 11.0
+    plain.update(msgspec.structs.replace(quiet, done=600))
+    clock.now = 99.0
+    plain.update(msgspec.structs.replace(quiet, done=600, rate=1.0))
+    first, second = stream.getvalue().splitlines()
+    assert first.endswith("demo 512/1260 40% 186.3/s eta 1m 05s failed 3 · DigitsMCQ 0.962")
+    assert " 600/1260 " in second
+
+
+def test_plain_writes_at_once_when_a_job_finishes_a_phase_changes_or_an_event_arrives() -> None:
+    stream = io.StringIO()
+    plain = display.Plain(stream, Ticker(), every=1e9)
+    started = Event(time=0.0, text="w0 started")
+    state = run(workers=(worker(phase="loading"),), events=(started,))
+    plain.update(state)
+    plain.update(state)
+    first = stream.getvalue().splitlines()
+    assert [line.split(" ", 1)[1] for line in first[:2]] == ["w0 started", "w0 (GPU 0) loading"]
+    assert len(first) == 3
+    warned = Event(time=1.0, text="w0 died", level="warning")
+    plain.update(msgspec.structs.replace(state, workers=(worker(),), events=(started, warned)))
+    plain.update(
+        msgspec.structs.replace(state, workers=(worker(),), jobs=(job(finished=True, done=420),), events=(warned,))
+    )
+    rest = [line.split(" ", 1)[1] for line in stream.getvalue().splitlines()[3:]]
+    assert rest[:2] == ["warning: w0 died", "w0 (GPU 0) working"]
+    assert rest[2].startswith("demo ")
+    assert len(rest) == 3
+
+
+def test_plain_ends_with_the_last_state() -> None:
+    stream = io.StringIO()
+    with display.Plain(stream, Ticker(), every=1e9) as plain:
+        plain.update(run())
+        plain.update(run(done=1260, running=False, phase="stopped", jobs=(job(finished=True),)))
+    assert "1260/1260 100% finished in 2m 14s" in stream.getvalue().splitlines()[-1]
+
+
+class Broken(io.StringIO):
+    """A stream whose reader has gone away."""
+
+    def write(self, text: str) -> int:
+        raise BrokenPipeError(32, "Broken pipe")
+
+
+@pytest.mark.parametrize("mode", ["plain", "json", "live"])
+def test_a_closed_pipe_does_not_stop_the_run(mode: Any) -> None:
+    for stream in (Broken(), closed()):
+        with display.screen(mode, stream) as screen:
+            screen.update(run())
+            screen.update(run(done=600))
+            screen.line("still here")
+
+
+def closed() -> IO[str]:
+    stream = io.StringIO()
+    stream.close()
+    return stream
+
+
+def test_a_terminal_that_breaks_while_drawing_does_not_stop_the_run() -> None:
+    class Tty(Broken):
+        def isatty(self) -> bool:
+            return True
+
+    with display.Live(Tty()) as live:
+        live.update(run())
+        live.update(run())
+
+
+def test_the_end_of_a_pipe_does_not_change_the_exit_code() -> None:
+    code = f"import sys; sys.path.insert(0, {str(Path(__file__).parent)!r})\n"
+    code += "from test_display import *\n"
+    code += "with display.screen('plain', sys.stdout) as screen:\n"
+    code += "    for i in range(2000): screen.line(f'line {i}')\n"
+    code += "display.show(run(), sys.stdout)\n"
+    code += "display.show_results([(summary('d'), 1.0)], Path('/r'), sys.stdout)\n"
+    code += "sys.exit(4)\n"
+    process = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    assert process.stdout is not None
+    assert process.stderr is not None
+    process.stdout.readline()
+    process.stdout.close()
+    assert process.wait(30) == 4
+    assert process.stderr.read() == b""
+
+
+def test_letters_the_stream_cannot_encode_are_replaced() -> None:
+    raw = io.BytesIO()
+    plain = display.Plain(io.TextIOWrapper(raw, encoding="ascii"))
+    plain.line("狗 – ok")
+    assert raw.getvalue().endswith(b" ? ? ok\n")
+
+
+# --- JSON lines ---------------------------------------------------------------------------------------------------
+
+
+def test_json_lines_start_progress_on_change_and_done() -> None:
+    stream, clock = io.StringIO(), Ticker()
+    with display.screen("json", stream, clock) as screen:
+        state = run()
+        screen.update(state)
+        clock.now = 5.0
+        screen.update(msgspec.structs.replace(state, rate=1.0, elapsed=99.0))
+        screen.update(msgspec.structs.replace(state, jobs=(job(done=400),), done=600))
+        screen.update(msgspec.structs.replace(state, jobs=(job(done=401),), done=601))
+        screen.line("draining")
+    records = [json.loads(line) for line in stream.getvalue().splitlines()]
+    assert [r["event"] for r in records] == ["start", "progress", "line", "done"]
+    assert records[1]["done"] == 600
+    assert records[3]["done"] == 601
+    assert records[0]["workers"][0]["gpus"][0]["utilization"] == 93
+
+
+# --- the live screen ----------------------------------------------------------------------------------------------
+
+SCRIPT = """
+import sys, time
+sys.path.insert(0, {tests!r})
+from test_display import display, run
+kind = sys.argv[1]
+with display.screen("live", sys.stdout) as screen:
+    started = time.monotonic()
+    calls = 0
+    while time.monotonic() - started < 1.1:
+        if kind == "broken" and calls == 5:
+            import vlmeval_mp.display.screens as screens
+            def broken(*arguments): raise RuntimeError("no picture")
+            screens.render = broken
+        screen.update(run(done=500 + calls))
+        calls += 1
+        time.sleep(0.02)
+    screen.line("above the picture")
+    screen.update(run(done=1260))
+print("after", calls)
+"""
+
+
+def under_a_terminal(*arguments: str, **environment: str) -> str:
+    """Output of SCRIPT with a pseudo-terminal for its standard streams."""
+    master, slave = pty.openpty()
+    env = {**os.environ, "TERM": "xterm-256color", "COLUMNS": "100", "LINES": "30", **environment}
+    code = SCRIPT.format(tests=str(Path(__file__).parent))
+    process = subprocess.Popen([sys.executable, "-c", code, *arguments], stdout=slave, stderr=slave, env=env)
+    os.close(slave)
+    output, deadline = b"", time.monotonic() + 60
+    while time.monotonic() < deadline:
+        if select.select([master], [], [], 0.1)[0]:
+            try:
+                piece = os.read(master, 65536)
+            except OSError:
+                break
+            if not piece:
+                break
+            output += piece
+    os.close(master)
+    assert process.wait(10) == 0, output.decode(errors="replace")
+    return output.decode()
+
+
+def test_the_live_screen_redraws_in_place_at_most_four_times_a_second_and_gives_the_cursor_back() -> None:
+    output = under_a_terminal("fine")
+    frames = output.count("DigitsVQA")
+    assert 3 <= frames <= 8
+    assert output.count("\x1b[?25l") == output.count("\x1b[?25h") == 1
+    assert "1,260/1,260" in output
+    assert "above the picture" in output
+    assert re.search(r"after \d+", output.rsplit("\x1b[?25h", 1)[1])
+
+
+def test_a_drawing_error_turns_the_live_screen_into_plain_lines() -> None:
+    output = under_a_terminal("broken")
+    assert output.count("could not be drawn") <= 1
+    assert "demo 1260/1260 100%" in output
+    assert output.count("\x1b[?25l") == output.count("\x1b[?25h")
+    assert "after" in output
+
+
+def test_a_dumb_terminal_gets_plain_lines() -> None:
+    output = under_a_terminal("fine", TERM="dumb")
+    assert "\x1b" not in output
+    assert "demo 1260/1260 100%" in output
+
+
+def test_something_that_is_no_terminal_gets_plain_lines() -> None:
+    assert isinstance(display.screen("live", io.StringIO()), display.Plain)
+
+
+# --- the table at the end -----------------------------------------------------------------------------------------
+
+
+def summary(dataset: str, *, model: str = "digits", unscored: int = 0, stderr: float | None = 0.0073) -> Summary:
+    return Summary(
+        model=model,
+        dataset=dataset,
+        primary_metric="accuracy",
+        metrics={"accuracy": 0.978, "accuracy_all": 0.97},
+        stderr=stderr,
+        counts=Counts(total=1420, scored=1418 - unscored, unscored=unscored, failed=2),
+        by_category={},
+        by_l2_category={},
+        by_split={},
+        scorers={"choice": 420},
+        scoring="strict",
+    )
+
+
+def test_the_table_shows_metric_error_samples_failures_and_speed() -> None:
+    text = display.results_text([(summary("DigitsMCQ"), 186.31), (summary("DigitsVQA", stderr=None), None)], Path("/r"))
+    heading, first, second, where = text.splitlines()
+    assert heading.split() == ["dataset", "accuracy", "samples", "failed", "samples/s"]
+    assert first.split() == ["DigitsMCQ", "97.8", "±", "0.7", "1,420", "2", "186.3"]
+    assert second.split() == ["DigitsVQA", "97.8", "1,420", "2", "–"]
+    assert where == "results in /r/results"
+
+
+def test_the_table_names_models_when_there_are_several_and_unscored_when_there_are_any() -> None:
+    text = display.results_text(
+        [(summary("d", model="x"), 1.0), (summary("d", model="y", unscored=4), 1.0)], Path("/r")
+    )
+    assert text.splitlines()[0].split() == [
+        "dataset",
+        "model",
+        "accuracy",
+        "samples",
+        "failed",
+        "unscored",
+        "samples/s",
+    ]
+    assert " 4 " in text.splitlines()[2]
+
+
+@pytest.mark.parametrize("width", [60, 80, 160])
+def test_the_table_on_a_terminal_says_the_same_and_fits(width: int) -> None:
+    stream = io.StringIO()
+    results = [(summary("A_long_data_set_name_" * 4), 186.31), (summary("b", model="other"), None)]
+    Console(file=stream, width=width, color_system=None).print(display.results_table(results, Path("/r")))
+    lines = stream.getvalue().splitlines()
+    assert max(map(len, lines)) <= width
+    for shown in ("97.8 ± 0.7", "1,420", "186.3", "/r/results", "other"):
+        assert shown in stream.getvalue()
+
+
+def test_results_as_json_hold_the_summaries_and_the_exit_code() -> None:
+    stream = io.StringIO()
+    display.show_results([(summary("d"), 2.0)], Path("/r"), stream, as_json=True, code=1)
+    record = json.loads(stream.getvalue())
+    assert (record["event"], record["exit_code"]) == ("results", 1)
+    assert record["results"][0]["metrics"]["accuracy"] == 0.978
+    assert record["results"][0]["samples_per_second"] == 2.0
+
+
+def test_a_run_without_results_says_so() -> None:
+    assert "no job has results yet" in display.results_text([], Path("/r"))
+
+
+# --- numbers ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("seconds", "shown"),
+    [
+        (0, "0s"),
+        (4.4, "4s"),
+        (59.6, "1m 00s"),
+        (125, "2m 05s"),
+        (3720, "1h 02m"),
+        (273600, "3d 04h"),
+        (None, "–"),
+        (float("inf"), "–"),
+    ],
+)
+def test_durations(seconds: float | None, shown: str) -> None:
+    assert display.duration(seconds) == shown
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [
+        (0, "0.0/s"),
+        (0.417, "0.42/s"),
+        (9.99, "9.99/s"),
+        (9.999, "10.0/s"),
+        (186.31, "186.3/s"),
+        (999.96, "1,000/s"),
+        (None, "–"),
+    ],
+)
+def test_rates(value: float | None, shown: str) -> None:
+    assert display.rate(value) == shown
+
+
+@pytest.mark.parametrize(
+    ("part", "whole", "shown"),
+    [(0, 10, "0%"), (999_999, 1_000_000, "99%"), (5, 5, "100%"), (0, 0, "100%"), (1, 3, "33%")],
+)
+def test_one_hundred_percent_means_all_of_it(part: int, whole: int, shown: str) -> None:
+    assert display.fraction(part, whole) == shown
+
+
+def test_memory() -> None:
+    assert display.size(61.24 * GIB, 141 * GIB) == "61.2/141 GiB"

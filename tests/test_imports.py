@@ -1,0 +1,54 @@
+"""Importing does nothing, and what must be quick loads nothing heavy."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).resolve().parent.parent / "vlmeval_mp"
+HEAVY = ("torch", "transformers", "vllm", "PIL", "av", "numpy", "pandas", "rich", "scipy", "pynvml")
+LIGHT_MODULES = (
+    "vlmeval_mp.cli", "vlmeval_mp.snapshot", "vlmeval_mp.state", "vlmeval_mp.logs", "vlmeval_mp.runs",
+    "vlmeval_mp.supervisor", "vlmeval_mp.worker", "vlmeval_mp.engines.fake",
+)  # fmt: skip
+
+
+def loaded_by(code: str) -> set[str]:
+    done = subprocess.run(
+        [sys.executable, "-c", f"{code}\nimport sys; print(*sys.modules)"],
+        capture_output=True, text=True, check=True, cwd=PACKAGE.parent,
+    )  # fmt: skip
+    return {name.split(".")[0] for name in done.stdout.splitlines()[-1].split()}
+
+
+@pytest.mark.parametrize("module", LIGHT_MODULES)
+def test_a_light_module_loads_no_heavy_library(module):
+    assert loaded_by(f"import {module}") & set(HEAVY) == set()
+
+
+def test_help_loads_no_heavy_library():
+    code = "from vlmeval_mp import cli\ntry: cli.main(['launch', '--help'])\nexcept SystemExit: pass"
+    assert loaded_by(code) & set(HEAVY) == set()
+
+
+def test_importing_the_package_changes_nothing_around_it():
+    code = (
+        "import os, logging; before = dict(os.environ), list(logging.root.handlers), logging.root.level\n"
+        "import pkgutil, importlib, vlmeval_mp\n"
+        "skip = ('vlmeval_mp.demo', 'vlmeval_mp.engines.vllm', 'vlmeval_mp.engines.transformers')\n"
+        "for m in pkgutil.walk_packages(vlmeval_mp.__path__, 'vlmeval_mp.'):\n"
+        "    if not m.name.startswith(skip): importlib.import_module(m.name)\n"
+        "assert before == (dict(os.environ), list(logging.root.handlers), logging.root.level)"
+    )
+    loaded_by(code)
+
+
+def test_every_module_says_what_it_owns():
+    silent = [
+        str(path.relative_to(PACKAGE))
+        for path in PACKAGE.rglob("*.py")
+        if path.stat().st_size and not re.match(r'(#!.*\n)?"""', path.read_text())
+    ]
+    assert silent == []

@@ -1,0 +1,126 @@
+"""A VLMEvalKit config means here what it means there, and what has no effect is said."""
+
+import pytest
+
+from vlmeval_mp import config, vlmevalkit
+from vlmeval_mp.config import Overrides
+from vlmeval_mp.errors import ConfigError
+from vlmeval_mp.modelzoo import CLASSES, MODELS
+
+
+def spec_of(model, data=None, engine="vllm", **top):
+    value = {"model": model, "data": data or {"d": {}}, **top}
+    ours, warnings = vlmevalkit.translate(value, default_engine=engine)
+    return config.build(ours, Overrides(), name="run", default_engine=engine), warnings
+
+
+def test_an_empty_shortcut_is_the_registry_s_model():
+    spec, warnings = spec_of({"Qwen2.5-VL-7B-Instruct": {}})
+    model = spec.models[0]
+    assert (model.path, model.prompt) == ("Qwen/Qwen2.5-VL-7B-Instruct", "default")
+    assert model.engine_args == {"mm_processor_kwargs": {"min_pixels": 1280 * 784, "max_pixels": 16384 * 784}}
+    assert (model.sampling.temperature, model.sampling.max_tokens) == (0.0, 2048)
+    assert warnings == []
+
+
+def test_a_shortcut_with_kwargs_overrides_the_registry_s():
+    spec, _ = spec_of({"Qwen2-VL-7B-Instruct": {"model_path": "/m", "max_new_tokens": 7}})
+    assert (spec.models[0].path, spec.models[0].sampling.max_tokens) == ("/m", 7)
+    assert spec.models[0].prompt == "qwen2_vl"
+
+
+def test_qwen3_draws_with_the_sampling_of_its_class():
+    drawn = spec_of({"m": {"class": "Qwen3VLChat", "model_path": "/m"}})[0].models[0].sampling
+    assert (drawn.temperature, drawn.top_p, drawn.top_k, drawn.presence_penalty) == (0.01, 0.8, 20, 1.5)
+    assert drawn.max_tokens == 32768
+    assert spec_of({"Qwen3-VL-8B-Instruct": {}})[0].models[0].sampling.temperature == 0.7
+
+
+def test_qwen2_is_greedy_and_says_so_when_told_otherwise():
+    spec, warnings = spec_of({"m": {"class": "Qwen2VLChat", "model_path": "/m", "temperature": 0.7}})
+    assert spec.models[0].sampling.temperature == 0
+    assert "temperature have no effect" in warnings[0]
+
+
+def test_system_prompt_and_post_processing_carry_over():
+    kwargs = {"class": "Qwen2VLChat", "model_path": "/m", "system_prompt": "Be brief.", "post_process": True}
+    model = spec_of({"m": kwargs})[0].models[0]
+    assert (model.system_prompt, model.post_process) == ("Be brief.", "last_boxed")
+
+
+def test_own_keys_beside_a_class_win():
+    kwargs = {"class": "Qwen2VLChat", "model_path": "/m", "min_pixels": 4, "engine_args": {"dtype": "half"}}
+    model = spec_of({"m": kwargs | {"sampling": {"temperature": 0.5}, "prompt": "default"}})[0].models[0]
+    assert model.engine_args == {"mm_processor_kwargs": {"min_pixels": 4}, "dtype": "half"}
+    assert (model.sampling.temperature, model.sampling.max_tokens, model.prompt) == (0.5, 2048, "default")
+
+
+def test_the_fake_engine_is_given_no_pixels():
+    value = {"model": {"Qwen2-VL-2B-Instruct": {}}, "engine": "fake"}
+    ours, warnings = vlmevalkit.translate(value, default_engine="vllm")
+    assert "engine_args" not in ours["model"]["Qwen2-VL-2B-Instruct"]
+    assert warnings == []
+
+
+@pytest.mark.parametrize(
+    ("entry", "message"),
+    [
+        ({"class": "Qwen2VLChatt"}, "'Qwen2VLChatt' is not known here; did you mean 'Qwen2VLChat'?"),
+        ({"class": "Emu3_chat"}, '"engine": "vlmevalkit" any class'),
+        ({"class": "Qwen2VLChat", "model_path": "/m", "max_new_token": 1}, "did you mean 'max_new_tokens'?"),
+        ({"class": "Qwen2VLChat"}, "model.m.model_path: is missing"),
+    ],
+)
+def test_a_mistake_in_a_model_names_the_nearest_valid_one(entry, message):
+    with pytest.raises(ConfigError) as caught:
+        spec_of({"m": entry})
+    assert message in str(caught.value)
+
+
+def test_kwargs_without_effect_are_warned_about_with_the_reason():
+    kwargs = {"class": "Qwen2VLChat", "model_path": "/m", "gpu_utils": 0.8, "use_vllm": True, "verbose": False}
+    video = {"class": "VideoMME", "dataset": "Video-MME", "nframe": 8, "pack": True}
+    warnings = spec_of({"m": kwargs}, {"v": video})[1]
+    assert [w.split(":")[0] for w in warnings] == ["model.m.gpu_utils", "model.m.use_vllm", "data.v.pack"]
+    assert "gpu_memory_utilization" in warnings[0]
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "expected"),
+    [
+        ("Video-MME_8frame", {}, ("Video-MME", 8, 0.0)),
+        ("Video-MME_0.5fps", {}, ("Video-MME", 0, 0.5)),
+        ("mine", {"class": "MVBench", "dataset": "MVBench_MP4", "nframe": 0, "fps": 1.0}, ("MVBench_MP4", 0, 1.0)),
+        ("mine", {"class": "VideoMME", "dataset": "Video-MME", "nframe": 16, "fps": -1}, ("Video-MME", 16, 0.0)),
+        ("MMStar", {"class": "ImageMCQDataset", "dataset": "MMStar"}, ("MMStar", 0, 0.0)),
+    ],
+)
+def test_data_entries_name_a_file_and_its_frames(name, value, expected):
+    data = spec_of({"m": {}}, {name: value})[0].datasets[0]
+    assert (data.path, data.nframe, data.fps) == expected
+
+
+def test_a_generic_data_class_tells_the_kind():
+    assert spec_of({"m": {}}, {"x": {"class": "ImageYORNDataset", "dataset": "x"}})[0].datasets[0].type == "yorn"
+
+
+def test_subtitles_that_are_not_shown_are_said():
+    assert "subtitles are not shown" in spec_of({"m": {}}, {"Video-MME_8frame_subs": {}})[1][0]
+
+
+def test_native_configs_stay_as_they_are():
+    value = {"model": {"demo": {"sampling": {"max_tokens": 32}}}, "data": {"DigitsMCQ": {"limit": 3}}}
+    assert vlmevalkit.translate(value, default_engine="vllm") == (value, [])
+
+
+def test_names_on_the_command_line_are_shortcuts_too():
+    ours, _ = vlmevalkit.translate({}, default_engine="vllm", models=["InternVL3-8B"], data=["MVBench_8frame"])
+    assert ours["model"]["InternVL3-8B"]["path"] == "OpenGVLab/InternVL3-8B"
+    assert ours["data"]["MVBench_8frame"] == {"dataset": "MVBench", "nframe": 8}
+
+
+def test_every_shortcut_translates():
+    for name in MODELS:
+        model = spec_of({name: {}})[0].models[0]
+        assert "/" in model.path
+    assert {entry["class"] for entry in MODELS.values()} <= CLASSES.keys()

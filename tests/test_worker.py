@@ -1,0 +1,174 @@
+"""One worker in this process on the fake engine: what it answers, records, skips and leaves."""
+
+import asyncio
+import signal
+
+import pytest
+
+from tests.builders import fake_run, worker_for
+from vlmeval_mp import checkpoint, owners
+from vlmeval_mp.checkpoint import Checkpoint
+from vlmeval_mp.errors import EXIT_DISK, EXIT_NO_WORKER, StorageError
+from vlmeval_mp.merge import merge
+from vlmeval_mp.queue import Queue
+from vlmeval_mp.records import Prediction
+from vlmeval_mp.snapshot import Reader, read_record
+from vlmeval_mp.worker import live
+
+
+def work(paths, **options):
+    worker = worker_for(paths, read_record(paths), **options)
+    return asyncio.run(live(worker)), worker
+
+
+def outcome(paths):
+    record = read_record(paths)
+    return merge(paths, record.jobs[0])[1]
+
+
+def test_every_sample_is_answered_and_every_shard_done(tmp_path):
+    paths = fake_run(tmp_path, 70)
+    code, worker = work(paths)
+    assert (code, worker.answered, worker.failed) == (0, 70, 0)
+    assert [p.row for p in outcome(paths)] == list(range(70))
+    assert len(Queue(paths.queue).done_names()) == 3
+
+
+def test_a_refused_sample_costs_only_itself(tmp_path):
+    paths = fake_run(tmp_path, 40)
+    code, worker = work(paths, fail=["7"])
+    assert (code, worker.failed) == (0, 1)
+    failed = [p for p in outcome(paths) if p.error is not None]
+    assert [p.index for p in failed] == ["7"]
+    assert failed[0].prediction == ""
+
+
+def test_the_window_is_kept_full_and_never_exceeded(tmp_path):
+    paths = fake_run(tmp_path, 64)
+    worker = worker_for(paths, read_record(paths), window=8, latency=0.01)
+    seen, real = [], worker.engine.generate
+
+    async def counted(request):
+        seen.append(worker.window_size - worker.window._value)
+        return await real(request)
+
+    worker.engine.generate = counted
+    assert asyncio.run(live(worker)) == 0
+    assert max(seen) == 8
+    assert sum(n == 8 for n in seen) > 40, "the window ran empty between samples or shards"
+
+
+def test_a_dead_engine_ends_the_worker_and_keeps_what_was_answered(tmp_path):
+    paths = fake_run(tmp_path, 64)
+    code, worker = work(paths, window=4, raise_engine=10, latency=0.001)
+    assert code == EXIT_NO_WORKER
+    assert worker.phase == "failed"
+    claimed = [e.shard for e in Queue(paths.queue).entries("claimed")]
+    assert 0 < sum(len(checkpoint.search(paths.checkpoints, shard).answers) for shard in claimed) <= 10
+
+
+def test_an_heir_asks_only_what_the_dead_worker_had_not_recorded(tmp_path):
+    paths = fake_run(tmp_path, 32)
+    queue, record = Queue(paths.queue), read_record(paths)
+    job = record.jobs[0].name
+    queue.claim(owners.current(), [job])
+    dead = Checkpoint(paths.checkpoints, "w9-dead")
+    for row in range(20):
+        dead.record(job, Prediction(index=str(row), row=row, prediction="recorded"))
+    queue.reap(lambda _: True)
+    code, worker = work(paths)
+    assert (code, worker.answered) == (0, 12)
+    assert sum(p.prediction == "recorded" for p in outcome(paths)) == 20
+
+
+def test_a_shard_that_was_answered_completely_is_only_committed(tmp_path):
+    paths = fake_run(tmp_path, 3)
+    queue, record = Queue(paths.queue), read_record(paths)
+    job = record.jobs[0].name
+    queue.claim(owners.current(), [job])
+    dead = Checkpoint(paths.checkpoints, "w9-dead")
+    for row in range(3):
+        dead.record(job, Prediction(index=str(row), row=row))
+    queue.reap(lambda _: True)
+    _, worker = work(paths)
+    assert worker.answered == 0
+    assert len(outcome(paths)) == 3
+
+
+def test_a_suspect_shard_runs_alone_and_the_killer_is_given_up(tmp_path):
+    """Three workers died with the shard, then two while row 5 ran alone."""
+    paths = fake_run(tmp_path, 10)
+    queue, record = Queue(paths.queue), read_record(paths)
+    job = record.jobs[0].name
+    for _ in range(5):
+        queue.claim(owners.current(), [job])
+        queue.reap(lambda _: True)
+    dead = Checkpoint(paths.checkpoints, "w9-dead")
+    dead.intend(job, 5)
+    dead.intend(job, 5)
+    worker = worker_for(paths, record, die=["5"])
+    most, real = 0, worker.engine.generate
+
+    async def counted(request):
+        nonlocal most
+        most = max(most, worker.in_flight)
+        return await real(request)
+
+    worker.engine.generate = counted
+    assert asyncio.run(live(worker)) == 0
+    assert most == 1
+    failed = [p for p in outcome(paths) if p.error]
+    assert [p.index for p in failed] == ["5"]
+    assert "died 2 times while this sample ran alone" in failed[0].error
+
+
+def test_a_drained_worker_gives_its_unfinished_shards_back(tmp_path):
+    paths = fake_run(tmp_path, 64)
+    worker = worker_for(paths, read_record(paths), window=2, latency=0.02)
+
+    async def drain_soon():
+        asyncio.get_running_loop().call_later(0.15, signal.raise_signal, signal.SIGTERM)
+        return await live(worker)
+
+    assert asyncio.run(drain_soon()) == 0
+    queue = Queue(paths.queue)
+    assert queue.entries("claimed") == []
+    assert all(e.deaths == 0 for e in queue.entries("pending"))
+    assert 0 < worker.answered < 64
+    _, heir = work(paths)
+    assert worker.answered + heir.answered == 64
+
+
+def test_a_full_disk_ends_the_worker_with_its_own_exit_code(tmp_path, monkeypatch):
+    paths = fake_run(tmp_path, 10)
+
+    def full(self, job, prediction):
+        raise StorageError("cannot append: the disk is full")
+
+    monkeypatch.setattr(Checkpoint, "record", full)
+    code, worker = work(paths)
+    assert code == EXIT_DISK
+    assert "the disk is full" in worker.message
+
+
+def test_the_heartbeat_shows_what_the_worker_did(tmp_path):
+    paths = fake_run(tmp_path, 40)
+    work(paths, name="w3")
+    (status,) = Reader(paths).read().workers
+    assert (status.worker, status.phase, status.answered, status.in_flight) == ("w3", "stopped", 40, 0)
+    (span,) = status.spans.values()
+    assert span.answered == 40
+
+
+@pytest.mark.parametrize("window", [1, 3, 1000])
+def test_the_window_changes_no_byte_of_the_outcome(tmp_path, window):
+    paths = fake_run(tmp_path, 50)
+    work(paths, window=window, jitter=0.01)
+    assert [p.prediction for p in outcome(paths)] == [p.prediction for p in _reference(tmp_path)]
+
+
+def _reference(tmp_path):
+    (tmp_path / "reference").mkdir()
+    paths = fake_run(tmp_path / "reference", 50)
+    work(paths)
+    return outcome(paths)

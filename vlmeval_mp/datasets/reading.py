@@ -1,0 +1,123 @@
+"""Reading one TSV into the files of a data set's folder.
+
+Owns the two passes: the TSV into drafts on disk, and, once every row is known, the drafts into samples. Memory holds
+one row at a time, plus the indexes. Knows nothing of how the folder is published or found again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NoReturn
+
+import msgspec
+
+from vlmeval_mp.datasets import rows
+from vlmeval_mp.datasets.rows import Draft, RowParser
+from vlmeval_mp.datasets.sources import FileFinder, MediaFolder
+from vlmeval_mp.datasets.tsv import Reader
+from vlmeval_mp.records import DatasetInfo, DataSpec, Media, Sample
+
+READER_VERSION = 1
+"""Part of every digest; grows when the same TSV would give other samples."""
+
+
+class Reading:
+    """One pass over the TSV into drafts on disk, and one over the drafts, when every row is known, into samples."""
+
+    def __init__(self, spec: DataSpec, reader: Reader, finder: FileFinder, folder: Path) -> None:
+        self._spec = spec
+        self._reader = reader
+        self._folder = folder
+        self._parser = RowParser(reader, MediaFolder(folder), finder, spec.name)
+        self._referred: dict[str, Draft | None] = {}
+        """index that is referred to -> a draft whose image it is, None if only list elements may mean it"""
+        self._yes_no: set[bool] = set()
+
+    def run(self, stat: os.stat_result) -> DatasetInfo:
+        self._write_drafts()
+        digest = hashlib.sha256(f"{self._reader.digest}\n{READER_VERSION}\n{self._spec.type}\n".encode())
+        kinds: Counter[str] = Counter()
+        images = videos = count = 0
+        with (self._folder / "samples.jsonl").open("wb") as file:
+            for sample in self._samples():
+                file.write(msgspec.json.encode(sample) + b"\n")
+                count += 1
+                kinds[sample.kind] += 1
+                images = max(images, sum(media.kind == "image" for media in sample.media))
+                videos = max(videos, sum(media.kind == "video" for media in sample.media))
+                for media in sample.media:
+                    if not media.file.startswith("media/"):
+                        digest.update(f"{media.digest or '-'}\n".encode())
+        (self._folder / "drafts.jsonl").unlink()
+        return DatasetInfo(
+            name=self._spec.name,
+            digest=digest.hexdigest(),
+            source=str(self._reader.path),
+            source_size=stat.st_size,
+            source_mtime_ns=stat.st_mtime_ns,
+            samples=count,
+            kinds=dict(kinds),
+            max_images=images,
+            max_videos=videos,
+            columns=self._reader.columns,
+        )
+
+    def _write_drafts(self) -> None:
+        with (self._folder / "drafts.jsonl").open("wb") as file:
+            for row in self._reader:
+                draft = self._parser.draft(row)
+                file.write(msgspec.json.encode(draft) + b"\n")
+                if draft.sample.answer:
+                    self._yes_no.add(rows.is_yes_no(draft.sample.answer))
+                if draft.refers and not self._referred.get(draft.refers):
+                    self._referred[draft.refers] = draft
+                for index in draft.elements.values():
+                    self._referred.setdefault(index)
+
+    def _drafts(self) -> Iterator[Draft]:
+        decode = msgspec.json.Decoder(Draft).decode
+        with (self._folder / "drafts.jsonl").open("rb") as file:
+            yield from map(decode, file)
+
+    def _samples(self) -> Iterator[Sample]:
+        targets = self._targets() if self._referred else {}
+        general = rows.kind_of_file(self._spec.type, self._reader.columns, self._yes_no == {True})
+        for draft in self._drafts():
+            sample = draft.sample
+            media = rows.resolve(draft, targets)
+            is_video = any(each.kind == "video" for each in media)
+            kind = rows.kind_of_video(sample) if is_video and not self._spec.type else general
+            error = sample.error
+            if draft.refers and not media:
+                number = self._reader.numbers[draft.refers]
+                error = f"{self._reader.path.name} row {sample.row + 1}, column 'image': row {number} has no image"
+            yield msgspec.structs.replace(
+                sample, media=media, kind=sample.kind if draft.typed else kind, error=sample.error or error
+            )
+
+    def _targets(self) -> dict[str, tuple[Media, ...]]:
+        """The media of every row that is referred to; refuses references to nothing or to another reference."""
+        for index, draft in self._referred.items():
+            if draft is not None and index not in self._reader.numbers:
+                self._refuse(draft, f"refers to index {index!r}, which no row has; file names belong into 'image_path'")
+        targets: dict[str, tuple[Media, ...]] = {}
+        for draft in self._drafts():
+            index = draft.sample.index
+            if index not in self._referred:
+                continue
+            referring = self._referred[index]
+            if not draft.refers:
+                targets[index] = draft.sample.media
+            elif referring is not None:
+                number = draft.sample.row + 1
+                self._refuse(
+                    referring, f"refers to row {number}, which is itself a reference; name the row with the image"
+                )
+        return targets
+
+    def _refuse(self, draft: Draft, problem: str) -> NoReturn:
+        self._reader.refuse(draft.sample.row + 1, draft.sample.index, "image", problem)

@@ -1,0 +1,171 @@
+"""One row to one sample: what the columns of VLMEvalKit's convention mean.
+
+Owns the columns and the kinds. A fault of a row becomes `Sample.error` or `Media.error`; a fault of the file is the
+reader's. A row may refer to the image of a row that comes later, so this gives a `Draft`, and `resolve` makes it final
+once all rows are known.
+"""
+
+from __future__ import annotations
+
+import ast
+import string
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+
+import msgspec
+
+from vlmeval_mp.datasets.sources import FileFinder, MediaFolder
+from vlmeval_mp.datasets.tsv import Reader, Row
+from vlmeval_mp.records import Kind, Media, Sample, Struct
+
+REFERENCE_CHARACTERS = 64
+"""An `image` of at most this many characters is the index of the row that holds the picture."""
+
+KINDS: dict[str, Kind] = {"mcq": "mcq", "yorn": "yorn", "y/n": "yorn", "open": "vqa", "vqa": "vqa"}
+"""Values of a `type` column, in lower case."""
+
+_OPTIONS = tuple(string.ascii_uppercase)
+_FIELDS = {"question": "question", "hint": "hint", "answer": "answer", "category": "category"} | {
+    "l2-category": "l2_category",
+    "split": "split",
+}
+_MEDIA = ("image", "image_path", "video", "video_path")
+
+
+class Draft(Struct, frozen=True):
+    """A sample whose references are not resolved.
+
+    `refers` is the index of the row that holds all its media; `elements` maps a place in `media` to an index whose
+    image belongs there if there is such a row. `kind` of the sample is final only if `typed`.
+    """
+
+    sample: Sample
+    typed: bool
+    refers: str = ""
+    elements: dict[int, str] = {}
+
+
+@dataclass(frozen=True, slots=True)
+class RowParser:
+    """Reads the rows of one file; `dataset` is the name under which videos may be kept in a folder."""
+
+    reader: Reader
+    images: MediaFolder
+    files: FileFinder
+    dataset: str
+
+    def draft(self, row: Row) -> Draft:
+        """The row as a draft."""
+        columns = self.reader.columns
+        text = {c: self.reader.text(row, c) for c in columns if c != "index" and c not in _MEDIA}
+        fields = {name: text.get(column, "") for column, name in _FIELDS.items()}
+        declared = KINDS.get(text.get("type", "").strip().lower())
+        media, error, refers, elements = self._media(row)
+        if not fields["question"].strip():
+            error = self._fault(row, "question", "is empty")
+        sample = Sample(
+            index=row.index,
+            row=row.number - 1,
+            kind=declared or "vqa",
+            options={letter: text[letter] for letter in _OPTIONS if text.get(letter)},
+            media=media,
+            extra={c: v for c, v in text.items() if v and c not in _FIELDS and c not in _OPTIONS},
+            error=error,
+            **fields,
+        )
+        return Draft(sample=sample, typed=declared is not None, refers=refers, elements=elements)
+
+    def _fault(self, row: Row, column: str, problem: str) -> str:
+        return f"{self.reader.path.name} row {row.number}, column {column!r}: {problem}"
+
+    def _media(self, row: Row) -> tuple[tuple[Media, ...], str, str, dict[int, str]]:
+        """The media of a row: what it holds, its error, the row it refers to, the rows its elements refer to."""
+        image = row.cells.get("image", b"").strip()
+        if image:
+            return self._image(row, image)
+        for column in ("image_path", "video_path", "video"):
+            names = self.reader.text(row, column).strip()
+            if names:
+                media, error = self._named(row, column, names)
+                return media, error, "", {}
+        absent = next((column for column in _MEDIA if column in row.cells), "")
+        return (), self._fault(row, absent, "is empty") if absent else "", "", {}
+
+    def _image(self, row: Row, image: bytes) -> tuple[tuple[Media, ...], str, str, dict[int, str]]:
+        if image.startswith(b"[") and image.endswith(b"]"):
+            listed = _list_literal(image)
+            if isinstance(listed, str):
+                return (), self._fault(row, "image", listed), "", {}
+            media = tuple(self._stored(row, value.encode()) for value in listed)
+            short = {place: value for place, value in enumerate(listed) if len(value) <= REFERENCE_CHARACTERS}
+            return media, "", "", short
+        if len(image) <= REFERENCE_CHARACTERS and not image.startswith(b"data:"):
+            return (), "", self.reader.text(row, "image").strip(), {}
+        return (self._stored(row, image),), "", "", {}
+
+    def _stored(self, row: Row, value: bytes) -> Media:
+        media = self.images.add(value)
+        return self._placed(row, "image", media)
+
+    def _named(self, row: Row, column: str, value: str) -> tuple[tuple[Media, ...], str]:
+        names: list[str] | str = [value]
+        if value.startswith("[") and value.endswith("]"):
+            names = _list_literal(value.encode())
+        if isinstance(names, str):
+            return (), self._fault(row, column, names)
+        found = map(self.files.image if column == "image_path" else self._video, names)
+        return tuple(self._placed(row, column, media) for media in found), ""
+
+    def _video(self, name: str) -> Media:
+        names = [name] if PurePosixPath(name).suffix else [f"{name}.mp4", name]
+        folders = ("", "videos/", "video/", f"{self.dataset}/")
+        return self.files.video([folder + each for each in names for folder in folders])
+
+    def _placed(self, row: Row, column: str, media: Media) -> Media:
+        return msgspec.structs.replace(media, error=self._fault(row, column, media.error)) if media.error else media
+
+
+def _list_literal(value: bytes) -> list[str] | str:
+    """The strings of a list literal, or what is wrong with it."""
+    try:
+        listed = ast.literal_eval(value.decode("utf-8"))
+    except (ValueError, SyntaxError, RecursionError, MemoryError):
+        return "looks like a list, but is not a valid list literal"
+    if not isinstance(listed, list):
+        return "looks like a list, but is not one"
+    if not listed:
+        return "is an empty list"
+    return [str(value) for value in listed]
+
+
+def resolve(draft: Draft, targets: Mapping[str, tuple[Media, ...]]) -> tuple[Media, ...]:
+    """The media of a draft, where `targets` holds those of the rows that are referred to."""
+    if draft.refers:
+        return targets[draft.refers]
+    media = list(draft.sample.media)
+    for place, index in draft.elements.items():
+        target = targets.get(index, ())
+        if len(target) == 1:
+            media[place] = target[0]
+    return tuple(media)
+
+
+def kind_of_file(declared: str, columns: tuple[str, ...], answers_yes_no: bool) -> Kind:
+    """The kind of the rows of a file: as declared, else by its columns, else by its answers."""
+    if declared:
+        return KINDS[declared]
+    if "A" in columns and "B" in columns:
+        return "mcq"
+    return "yorn" if answers_yes_no else "vqa"
+
+
+def kind_of_video(sample: Sample) -> Kind:
+    """The kind of one row of a video file, whose rows may differ."""
+    if "A" in sample.options and "B" in sample.options:
+        return "mcq"
+    return "yorn" if is_yes_no(sample.answer) else "vqa"
+
+
+def is_yes_no(answer: str) -> bool:
+    return answer.strip().lower() in ("yes", "no")

@@ -1,0 +1,204 @@
+"""A data set, read once into a folder that all workers share.
+
+    <store>/<name>-<digest>/dataset.json     DatasetInfo
+                            samples.jsonl    one Sample a line, in the order of the TSV
+                            origin.json      what the folder rests on besides the TSV's bytes
+                            media/           images that the TSV held as base64, bytes unchanged, named by digest
+
+Files that a TSV names are referenced where they are. Guarantees: the folder appears in one step and complete, so a
+killed reading leaves nothing half-done and two launchers at once are safe; while TSV and named files stay as they are
+it is found again without reading the TSV; memory does not grow with the size of the media.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import mmap
+import os
+import secrets
+import shutil
+import time
+from array import array
+from collections.abc import Iterator
+from pathlib import Path
+
+import msgspec
+
+from vlmeval_mp.datasets.reading import READER_VERSION, Reading
+from vlmeval_mp.datasets.rows import KINDS
+from vlmeval_mp.datasets.sources import FileFinder
+from vlmeval_mp.datasets.table import lmu_data
+from vlmeval_mp.datasets.tsv import Reader
+from vlmeval_mp.errors import ConfigError, StorageError
+from vlmeval_mp.files import atomic_write, sync_folder
+from vlmeval_mp.paths import slug
+from vlmeval_mp.records import DatasetInfo, DataSpec, Sample, Struct
+
+ABANDONED_AFTER = 3600.0
+"""Seconds without a change after which an unlocked temporary folder is what a killed reading left."""
+
+
+class Origin(Struct, frozen=True, omit_defaults=False):
+    """`origin.json`. `files` maps each named file to its (size, mtime_ns); `missing`: some name was not found."""
+
+    type: str
+    reader: int
+    files: dict[str, tuple[int, int]]
+    missing: bool
+
+
+class Dataset:
+    """A finished folder: `info`, and any range of its samples."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        try:
+            self.info = msgspec.json.decode((folder / "dataset.json").read_bytes(), type=DatasetInfo)
+            with (folder / "samples.jsonl").open("rb") as file:
+                self._data = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+        except (OSError, ValueError) as error:
+            raise ConfigError(f"{folder} is no usable data set folder ({error}); delete it and launch again") from error
+        self._ends = array("Q", _newlines(self._data))
+        if len(self._ends) != self.info.samples:
+            raise ConfigError(f"{folder}/samples.jsonl is damaged; delete {folder} and launch again")
+        self._decode = msgspec.json.Decoder(Sample).decode
+
+    def __len__(self) -> int:
+        return len(self._ends)
+
+    def samples(self, first: int, last: int) -> list[Sample]:
+        """The samples of rows `first` to `last`, both included."""
+        if not 0 <= first <= last < len(self):
+            raise IndexError(f"rows {first} to {last} of {self.info.name}, which has {len(self)}")
+        starts = range(first, last + 1)
+        return [self._decode(self._data[self._ends[row - 1] + 1 if row else 0 : self._ends[row]]) for row in starts]
+
+
+def _newlines(data: mmap.mmap) -> Iterator[int]:
+    place = -1
+    while (place := data.find(b"\n", place + 1)) >= 0:
+        yield place
+
+
+def open_dataset(folder: Path) -> Dataset:
+    """The data set in a finished folder.
+
+    Raises:
+        ConfigError: the folder is missing or damaged.
+    """
+    return Dataset(folder)
+
+
+def prepare(spec: DataSpec, store: Path) -> Dataset:
+    """The data set of `spec` under `store`, read now unless it was read before. `spec.limit` plays no part.
+
+    Raises:
+        ConfigError: the TSV is malformed or missing; names row and column.
+        StorageError: the folder cannot be written.
+    """
+    if spec.type and spec.type not in KINDS:
+        raise ConfigError(f"data set {spec.name!r}: type {spec.type!r} is not one of {', '.join(KINDS)}")
+    source = Path(spec.path).expanduser().resolve()
+    try:
+        stat = source.stat()
+        file = source.open("rb")
+    except OSError as error:
+        raise ConfigError(f"data set {spec.name!r}: {source} cannot be read: {error.strerror or error}") from error
+    with file:
+        for folder in sorted(store.glob(f"{slug(spec.name)}-*")):
+            if (ready := _ready(folder, spec, source, stat)) is not None:
+                return ready
+        try:
+            store.mkdir(parents=True, exist_ok=True)
+            _remove_abandoned(store)
+            with _temporary_folder(store) as folder:
+                reader = Reader(file, source)
+                finder = FileFinder((source.parent, lmu_data() / "images" / spec.name, lmu_data()))
+                info = Reading(spec, reader, finder, folder).run(stat)
+                origin = Origin(type=spec.type, reader=READER_VERSION, files=finder.seen, missing=finder.missing)
+                (folder / "origin.json").write_bytes(msgspec.json.encode(origin))
+                (folder / "dataset.json").write_bytes(msgspec.json.encode(info))
+                return _publish(folder, store / f"{slug(spec.name)}-{info.digest[:12]}", info)
+        except OSError as error:
+            raise StorageError(f"data set {spec.name!r}: cannot be stored in {store}: {error}") from error
+
+
+# --- the folder ------------------------------------------------------------------------------------------------
+
+
+def _ready(folder: Path, spec: DataSpec, source: Path, stat: os.stat_result) -> Dataset | None:
+    """The data set in `folder`, if it is what reading `source` again would give."""
+    try:
+        info = msgspec.json.decode((folder / "dataset.json").read_bytes(), type=DatasetInfo)
+        given = (spec.name, str(source), stat.st_size, stat.st_mtime_ns)
+        if (info.name, info.source, info.source_size, info.source_mtime_ns) != given:
+            return None
+        origin = _origin(folder)
+        found_all = not origin.missing and (origin.type, origin.reader) == (spec.type, READER_VERSION)
+        return Dataset(folder) if found_all and _unchanged(origin) else None
+    except (OSError, ValueError, ConfigError):
+        return None
+
+
+def _origin(folder: Path) -> Origin:
+    return msgspec.json.decode((folder / "origin.json").read_bytes(), type=Origin)
+
+
+def _unchanged(origin: Origin) -> bool:
+    """Whether every file that the samples name is as it was when they were read."""
+    stats = ((Path(name).stat(), seen) for name, seen in origin.files.items())
+    return all((stat.st_size, stat.st_mtime_ns) == seen for stat, seen in stats)
+
+
+def _publish(folder: Path, target: Path, info: DatasetInfo) -> Dataset:
+    os.sync()  # one call instead of an fsync for each of perhaps 100,000 images
+    while True:
+        try:
+            folder.rename(target)
+            break
+        except OSError:
+            if not target.is_dir():
+                raise
+        with contextlib.suppress(OSError, ValueError, ConfigError):
+            if _unchanged(_origin(target)):
+                # the same content from another path: found by that path next time
+                atomic_write(target / "dataset.json", msgspec.json.encode(info))
+                return Dataset(target)
+        aside = target.with_name(f".{target.name}.{secrets.token_hex(4)}.tmp")
+        with contextlib.suppress(FileNotFoundError):
+            target.rename(aside)
+        shutil.rmtree(aside, ignore_errors=True)
+    sync_folder(target.parent)
+    return Dataset(target)
+
+
+@contextlib.contextmanager
+def _temporary_folder(store: Path) -> Iterator[Path]:
+    folder = store / f".reading-{os.getpid()}-{secrets.token_hex(4)}.tmp"
+    folder.mkdir()
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        with contextlib.suppress(OSError):
+            fcntl.flock(handle, fcntl.LOCK_EX)
+        yield folder
+    finally:
+        os.close(handle)
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _remove_abandoned(store: Path) -> None:
+    """Remove what a killed reading left: a temporary folder that nobody holds and nobody changed for an hour."""
+    for folder in store.glob(".*.tmp"):
+        try:
+            newest = max(path.stat().st_mtime for path in (folder, folder / "drafts.jsonl") if path.exists())
+            if time.time() - newest < ABANDONED_AFTER:
+                continue
+            handle = os.open(folder, os.O_RDONLY)
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                shutil.rmtree(folder, ignore_errors=True)
+            finally:
+                os.close(handle)
+        except (OSError, ValueError):
+            continue

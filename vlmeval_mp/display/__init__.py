@@ -1,0 +1,30 @@
+"""What people and programs see of a run: the live screen, its plain and JSON twins, and the table at the end.
+
+Everything is drawn from a `RunState` or `Summary` value; nothing here reads a run's folder. With `cli`, the only user
+of `rich`. Text that came from a model, a file or a name passes `safe` before it reaches a terminal.
+"""
+
+from vlmeval_mp.display.screens import JsonLines, Live, Mode, Plain, Screen, screen
+from vlmeval_mp.display.tables import results_table, results_text, show_results
+from vlmeval_mp.display.text import duration, fraction, rate, safe, size
+from vlmeval_mp.display.view import render, show, svg
+
+__all__ = [
+    "JsonLines",
+    "Live",
+    "Mode",
+    "Plain",
+    "Screen",
+    "duration",
+    "fraction",
+    "rate",
+    "render",
+    "results_table",
+    "results_text",
+    "safe",
+    "screen",
+    "show",
+    "show_results",
+    "size",
+    "svg",
+]

@@ -1,0 +1,270 @@
+"""Three ways to follow a run, one protocol: `Live` for a terminal, `Plain` lines for a log, `JsonLines` for a program.
+
+A screen is fed with states and decides itself when to draw. Nothing that goes wrong in it (a drawing error, a closed
+pipe, a terminal that is gone) reaches the caller: the run goes on without it.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Hashable
+from types import TracebackType
+from typing import IO, Literal, Protocol, Self
+
+import msgspec
+from rich.live import Live as RichLive
+
+from vlmeval_mp.display.terminal import Terminal, silence
+from vlmeval_mp.display.text import duration, fraction, rate, safe
+from vlmeval_mp.display.view import render
+from vlmeval_mp.records import Event
+from vlmeval_mp.state import RunState
+
+log = logging.getLogger(__name__)
+
+FRAME_SECONDS = 0.25
+PLAIN_SECONDS = 10.0
+JSON_SECONDS = 1.0
+SHOWN_JOBS = 3
+
+Clock = Callable[[], float]
+Mode = Literal["live", "plain", "json"]
+
+
+class Screen(Protocol):
+    """Follows one run. `update` and `line` never raise; `close` draws the last state and is safe to call twice."""
+
+    def update(self, state: RunState) -> None: ...
+
+    def line(self, text: str) -> None: ...
+
+    def close(self) -> None: ...
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None
+    ) -> None: ...
+
+
+def screen(mode: Mode, stream: IO[str], clock: Clock = time.time) -> Screen:
+    """The screen for `mode`; a live one only where `stream` is a terminal that can move its cursor."""
+    if mode == "json":
+        return JsonLines(stream, clock)
+    if mode == "live":
+        console = Terminal(stream)
+        if console.is_terminal and not console.is_dumb_terminal:
+            return Live(stream, clock, console)
+    return Plain(stream, clock)
+
+
+class _Screen:
+    """What all three share: a stream that may be closed under us, the last state, and the events already seen."""
+
+    def __init__(self, stream: IO[str], clock: Clock) -> None:
+        self._stream = stream
+        self._clock = clock
+        self._state: RunState | None = None
+        self._seen: frozenset[Event] = frozenset()
+        self._open = True
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self.close()
+
+    def close(self) -> None:
+        raise NotImplementedError
+
+    def _new_events(self, state: RunState) -> list[Event]:
+        new = [event for event in state.events if event not in self._seen]
+        self._seen = frozenset(state.events)
+        return new
+
+    def _gone(self, error: Exception) -> None:
+        self._open = False
+        silence(self._stream)
+        log.info("the screen is gone (%s); the run goes on", error)
+
+    def _write(self, text: str) -> None:
+        """One line, at once; a stream that cannot take it is not written again."""
+        if not self._open:
+            return
+        try:
+            encoding = getattr(self._stream, "encoding", None) or "utf-8"
+            self._stream.write(text.encode(encoding, "replace").decode(encoding) + "\n")
+            self._stream.flush()
+        except (OSError, ValueError) as error:
+            self._gone(error)
+
+
+class Plain(_Screen):
+    """One line when something changed: an event, a worker's phase, a finished job, else every ten seconds."""
+
+    def __init__(self, stream: IO[str], clock: Clock = time.time, every: float = PLAIN_SECONDS) -> None:
+        super().__init__(stream, clock)
+        self._every = every
+        self._due = 0.0
+        self._finished: frozenset[str] = frozenset()
+        self._phases: dict[str, str] = {}
+        self._written: Hashable = None
+
+    def update(self, state: RunState) -> None:
+        self._state = state
+        for event in self._new_events(state):
+            self._write(f"{_time(event.time)} {_LEVEL[event.level]}{safe(event.text)}")
+        self._write_phases(state)
+        finished = frozenset(job.name for job in state.jobs if job.finished)
+        if finished - self._finished or self._clock() >= self._due:
+            self._progress(state)
+        self._finished = finished
+
+    def line(self, text: str) -> None:
+        self._write(f"{_time(self._clock())} {safe(text)}")
+
+    def close(self) -> None:
+        if self._state is not None:
+            self._progress(self._state)
+
+    def _write_phases(self, state: RunState) -> None:
+        for worker in state.workers:
+            if self._phases.get(worker.worker) != worker.phase:
+                about = f": {safe(worker.message)}" if worker.message else ""
+                self.line(f"{safe(worker.worker)} ({safe(worker.devices)}) {worker.phase}{about}")
+        self._phases = {worker.worker: worker.phase for worker in state.workers}
+
+    def _progress(self, state: RunState) -> None:
+        key = (state.done, state.failed, state.finished, tuple(job.score for job in state.jobs))
+        if key == self._written:
+            return
+        self._written, self._due = key, self._clock() + self._every
+        self.line(progress_line(state))
+
+
+class JsonLines(_Screen):
+    """One JSON object a line: `start`, `progress` at most once a second when something changed, `line`, `done`."""
+
+    def __init__(self, stream: IO[str], clock: Clock = time.time, every: float = JSON_SECONDS) -> None:
+        super().__init__(stream, clock)
+        self._every = every
+        self._due = 0.0
+        self._written: Hashable = None
+        self._closed = False
+
+    def update(self, state: RunState) -> None:
+        first = self._state is None
+        self._state = state
+        key = _progress_key(state)
+        if first or (key != self._written and self._clock() >= self._due):
+            self._written, self._due = key, self._clock() + self._every
+            self._record("start" if first else "progress", state)
+
+    def line(self, text: str) -> None:
+        self._write(msgspec.json.encode({"event": "line", "text": text}).decode())
+
+    def close(self) -> None:
+        if self._state is not None and not self._closed:
+            self._closed = True
+            self._record("done", self._state)
+
+    def _record(self, event: str, state: RunState) -> None:
+        self._write(msgspec.json.encode({"event": event, **msgspec.to_builtins(state)}).decode())
+
+
+class Live(_Screen):
+    """A picture redrawn in place, at most four times a second, from the thread that calls `update`."""
+
+    def __init__(self, stream: IO[str], clock: Clock = time.time, console: Terminal | None = None) -> None:
+        super().__init__(stream, clock)
+        self._console = console or Terminal(stream)
+        self._live: RichLive | None = None
+        self._drawn = -1.0
+        self._fallback: Plain | None = None
+
+    def update(self, state: RunState) -> None:
+        self._state = state
+        if self._fallback is not None:
+            self._fallback.update(state)
+        elif self._open and time.monotonic() - self._drawn >= FRAME_SECONDS:
+            self._drawn = time.monotonic()
+            self._guard(self._draw, state)
+
+    def line(self, text: str) -> None:
+        """A line above the picture."""
+        if self._fallback is not None:
+            self._fallback.line(text)
+        elif self._open:
+            self._guard(self._console.print, f"{_time(self._clock())} {safe(text)}")
+
+    def close(self) -> None:
+        if self._live is not None and self._state is not None:
+            self._guard(self._draw, self._state)
+        live, self._live = self._live, None
+        if live is not None:
+            self._guard(live.stop)
+        if self._fallback is not None:
+            self._fallback.close()
+
+    def _draw(self, state: RunState) -> None:
+        picture = render(state, self._console.width, max(1, self._console.height - 1))
+        if self._live is None:
+            self._live = RichLive(
+                picture, console=self._console, auto_refresh=False, redirect_stdout=False, redirect_stderr=False
+            )
+            self._live.start(refresh=True)
+        else:
+            self._live.update(picture, refresh=True)
+
+    def _guard(self, work: Callable[..., object], *arguments: object) -> None:
+        try:
+            work(*arguments)
+        except OSError as error:
+            self._live = None
+            self._gone(error)
+        except Exception:
+            log.exception("the screen could not be drawn; plain lines from here on")
+            self._fallback = Plain(self._stream, self._clock)
+            live, self._live = self._live, None
+            if live is not None:
+                self._leave(live)
+            if self._state is not None:
+                self._fallback.update(self._state)
+
+    def _leave(self, live: RichLive) -> None:
+        """Give the cursor back without drawing again what could not be drawn."""
+        try:
+            live.transient = True
+            live.update("", refresh=False)
+            live.stop()
+        except Exception:
+            log.exception("the cursor could not be given back")
+
+
+_LEVEL = {"info": "", "warning": "warning: ", "error": "error: "}
+
+
+def _time(seconds: float) -> str:
+    return time.strftime("%H:%M:%S", time.localtime(seconds))
+
+
+def progress_line(state: RunState) -> str:
+    """`demo 512/1260 41% 186.3/s eta 4s failed 0 · DigitsMCQ 0.978`."""
+    facts = f"{safe(state.run)} {state.done}/{state.total} {fraction(state.done, state.total)}"
+    if state.finished or not state.running:
+        facts += f" {'finished' if state.finished else state.phase} in {duration(state.elapsed)}"
+    else:
+        facts += f" {rate(state.rate)} eta {duration(state.eta)}"
+    begun = [job for job in state.jobs if job.score is not None]
+    active = [job for job in begun if not job.finished] or begun
+    several_models = len({job.model for job in state.jobs}) > 1
+    named = [(job.name if several_models else job.dataset, job.score) for job in active[:SHOWN_JOBS]]
+    scores = "".join(f" · {safe(name)} {score:.3f}" for name, score in named)
+    return f"{facts} failed {state.failed}{scores}"
+
+
+def _progress_key(state: RunState) -> Hashable:
+    """What makes two states differ for a program; rates and ages change all the time and do not."""
+    workers = tuple((w.worker, w.pid, w.phase, w.job, w.answered, w.silent, w.message) for w in state.workers)
+    return (state.phase, state.running, state.jobs, workers, state.events)

@@ -1,0 +1,63 @@
+"""The engine protocol: one request in, one completion out, awaited. Concurrency belongs to the caller.
+
+Knows nothing of shards, checkpoints or data sets. An engine is built from an `EngineSpec`, started once, used for the
+life of its process and closed once.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Protocol
+
+from vlmeval_mp.errors import ConfigError
+from vlmeval_mp.records import Completion, Request
+
+
+@dataclass(frozen=True, slots=True)
+class EngineSpec:
+    """What an engine is built from.
+
+    `model` is a folder or hub id. `args` are the engine's own arguments, checked by the engine: an unknown one is a
+    `ConfigError`. `device` is "cuda" or "cpu". `max_images` / `max_videos` are the most that one request will carry.
+    `window` is how many requests the caller will keep in flight; 0 lets the engine's `default_window` stand.
+    """
+
+    model: str
+    args: dict[str, Any] = field(default_factory=dict)
+    device: str = "cpu"
+    tensor_parallel: int = 1
+    max_images: int = 1
+    max_videos: int = 0
+    window: int = 0
+
+
+class Engine(Protocol):
+    """Turns requests into completions.
+
+    `generate` raises `RequestError` when this request alone cannot be served, and `EngineError` when the engine is
+    unusable from now on. `metrics` is cheap and never raises.
+    """
+
+    default_window: ClassVar[int]
+
+    def __init__(self, spec: EngineSpec) -> None: ...
+
+    async def start(self) -> None: ...
+
+    async def generate(self, request: Request) -> Completion: ...
+
+    def metrics(self) -> dict[str, float]: ...
+
+    async def close(self) -> None: ...
+
+
+def refuse_unknown(engine: str, given: Iterable[str], known: Iterable[str]) -> None:
+    """Raise `ConfigError` for the first engine argument that is not known, naming the nearest valid one."""
+    valid = sorted(known)
+    for name in given:
+        if name not in valid:
+            near = difflib.get_close_matches(name, valid, n=1)
+            hint = f"did you mean {near[0]!r}?" if near else f"valid ones: {', '.join(valid[:40])}"
+            raise ConfigError(f"engine {engine!r} has no argument {name!r}; {hint}")

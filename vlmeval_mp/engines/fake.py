@@ -1,0 +1,161 @@
+"""A real engine without a model: scripted latency, deterministic answers, scripted faults.
+
+Everything that is not the model is tested with it, so its answers depend on nothing but the request, and its faults
+are the ones that real engines show: a refused request, a dead engine, a dead process, a hang, a straggler, a child
+process that outlives a killed parent.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Literal
+
+import msgspec
+
+from vlmeval_mp.engines.base import EngineSpec, refuse_unknown
+from vlmeval_mp.errors import ConfigError, EngineError, RequestError
+from vlmeval_mp.records import Completion, Request, TextPart
+
+
+class FakeArgs(msgspec.Struct, frozen=True, kw_only=True):
+    """The fake engine's arguments. Faults are scripted by request id; seconds are wall clock.
+
+    `answers` is "digest" (of all that was asked), "echo" (the request's last text), or a table id → text whose
+    missing ids get the digest. `raise_engine` is a list of ids, or how many requests are served before the engine
+    breaks. `once` is a folder that remembers which of `die`, `hang` and `raise_engine` have struck, so that each
+    strikes once per id over all processes. `log` is a file that gets one line "id pid" per generated answer.
+    """
+
+    latency: float = 0.0
+    jitter: float = 0.0
+    concurrency: int = 0
+    load: float = 0.0
+    answers: Literal["digest", "echo"] | dict[str, str] = "digest"
+    fail: frozenset[str] = frozenset()
+    die: frozenset[str] = frozenset()
+    hang: frozenset[str] = frozenset()
+    raise_engine: frozenset[str] | int = frozenset()
+    slow: dict[str, float] = {}
+    once: str = ""
+    log: str = ""
+    child: bool = False
+
+
+class FakeEngine:
+    """Serves requests as scripted. A token is one character."""
+
+    default_window = 64
+
+    def __init__(self, spec: EngineSpec) -> None:
+        refuse_unknown("fake", spec.args, FakeArgs.__struct_fields__)
+        try:
+            self.args = msgspec.convert(spec.args, FakeArgs)
+        except msgspec.ValidationError as error:
+            raise ConfigError(f"engine 'fake': {error}") from error
+        self._slots = asyncio.Semaphore(self.args.concurrency) if self.args.concurrency else None
+        self._log: int | None = None
+        self._child: subprocess.Popen[bytes] | None = None
+        self._accepted = self._generated = 0
+        self._broken = ""
+
+    async def start(self) -> None:
+        if self.args.log:
+            self._log = os.open(self.args.log, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
+        if self.args.child:
+            self._child = start_child()
+        await asyncio.sleep(self.args.load)
+
+    async def generate(self, request: Request) -> Completion:
+        if self._slots is None:
+            return await self._generate(request)
+        async with self._slots:
+            return await self._generate(request)
+
+    def metrics(self) -> dict[str, float]:
+        return {"generated": float(self._generated)}
+
+    async def close(self) -> None:
+        if self._log is not None:
+            os.close(self._log)
+            self._log = None
+        if self._child is not None:
+            self._child.kill()
+            self._child.wait()
+            self._child = None
+
+    async def _generate(self, request: Request) -> Completion:
+        if self._broken:
+            raise EngineError(self._broken)
+        order, self._accepted = self._accepted, self._accepted + 1
+        await self._strike(request.id, order)
+        await asyncio.sleep(self._seconds(request.id))
+        if request.id in self.args.fail:
+            raise RequestError(f"scripted to fail: request {request.id!r}")
+        text = self._answer(request)
+        kept = text[: request.sampling.max_tokens]
+        if self._log is not None:
+            os.write(self._log, f"{request.id} {os.getpid()}\n".encode())
+        self._generated += 1
+        return Completion(
+            text=kept,
+            finish_reason="stop" if kept == text else "length",
+            prompt_tokens=sum(len(text) for text in texts(request)),
+            completion_tokens=len(kept),
+        )
+
+    async def _strike(self, id_: str, order: int) -> None:
+        """Carry out the engine-wide faults scripted for this request."""
+        args = self.args
+        if id_ in args.die and self._first("die", id_):
+            os.kill(os.getpid(), signal.SIGKILL)
+        if id_ in args.hang and self._first("hang", id_):
+            await asyncio.Event().wait()
+        breaks = order >= args.raise_engine if isinstance(args.raise_engine, int) else id_ in args.raise_engine
+        if breaks and self._first("raise_engine", id_):
+            self._broken = f"scripted to break at request {id_!r}"
+            raise EngineError(self._broken)
+
+    def _first(self, fault: str, id_: str) -> bool:
+        """Whether this fault may strike: always without `once`, else the first time over all processes."""
+        if not self.args.once:
+            return True
+        key = fault if isinstance(self.args.raise_engine, int) and fault == "raise_engine" else f"{fault} {id_}"
+        marker = Path(self.args.once) / hashlib.sha256(key.encode()).hexdigest()[:16]
+        marker.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            marker.touch(exist_ok=False)
+        except FileExistsError:
+            return False
+        return True
+
+    def _seconds(self, id_: str) -> float:
+        """Scripted latency; the jitter is a function of the id, so that a run can be repeated."""
+        seconds = self.args.slow.get(id_, self.args.latency)
+        if self.args.jitter:
+            seconds += self.args.jitter * int(hashlib.sha256(id_.encode()).hexdigest()[:4], 16) / 0xFFFF
+        return seconds
+
+    def _answer(self, request: Request) -> str:
+        if self.args.answers == "echo":
+            return texts(request)[-1]
+        if isinstance(self.args.answers, dict) and request.id in self.args.answers:
+            return self.args.answers[request.id]
+        shapes = [image.size for image in request.images], [video.pixels.shape for video in request.videos]
+        asked = repr((request.id, texts(request), shapes))
+        return hashlib.sha256(asked.encode()).hexdigest()[:16]
+
+
+def start_child() -> subprocess.Popen[bytes]:
+    """A process that does nothing for an hour, in this process's group, as vLLM's EngineCore is."""
+    return subprocess.Popen([sys.executable, "-c", "import time; time.sleep(3600)"])
+
+
+def texts(request: Request) -> list[str]:
+    """All texts of a request in order; one empty text where it has none."""
+    return [p.text for m in request.messages for p in m.parts if isinstance(p, TextPart)] or [""]

@@ -1,0 +1,182 @@
+"""Any model that transformers loads as image-text-to-text, batched through the shared micro-batcher.
+
+Owns how a batch of requests becomes one padded `generate` call and back. Slower than vLLM, and runs models that vLLM
+does not have. On the CPU, weights are float32 by default, as in the vLLM engine: answers then agree between the two.
+The model's own sampling defaults are not used; what a request says is all there is.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+import torch
+from transformers import AutoModelForImageTextToText, AutoProcessor, GenerationConfig
+
+from vlmeval_mp.engines import chat
+from vlmeval_mp.engines.base import EngineSpec, refuse_unknown
+from vlmeval_mp.engines.microbatch import MicroBatcher
+from vlmeval_mp.errors import ConfigError, EngineError, RequestError
+from vlmeval_mp.records import Completion, Frames, ImagePart, Part, Request, Sampling, TextPart
+
+
+class TransformersArgs(msgspec.Struct, frozen=True, kw_only=True):
+    """The engine's arguments. `dtype` "" means float32 on the CPU and the model's own elsewhere.
+
+    `batch_size` is halved for good when a batch does not fit into memory. `wait` is how many seconds a batch may fill.
+    `max_model_len` bounds prompt and answer together; 0 takes the model's. `model` and `processor` are passed on to
+    their `from_pretrained`.
+    """
+
+    dtype: str = ""
+    batch_size: int = 16
+    wait: float = 0.02
+    max_model_len: int = 0
+    trust_remote_code: bool = False
+    revision: str = "main"
+    model: dict[str, Any] = {}
+    processor: dict[str, Any] = {}
+
+
+class TransformersEngine:
+    """Serves requests with transformers' `generate`."""
+
+    default_window = 32
+
+    def __init__(self, spec: EngineSpec) -> None:
+        refuse_unknown("transformers", spec.args, TransformersArgs.__struct_fields__)
+        try:
+            self.args = msgspec.convert(spec.args, TransformersArgs)
+        except msgspec.ValidationError as error:
+            raise ConfigError(f"engine 'transformers': {error}") from error
+        if spec.tensor_parallel > 1:
+            raise ConfigError("engine 'transformers' runs on one GPU; use --tp 1, or --engine vllm")
+        self.spec = spec
+        self._model: Any = None
+        self._processor: Any = None
+        self._batcher = MicroBatcher(self._answer, self.args.batch_size, self.args.wait)
+        self._tokens = {"prompt_tokens": 0.0, "completion_tokens": 0.0}
+
+    async def start(self) -> None:
+        try:
+            await asyncio.to_thread(self._load)
+        except Exception as error:
+            raise EngineError(f"transformers could not load {self.spec.model}: {chat.reason(error)}") from error
+
+    async def generate(self, request: Request) -> Completion:
+        completion = await self._batcher.submit(request)
+        self._tokens["prompt_tokens"] += completion.prompt_tokens
+        self._tokens["completion_tokens"] += completion.completion_tokens
+        return completion
+
+    def metrics(self) -> dict[str, float]:
+        return self._tokens | {"batch_size": float(self._batcher.size)}
+
+    async def close(self) -> None:
+        await self._batcher.close()
+        self._model = self._processor = None
+
+    def _load(self) -> None:
+        common = {"trust_remote_code": self.args.trust_remote_code, "revision": self.args.revision}
+        dtype = self.args.dtype or ("float32" if self.spec.device == "cpu" else "auto")
+        model = AutoModelForImageTextToText.from_pretrained(
+            self.spec.model, **common, **({"dtype": dtype} | self.args.model)
+        )
+        self._model = model.to(self.spec.device).eval()
+        self._processor = AutoProcessor.from_pretrained(self.spec.model, **common, **self.args.processor)
+        tokenizer = self._processor.tokenizer
+        tokenizer.padding_side = "left"
+        if tokenizer.pad_token_id is None:
+            tokenizer.pad_token = tokenizer.eos_token
+        ends = model.generation_config.eos_token_id
+        self._ends = set(ends if isinstance(ends, list) else [tokenizer.eos_token_id if ends is None else ends])
+        model.generation_config = GenerationConfig(eos_token_id=sorted(self._ends), pad_token_id=tokenizer.pad_token_id)
+        self._special = chat.Special(tokenizer)
+        self._longest = self.args.max_model_len or model.config.get_text_config().max_position_embeddings
+
+    def _answer(self, requests: Sequence[Request]) -> list[Completion]:
+        """All completions, in order; requests that cannot share a `generate` call are answered apart."""
+        answers: dict[int, Completion] = {}
+        numbered = sorted(enumerate(requests), key=lambda pair: repr(shape(pair[1])))
+        for _, group in itertools.groupby(numbered, key=lambda pair: shape(pair[1])):
+            places, alike = zip(*group, strict=True)
+            try:
+                answers.update(zip(places, self._generate(alike), strict=True))
+            except torch.OutOfMemoryError as error:
+                torch.cuda.empty_cache()
+                raise MemoryError(chat.reason(error)) from error
+            except torch.AcceleratorError as error:
+                raise EngineError(f"the GPU failed: {chat.reason(error)}") from error
+        return [answers[place] for place in range(len(requests))]
+
+    def _generate(self, requests: Sequence[Request]) -> list[Completion]:
+        sampling = requests[0].sampling
+        inputs = self._processor(**self._inputs(requests)).to(self._model.device, dtype=self._model.dtype)
+        prompt = inputs["input_ids"].shape[1]
+        if prompt >= self._longest:
+            raise RequestError(f"the prompt has {prompt} tokens; the model takes {self._longest} with the answer")
+        room = min(sampling.max_tokens, self._longest - prompt)
+        with torch.inference_mode():
+            made = self._model.generate(**inputs, **self._generation(sampling), max_new_tokens=room)
+        lengths = inputs["attention_mask"].sum(dim=1).tolist()
+        return [self._completion(row[prompt:], n, sampling) for row, n in zip(made.tolist(), lengths, strict=True)]
+
+    def _inputs(self, requests: Sequence[Request]) -> dict[str, Any]:
+        template = self._processor.apply_chat_template
+        found: dict[str, Any] = {
+            "text": [template(self._messages(r), tokenize=False, add_generation_prompt=True) for r in requests],
+            "padding": True,
+            "return_tensors": "pt",
+        }
+        if requests[0].images:
+            found["images"] = [list(r.images) for r in requests]
+        if requests[0].videos:
+            videos = [video for r in requests for video in r.videos]
+            found["videos"] = [video.pixels for video in videos]
+            found["videos_kwargs"] = {"do_sample_frames": False, "video_metadata": [metadata(v) for v in videos]}
+        return found
+
+    def _messages(self, request: Request) -> list[dict[str, Any]]:
+        return [{"role": m.role, "content": [self._part(p) for p in m.parts]} for m in request.messages]
+
+    def _part(self, part: Part) -> dict[str, str]:
+        if isinstance(part, TextPart):
+            return {"type": "text", "text": self._special.defuse(part.text)}
+        return {"type": "image" if isinstance(part, ImagePart) else "video"}
+
+    def _generation(self, sampling: Sampling) -> dict[str, Any]:
+        if sampling.presence_penalty:
+            raise RequestError("transformers has no presence_penalty; leave it out or use --engine vllm")
+        if sampling.seed is not None:
+            torch.manual_seed(sampling.seed)
+        chosen: dict[str, Any] = {"repetition_penalty": sampling.repetition_penalty, "do_sample": False}
+        if sampling.temperature > 0:
+            drawn = {"temperature": sampling.temperature, "top_p": sampling.top_p, "top_k": max(0, sampling.top_k)}
+            chosen |= {"do_sample": True, **drawn}
+        if sampling.stop:
+            chosen |= {"stop_strings": list(sampling.stop), "tokenizer": self._processor.tokenizer}
+        return chosen
+
+    def _completion(self, tokens: list[int], prompt_tokens: int, sampling: Sampling) -> Completion:
+        end = next((n for n, token in enumerate(tokens) if token in self._ends), None)
+        # an answer cut inside a character ends in replacement characters; vLLM leaves them out, and so do we
+        text = self._processor.tokenizer.decode(tokens[:end], skip_special_tokens=True).rstrip("\ufffd")
+        cuts = [text.index(stop) for stop in sampling.stop if stop in text]
+        return Completion(
+            text=text[: min(cuts)] if cuts else text,
+            finish_reason="length" if end is None and not cuts else "stop",
+            prompt_tokens=prompt_tokens,
+            completion_tokens=len(tokens) if end is None else end + 1,
+        )
+
+
+def shape(request: Request) -> tuple[Sampling, bool, bool]:
+    """Requests of one shape can share a `generate` call."""
+    return request.sampling, bool(request.images), bool(request.videos)
+
+
+def metadata(video: Frames) -> dict[str, Any]:
+    return {"fps": video.fps, "total_num_frames": video.total, "frames_indices": list(video.indices)}

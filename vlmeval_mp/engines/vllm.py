@@ -1,0 +1,178 @@
+"""vLLM through its asynchronous engine: continuous batching, one request in, one completion out.
+
+Owns how a request becomes a vLLM prompt and which defaults an evaluation wants. vLLM's own renderer applies the chat
+template, so every model that vLLM serves gets the placeholders it expects. The scheduler and the model run in child
+processes; a request that vLLM refuses is a `RequestError`, a dead child an `EngineError`.
+
+On the CPU, weights are float32 by default, as in the transformers engine: answers then agree between the two.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+import os
+from typing import Any
+
+from vllm import SamplingParams
+from vllm.engine.arg_utils import AsyncEngineArgs
+from vllm.renderers import ChatParams
+from vllm.sampling_params import RequestOutputKind
+from vllm.v1.engine.async_llm import AsyncLLM
+
+from vlmeval_mp.engines import chat
+from vlmeval_mp.engines.base import EngineSpec, refuse_unknown
+from vlmeval_mp.errors import ConfigError, EngineError, RequestError
+from vlmeval_mp.records import Completion, Frames, Part, Request, Sampling, TextPart, VideoPart
+
+CPU_KV_CACHE = 1 << 30
+"""Bytes of KV cache on the CPU unless told otherwise: several workers share the machine's memory."""
+
+
+class VllmEngine:
+    """Serves requests with vLLM. Every field of `AsyncEngineArgs` but `model` is an engine argument."""
+
+    default_window = 256
+
+    def __init__(self, spec: EngineSpec) -> None:
+        known = {field.name for field in dataclasses.fields(AsyncEngineArgs)} - {"model"}
+        refuse_unknown("vllm", spec.args, known)
+        self.spec = spec
+        self._numbers = itertools.count()
+        self._params: dict[Sampling, SamplingParams] = {}
+        self._llm: Any = None
+        self._template = ChatParams(chat_template_kwargs={"add_generation_prompt": True})
+        self._special: chat.Special | None = None
+        self._tokens = {"prompt_tokens": 0.0, "completion_tokens": 0.0}
+
+    async def start(self) -> None:
+        # a fork would inherit the worker's threads half alive
+        os.environ.setdefault("VLLM_WORKER_MULTIPROC_METHOD", "spawn")
+        os.environ.setdefault("VLLM_NO_USAGE_STATS", "1")
+        try:
+            args = AsyncEngineArgs(model=self.spec.model, **(defaults(self.spec) | self.spec.args))
+        except (TypeError, ValueError) as error:
+            raise ConfigError(f"engine 'vllm': {error}") from error
+        try:
+            self._llm = AsyncLLM.from_engine_args(args)
+        except Exception as error:
+            raise EngineError(f"vLLM could not load {self.spec.model}: {error}") from error
+        self._special = chat.Special(self._llm.renderer.get_tokenizer())
+
+    async def generate(self, request: Request) -> Completion:
+        llm = self._llm
+        try:
+            prompt = await self._prompt(request)
+            params = self._sampling(request.sampling)
+            async for output in llm.generate(prompt, params, str(next(self._numbers))):
+                final = output
+        except Exception as error:
+            if llm.errored:
+                raise EngineError(f"vLLM's engine died: {error}") from error
+            raise RequestError(chat.reason(error)) from error
+        return self._completion(final)
+
+    def metrics(self) -> dict[str, float]:
+        return dict(self._tokens)
+
+    async def close(self) -> None:
+        if self._llm is not None:
+            self._llm.shutdown()
+            self._llm = None
+
+    async def _prompt(self, request: Request) -> Any:
+        """The request as vLLM's engine takes it: template applied, tokenized, media processed.
+
+        The processor cache is the one that lives in this process alone. The shared one pairs each entry here with one
+        in the child, and a request refused in between would leave an entry without its pair, for others to stumble on.
+        """
+        renderer = self._llm.renderer
+        _, prompt = renderer.render_messages(self._messages(request), self._template)
+        if request.images or request.videos:
+            prompt["multi_modal_data"], prompt["multi_modal_uuids"] = media(request)
+        rendered = await renderer.render_cmpl_async([prompt], renderer.default_chat_tok_params, skip_mm_cache=True)
+        return rendered[0]
+
+    def _messages(self, request: Request) -> list[dict[str, Any]]:
+        """Messages in OpenAI's form; media parts are empty places that only yield the model's placeholder."""
+        return [{"role": m.role, "content": [self._part(p) for p in m.parts]} for m in request.messages]
+
+    def _part(self, part: Part) -> dict[str, Any]:
+        if isinstance(part, TextPart):
+            assert self._special is not None
+            return {"type": "text", "text": self._special.defuse(part.text)}
+        kind = "video_url" if isinstance(part, VideoPart) else "image_pil"
+        return {"type": kind, kind: None, "uuid": "later"}
+
+    def _sampling(self, sampling: Sampling) -> SamplingParams:
+        found = self._params.get(sampling)
+        if found is None:
+            fields = {name: getattr(sampling, name) for name in sampling.__struct_fields__} | {
+                "stop": list(sampling.stop)
+            }
+            # nobody reads a partial answer, and streaming each token back is a good part of vLLM's overhead
+            found = SamplingParams(**fields, output_kind=RequestOutputKind.FINAL_ONLY)
+            self._params[sampling] = found
+        return found
+
+    def _completion(self, output: Any) -> Completion:
+        answer = output.outputs[0]
+        completion = Completion(
+            text=answer.text,
+            finish_reason=answer.finish_reason or "stop",
+            prompt_tokens=len(output.prompt_token_ids or ()),
+            completion_tokens=len(answer.token_ids),
+        )
+        self._tokens["prompt_tokens"] += completion.prompt_tokens
+        self._tokens["completion_tokens"] += completion.completion_tokens
+        return completion
+
+
+def defaults(spec: EngineSpec) -> dict[str, Any]:
+    """Engine arguments that an evaluation wants; the caller's win over them."""
+    chosen: dict[str, Any] = {
+        "seed": 0,
+        "tensor_parallel_size": spec.tensor_parallel,
+        "limit_mm_per_prompt": {"image": spec.max_images, "video": spec.max_videos},
+        "disable_log_stats": True,
+        "enable_log_requests": False,
+    }
+    if spec.device == "cpu":
+        # vLLM's own choice for the asynchronous engine is half of both, with bounded latency in mind, not throughput
+        throughput = {"max_num_seqs": 256, "max_num_batched_tokens": 4096}
+        chosen |= {"dtype": "float32", "enforce_eager": True, **throughput}
+        if "VLLM_CPU_KVCACHE_SPACE" not in os.environ:
+            chosen["kv_cache_memory_bytes"] = CPU_KV_CACHE
+    return chosen
+
+
+def media(request: Request) -> tuple[dict[str, Any], dict[str, Any]]:
+    """vLLM's media by modality, and a name for each that is unique to its content, which saves hashing the pixels."""
+    data: dict[str, Any] = {}
+    names: dict[str, Any] = {}
+    images, videos = chat.digests(request)
+    if request.images:
+        data["image"] = list(request.images)
+        names["image"] = [
+            digest and f"{digest}-{image.width}x{image.height}"
+            for digest, image in zip(images, request.images, strict=True)
+        ]
+    if request.videos:
+        data["video"] = [(video.pixels, metadata(video)) for video in request.videos]
+        names["video"] = [
+            digest and f"{digest}-{video.pixels.shape}-{video.indices}"
+            for digest, video in zip(videos, request.videos, strict=True)
+        ]
+    return data, names
+
+
+def metadata(video: Frames) -> dict[str, Any]:
+    """What video processors want to know of frames that were already chosen."""
+    return {
+        "fps": video.fps,
+        "total_num_frames": video.total,
+        "duration": video.total / video.fps if video.fps else 0.0,
+        "frames_indices": list(video.indices),
+        "video_backend": "pyav",
+        "do_sample_frames": False,
+    }

@@ -1,0 +1,58 @@
+"""Every exception this project raises on purpose, and the exit code each one ends with.
+
+    VlmevalError                 exit 1   base of all; carries a message that a user can act on
+    ├── ConfigError              exit 2   usage, config file or data set is wrong; nothing was started
+    ├── DependencyError          exit 3   a package or device is missing; the message holds the install line
+    ├── EngineError              exit 70  the engine is unusable; the worker exits, the supervisor starts a fresh one
+    ├── StorageError             exit 74  the disk failed or is full
+    └── RequestError             —        this one request cannot be served; becomes `Prediction.error`
+
+A `RequestError` never ends a process and an `EngineError` never becomes a prediction: that line is what keeps one
+bad sample from costing more than itself.
+"""
+
+from __future__ import annotations
+
+EXIT_COMPLETE = 0
+EXIT_FAILED_SAMPLES = 1
+EXIT_USAGE = 2
+EXIT_DEPENDENCY = 3
+EXIT_INCOMPLETE = 4
+EXIT_NO_WORKER = 70
+EXIT_DISK = 74
+EXIT_SIGINT = 130
+EXIT_SIGTERM = 143
+
+
+class VlmevalError(Exception):
+    """Base of all errors raised on purpose; `str(error)` is complete and needs no traceback beside it."""
+
+    exit_code = EXIT_FAILED_SAMPLES
+
+
+class ConfigError(VlmevalError):
+    """The command, the config file or a data set is wrong; the message names file, row or key and the next step."""
+
+    exit_code = EXIT_USAGE
+
+
+class DependencyError(VlmevalError):
+    """A package, model or device is missing; the message says how to get it."""
+
+    exit_code = EXIT_DEPENDENCY
+
+
+class EngineError(VlmevalError):
+    """The engine cannot serve any further request; the process that owns it must exit."""
+
+    exit_code = EXIT_NO_WORKER
+
+
+class StorageError(VlmevalError):
+    """A write that must be durable did not become durable."""
+
+    exit_code = EXIT_DISK
+
+
+class RequestError(VlmevalError):
+    """One request cannot be served (undecodable image, prompt too long); its neighbours are unharmed."""

@@ -1,0 +1,105 @@
+"""Scores shards as they are done and finishes jobs when their last shard is, on a thread, while workers go on.
+
+The running tallies are telemetry; a finished job's files come from `merge` and `results` alone, so that an interrupted
+and an undisturbed run write the same bytes.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+
+from vlmeval_mp import checkpoint, results, scoring
+from vlmeval_mp.datasets.store import Dataset
+from vlmeval_mp.errors import StorageError, VlmevalError
+from vlmeval_mp.merge import dataset_of, merge
+from vlmeval_mp.paths import RunPaths
+from vlmeval_mp.records import Done, Job, RunRecord, Tally
+from vlmeval_mp.scoring.postprocess import applied
+from vlmeval_mp.state import ShardCounts
+
+log = logging.getLogger(__name__)
+
+
+class Finisher:
+    """One run's scoring thread. `error` is the first thing that went wrong there, for the caller to raise."""
+
+    def __init__(self, paths: RunPaths, record: RunRecord) -> None:
+        self.error: VlmevalError | None = None
+        self._paths = paths
+        self._post_process = {m.name: m.post_process for m in record.spec.models}
+        self._jobs = {j.name: j for j in record.jobs}
+        self._datasets: dict[str, Dataset] = {}
+        self._tallies = {j.name: Tally() for j in record.jobs}
+        self._tallied: set[str] = set()
+        self._begun: set[str] = set()
+        self._finished: list[str] = []
+        self._pool = ThreadPoolExecutor(1, thread_name_prefix="finisher")
+        self._pending: list[Future[None]] = []
+
+    def advance(self, shards: Mapping[str, ShardCounts], done: Mapping[str, Done]) -> None:
+        """Take up shards that became done, and jobs of which every sample is settled."""
+        self._pending = [f for f in self._pending if not f.done()]
+        for name in done.keys() - self._tallied:
+            self._tallied.add(name)
+            self._submit(self._tally, done[name])
+        for name, job in self._jobs.items():
+            if shards.get(name, ShardCounts()).settled == job.samples and name not in self._begun:
+                self._begun.add(name)
+                self._submit(self._finish, job)
+
+    def tallies(self) -> dict[str, Tally]:
+        return dict(self._tallies)
+
+    def finished(self) -> tuple[str, ...]:
+        """Names of jobs whose results are on disk."""
+        return tuple(self._finished)
+
+    def idle(self) -> bool:
+        return all(f.done() for f in self._pending)
+
+    def close(self) -> None:
+        self._pool.shutdown(wait=True)
+
+    def _submit(self, work: Callable[..., None], *arguments: object) -> None:
+        self._pending.append(self._pool.submit(self._guarded, work, *arguments))
+
+    def _guarded(self, work: Callable[..., None], *arguments: object) -> None:
+        try:
+            work(*arguments)
+        except VlmevalError as error:
+            log.error("%s", error)
+            self.error = self.error or error
+        except Exception as error:
+            log.exception("scoring failed")
+            self.error = self.error or StorageError(f"scoring failed: {error!r}; the traceback is in supervisor.log")
+
+    def _tally(self, done: Done) -> None:
+        job = self._jobs[done.shard.job]
+        if job.name not in self._datasets:
+            self._datasets[job.name] = dataset_of(self._paths, job)
+        samples = self._datasets[job.name].samples(done.shard.first, done.shard.last)
+        value, scored, unscored, failed = 0.0, 0, 0, 0
+        for sample, prediction in zip(samples, checkpoint.load(self._paths.checkpoints, done), strict=True):
+            seen = applied(self._post_process[job.model], prediction)
+            verdict = scoring.score(sample, seen).value
+            if prediction.error is not None:
+                failed += 1
+            elif verdict is None:
+                unscored += 1
+            else:
+                value, scored = value + verdict, scored + 1
+        old = self._tallies[job.name]
+        self._tallies[job.name] = Tally(
+            value=old.value + value,
+            scored=old.scored + scored,
+            unscored=old.unscored + unscored,
+            failed=old.failed + failed,
+        )
+
+    def _finish(self, job: Job) -> None:
+        samples, predictions = merge(self._paths, job)
+        folder = self._paths.results(job.model, job.dataset)
+        results.write(folder, job.model, job.dataset, samples, predictions, self._post_process[job.model])
+        self._finished.append(job.name)

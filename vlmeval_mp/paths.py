@@ -1,0 +1,89 @@
+"""Where everything lives under the jobs folder. No other module joins these names.
+
+jobs/.datasets/<name>-<digest>/                 a data set, read once
+jobs/<run>/run.json                             frozen spec; written once
+jobs/<run>/queue/{pending,claimed,done,failed}  one file per shard; the folder is its state
+jobs/<run>/checkpoints/<job>/<writer>.jsonl     append-only, one writer ever
+jobs/<run>/workers/<worker>.json                heartbeat
+jobs/<run>/logs/<worker>.log                    all of a worker's stdout and stderr
+jobs/<run>/results/<model>/<dataset>/           what a run is for
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+
+def slug(name: str, limit: int = 80) -> str:
+    """`name` as a safe, short file name; a name that had to change ends in a hash, so that no two collide."""
+    safe = re.sub(r"[^A-Za-z0-9._-]+", "-", name).strip("-.") or "x"
+    if safe == name and len(name) <= limit:
+        return safe
+    return f"{safe[: limit - 9]}-{hashlib.sha256(name.encode('utf-8', 'surrogatepass')).hexdigest()[:8]}"
+
+
+@dataclass(frozen=True, slots=True)
+class JobsPaths:
+    """The jobs folder."""
+
+    root: Path
+
+    @property
+    def datasets(self) -> Path:
+        return self.root / ".datasets"
+
+    def run(self, name: str) -> RunPaths:
+        return RunPaths(self.root / slug(name))
+
+
+@dataclass(frozen=True, slots=True)
+class RunPaths:
+    """One run's folder."""
+
+    root: Path
+
+    @property
+    def record(self) -> Path:
+        return self.root / "run.json"
+
+    @property
+    def queue(self) -> Path:
+        return self.root / "queue"
+
+    @property
+    def checkpoints(self) -> Path:
+        return self.root / "checkpoints"
+
+    @property
+    def workers(self) -> Path:
+        return self.root / "workers"
+
+    @property
+    def supervisor(self) -> Path:
+        return self.workers / "supervisor.json"
+
+    @property
+    def logs(self) -> Path:
+        return self.root / "logs"
+
+    @property
+    def supervisor_lock(self) -> Path:
+        return self.workers / "supervisor.lock"
+
+    def worker(self, worker: str) -> Path:
+        return self.workers / f"{worker}.json"
+
+    def worker_lock(self, worker: str) -> Path:
+        return self.workers / f"{worker}.lock"
+
+    def log(self, who: str) -> Path:
+        return self.logs / f"{who}.log"
+
+    def job_checkpoints(self, job: str) -> Path:
+        return self.checkpoints / job
+
+    def results(self, model: str, dataset: str) -> Path:
+        return self.root / "results" / slug(model) / slug(dataset)

@@ -1,0 +1,390 @@
+"""Every value that crosses a process or disk border, and the in-memory requests that engines serve.
+
+Plain data only: no I/O, no defaults read from the environment. On-disk types are frozen `msgspec.Struct`s;
+unknown fields are refused where a user writes the file and tolerated where we do (old readers, new
+writers). The words are those of DESIGN §6.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+import msgspec
+
+if TYPE_CHECKING:
+    import numpy as np
+    from PIL import Image
+
+Kind = Literal["mcq", "yorn", "vqa"]
+Phase = Literal["starting", "loading", "working", "draining", "stopped", "failed"]
+Json = dict[str, Any]
+
+
+class Struct(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Base of all on-disk values."""
+
+
+# --- samples ---------------------------------------------------------------------------------------------------
+
+
+class Media(Struct, frozen=True):
+    """One image or video of a sample.
+
+    `file` is absolute, or relative to the data set's folder under `jobs/.datasets/`. `digest` is the SHA-256 of the
+    bytes. `error` says why the media cannot be used (found while the data set was read); then `file` may be empty.
+    """
+
+    kind: Literal["image", "video"]
+    file: str = ""
+    digest: str = ""
+    error: str = ""
+
+
+class Sample(Struct, frozen=True):
+    """One data set row to be answered. `row` is its 0-based place in the file, `index` its id as written there."""
+
+    index: str
+    row: int
+    kind: Kind
+    question: str = ""
+    options: dict[str, str] = {}
+    answer: str = ""
+    hint: str = ""
+    category: str = ""
+    l2_category: str = ""
+    split: str = ""
+    media: tuple[Media, ...] = ()
+    extra: dict[str, str] = {}
+    error: str = ""
+
+
+class DatasetInfo(Struct, frozen=True):
+    """What `dataset.json` in a data set's folder says of it."""
+
+    name: str
+    digest: str
+    source: str
+    source_size: int
+    source_mtime_ns: int
+    samples: int
+    kinds: dict[str, int]
+    max_images: int
+    max_videos: int
+    columns: tuple[str, ...]
+
+
+# --- prompts ---------------------------------------------------------------------------------------------------
+
+
+class TextPart(Struct, frozen=True, tag="text"):
+    text: str
+
+
+class ImagePart(Struct, frozen=True, tag="image"):
+    media: Media
+
+
+class VideoPart(Struct, frozen=True, tag="video"):
+    media: Media
+
+
+Part = TextPart | ImagePart | VideoPart
+
+
+class Message(Struct, frozen=True):
+    role: Literal["system", "user", "assistant"]
+    parts: tuple[Part, ...]
+
+
+# --- requests and completions ----------------------------------------------------------------------------------
+
+
+class Sampling(Struct, frozen=True, forbid_unknown_fields=True):
+    """How text is drawn. The default is greedy, so that a score can be repeated."""
+
+    temperature: float = 0.0
+    top_p: float = 1.0
+    top_k: int = -1
+    max_tokens: int = 512
+    repetition_penalty: float = 1.0
+    presence_penalty: float = 0.0
+    seed: int | None = None
+    stop: tuple[str, ...] = ()
+
+
+class MediaLimits(Struct, frozen=True, forbid_unknown_fields=True):
+    """What is refused or scaled before it reaches an engine.
+
+    `refuse_pixels`: an image of more pixels than this (header, before decoding) is a per-sample error. `max_pixels`
+    scales a larger image down, aspect kept; 0 keeps every image as it is. `max_frames` bounds one video.
+    """
+
+    refuse_pixels: int = 100_000_000
+    max_pixels: int = 0
+    max_frames: int = 768
+    video_max_pixels: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Frames:
+    """Frames of one video: `pixels` is uint8 (T, H, W, 3); `indices` are their places in the source video."""
+
+    pixels: np.ndarray
+    fps: float
+    total: int
+    indices: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What goes into an engine.
+
+    `images` are the decoded RGB pictures of the `ImagePart`s in order of appearance, `videos` those of the
+    `VideoPart`s.
+    """
+
+    id: str
+    messages: tuple[Message, ...]
+    sampling: Sampling
+    images: tuple[Image.Image, ...] = ()
+    videos: tuple[Frames, ...] = ()
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of decoded pixels that this request keeps in memory."""
+        return sum(i.width * i.height * 3 for i in self.images) + sum(int(v.pixels.nbytes) for v in self.videos)
+
+
+@dataclass(frozen=True, slots=True)
+class Completion:
+    """What comes out of an engine. `finish_reason` is "stop" or "length"."""
+
+    text: str
+    finish_reason: str = "stop"
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+
+
+class Prediction(Struct, frozen=True):
+    """A sample's recorded outcome: text, or an error saying why there is none. Failure is never text."""
+
+    index: str
+    row: int
+    prediction: str = ""
+    error: str | None = None
+    finish_reason: str = ""
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+
+
+class Score(Struct, frozen=True):
+    """A scorer's verdict on one prediction. `value` is in 0..1, or None where the sample could not be scored."""
+
+    index: str
+    value: float | None
+    extracted: str = ""
+    note: str = ""
+
+
+# --- runs ------------------------------------------------------------------------------------------------------
+
+
+class ModelSpec(Struct, frozen=True):
+    """One model of a run. `path` is a folder, a hub id, or a name the engine knows."""
+
+    name: str
+    path: str
+    engine: str
+    engine_args: Json = {}
+    sampling: Sampling = Sampling()
+    prompt: str = "default"
+    system_prompt: str = ""
+    post_process: str = ""
+
+
+class DataSpec(Struct, frozen=True):
+    """One data set of a run. `path` is the TSV; `type` is a `Kind`, or "" to tell it by the columns."""
+
+    name: str
+    path: str
+    type: str = ""
+    prompt: str = "default"
+    nframe: int = 0
+    fps: float = 0.0
+    limit: int = 0
+
+
+class Job(Struct, frozen=True):
+    """One model on one data set. `name` is unique within the run and safe as a file name."""
+
+    name: str
+    model: str
+    dataset: str
+    folder: str
+    samples: int
+
+
+class RunSpec(Struct, frozen=True):
+    """One frozen configuration: everything that can change an answer, and nothing about the machine.
+
+    `batch_size` 0 leaves the window to the engine.
+    """
+
+    name: str
+    models: tuple[ModelSpec, ...]
+    datasets: tuple[DataSpec, ...]
+    media: MediaLimits = MediaLimits()
+    shard_size: int = 32
+    batch_size: int = 0
+    max_workers: int = 0
+
+
+class RunRecord(Struct, frozen=True):
+    """`run.json`: written once. `fingerprint` maps a readable field path to the value that was frozen."""
+
+    version: int
+    spec: RunSpec
+    jobs: tuple[Job, ...]
+    fingerprint: dict[str, str]
+    provenance: dict[str, str]
+
+
+class Shard(Struct, frozen=True):
+    """A contiguous range of one job's rows, both ends included."""
+
+    job: str
+    first: int
+    last: int
+
+    @property
+    def size(self) -> int:
+        return self.last - self.first + 1
+
+
+class Span(Struct, frozen=True):
+    """Bytes [start, end) of one checkpoint file, relative to the run's checkpoint folder."""
+
+    file: str
+    start: int
+    end: int
+
+
+class Done(Struct, frozen=True):
+    """What a shard's `done` file pins: where its answers are, and their digest.
+
+    `digest` is the SHA-256 over the chosen lines in row order. Nothing appended after `end` of a span can change it.
+    """
+
+    shard: Shard
+    spans: tuple[Span, ...]
+    digest: str
+    failed: int
+    worker: str
+
+
+# --- telemetry: losing any of it loses nothing ------------------------------------------------------------------
+
+
+class Served(Struct, frozen=True):
+    """What one worker did of one job: when (wall clock) its first request began and its last answer came, how many."""
+
+    first: float
+    last: float
+    answered: int
+
+
+class WorkerStatus(Struct, frozen=True):
+    """A worker's heartbeat. `beat` grows by one each time; `time` is the writer's wall clock, for display only."""
+
+    worker: str
+    pid: int
+    owner: str
+    host: str
+    model: str
+    devices: str
+    gpus: tuple[str, ...] = ()
+    phase: Phase = "starting"
+    job: str = ""
+    answered: int = 0
+    failed: int = 0
+    in_flight: int = 0
+    window: int = 0
+    rate: float = 0.0
+    held: dict[str, int] = {}
+    spans: dict[str, Served] = {}
+    beat: int = 0
+    time: float = 0.0
+    started: float = 0.0
+    message: str = ""
+
+
+class GpuStats(Struct, frozen=True):
+    """One GPU as NVML sees it; memory in bytes, utilisation in percent."""
+
+    uuid: str
+    index: int
+    name: str
+    memory_used: int
+    memory_total: int
+    utilization: int
+
+
+class Event(Struct, frozen=True):
+    """One line for the screen and the supervisor's log: what happened, when (wall clock), how bad."""
+
+    time: float
+    text: str
+    level: Literal["info", "warning", "error"] = "info"
+
+
+class Tally(Struct, frozen=True):
+    """Running totals over the scored part of a job."""
+
+    value: float = 0.0
+    scored: int = 0
+    unscored: int = 0
+    failed: int = 0
+
+
+class SupervisorStatus(Struct, frozen=True):
+    """The supervisor's heartbeat: what only it knows."""
+
+    pid: int
+    owner: str
+    phase: Phase = "starting"
+    time: float = 0.0
+    started: float = 0.0
+    tallies: dict[str, Tally] = {}
+    rates: dict[str, float] = {}
+    finished: tuple[str, ...] = ()
+    gpus: tuple[GpuStats, ...] = ()
+    events: tuple[Event, ...] = ()
+
+
+# --- results ---------------------------------------------------------------------------------------------------
+
+
+class Counts(Struct, frozen=True, omit_defaults=False):
+    """Every report shows all four: `total = scored + unscored + failed`."""
+
+    total: int
+    scored: int
+    unscored: int
+    failed: int
+
+
+class Summary(Struct, frozen=True, omit_defaults=False):
+    """`summary.json` of one job. Metrics are fractions in 0..1; `stderr` is the standard error of the primary one."""
+
+    model: str
+    dataset: str
+    primary_metric: str
+    metrics: dict[str, float | None]
+    stderr: float | None
+    counts: Counts
+    by_category: dict[str, dict[str, float | int | None]]
+    by_l2_category: dict[str, dict[str, float | int | None]]
+    by_split: dict[str, dict[str, float | int | None]]
+    scorers: dict[str, int]
+    scoring: str

@@ -1,0 +1,110 @@
+"""What a job ends with: `predictions.jsonl`, `scores.jsonl` and `summary.json` in its results folder.
+
+A pure function of samples and predictions: nothing of when, where or by whom is in these files, so two runs of one
+configuration can be compared byte for byte. Knows no queue and no engine; who answered what stays in the checkpoints.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import msgspec
+
+from vlmeval_mp import files
+from vlmeval_mp.errors import StorageError, VlmevalError
+from vlmeval_mp.records import Prediction, Sample, Score, Struct, Summary
+from vlmeval_mp.scoring import score
+from vlmeval_mp.scoring.postprocess import applied
+from vlmeval_mp.scoring.summary import summarize
+
+PREDICTIONS, SCORES, SUMMARY = "predictions.jsonl", "scores.jsonl", "summary.json"
+
+
+class Answered(Struct, frozen=True, omit_defaults=False):
+    """A line of `predictions.jsonl`: a sample that was answered."""
+
+    index: str
+    prediction: str
+    finish_reason: str
+    prompt_tokens: int
+    completion_tokens: int
+
+
+class Failed(Struct, frozen=True, omit_defaults=False):
+    """A line of `predictions.jsonl`: a sample that failed, and why."""
+
+    index: str
+    error: str
+
+
+def write(
+    folder: Path,
+    model: str,
+    dataset: str,
+    samples: Sequence[Sample],
+    predictions: Sequence[Prediction],
+    post_process: str = "",
+) -> Summary:
+    """Score `predictions` and write all three files, each replaced in one step, the summary last.
+
+    `predictions` may be in any order; a sample without one counts as failed and has no line in `predictions.jsonl`.
+
+    Raises:
+        StorageError: a file could not be written.
+        VlmevalError: a prediction belongs to no sample.
+    """
+    by_index = {p.index: p for p in predictions}
+    strangers = by_index.keys() - {s.index for s in samples}
+    if strangers:
+        raise VlmevalError(
+            f"{dataset}: the prediction for index {min(strangers)!r} belongs to none of its {len(samples)} samples; "
+            "the checkpoints are those of another data set"
+        )
+    found = [by_index.get(sample.index) for sample in samples]
+    seen = [p and applied(post_process, p) for p in found]
+    scores = [score(sample, prediction) for sample, prediction in zip(samples, seen, strict=True)]
+    summary = summarize(model, dataset, samples, found, scores)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise StorageError(f"cannot create {folder}: {error.strerror or error}") from error
+    files.atomic_write(folder / PREDICTIONS, _lines(_line(p) for p in found if p is not None))
+    files.atomic_write(folder / SCORES, _lines(scores))
+    files.atomic_write(folder / SUMMARY, msgspec.json.format(msgspec.json.encode(summary), indent=2) + b"\n")
+    return summary
+
+
+def read_summary(folder: Path) -> Summary | None:
+    """The summary in `folder`; None if the job has not got that far.
+
+    Raises:
+        VlmevalError: it is no summary.
+    """
+    path = folder / SUMMARY
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=Summary)
+    except FileNotFoundError:
+        return None
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise VlmevalError(f"{path} is no summary ({error}); `vlmeval-mp eval` writes it again") from error
+
+
+def _line(prediction: Prediction) -> Answered | Failed:
+    if prediction.error is not None:
+        return Failed(index=prediction.index, error=prediction.error)
+    return Answered(
+        index=prediction.index,
+        prediction=prediction.prediction,
+        finish_reason=prediction.finish_reason,
+        prompt_tokens=prediction.prompt_tokens,
+        completion_tokens=prediction.completion_tokens,
+    )
+
+
+def _lines(values: Iterable[Answered | Failed | Score]) -> bytes:
+    encode, buffer = msgspec.json.Encoder().encode, bytearray()
+    for value in values:
+        buffer += encode(value)
+        buffer += b"\n"
+    return bytes(buffer)

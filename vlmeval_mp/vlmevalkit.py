@@ -1,0 +1,213 @@
+"""A VLMEvalKit config, in our own keys, and what of it has no effect here. Pure: `config` reads what comes out.
+
+`model` entries with a `class` and entries that are shortcuts become `path`, `engine_args`, `sampling`, `prompt`,
+`system_prompt` and `post_process`; `data` entries become `path`, `type`, `nframe` and `fps`. Our own keys may stand
+beside VLMEvalKit's and win. Nothing is dropped in silence: a kwarg is used, or warned about, or refused.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Iterable
+
+from vlmeval_mp.config import DATA_KEYS, MODEL_KEYS
+from vlmeval_mp.errors import ConfigError
+from vlmeval_mp.modelzoo import CLASSES, DATA_TYPES, MODELS, REPUBLISHED, VIDEO_SETS, ModelClass
+from vlmeval_mp.records import Json
+
+IGNORED_MODEL_KWARGS = {
+    "use_vllm": "the engine is chosen with 'engine' or --engine",
+    "use_lmdeploy": "there is no lmdeploy engine; the engine is chosen with 'engine' or --engine",
+    "gpu_utils": "say engine_args.gpu_memory_utilization",
+    "total_pixels": "bound a video with media.max_frames and media.video_max_pixels",
+    "fps": "the data entry's nframe or fps decides",
+    "nframe": "the data entry's nframe or fps decides",
+    "verbose": "answers are in predictions.jsonl",
+    "use_audio_in_video": "audio is not sent",
+    "version": "the model's own chat template and processor are used",
+    "load_in_8bit": "say engine_args.quantization",
+    "screen_parse": "there are no GUI data sets here",
+    "cot_prompt_version": "there is no chain-of-thought prompt for it here",
+    "use_mpo_prompt": "there is no chain-of-thought prompt for it here",
+    "retry": "a failed sample is an error in the results, not asked again",
+    "best_of_n": "one answer is drawn per sample",
+    "reward_model_path": "one answer is drawn per sample",
+    "use_postprocess": "the answer is scored as it is",
+    "num_beams": "there is no beam search",
+    "use_cache": "an engine's own matter",
+    "torch_dtype": "say engine_args.dtype",
+    "attn_implementation": "an engine's own matter",
+}
+IGNORED_DATA_KWARGS = {
+    "use_subtitle": "subtitles are not shown to the model, so the score is that without them",
+    "with_subtitle": "subtitles are not shown to the model, so the score is that without them",
+    "use_subtitle_time": "subtitles are not shown to the model",
+    "use_frame_time": "times of frames are not written into the prompt",
+    "use_audio": "audio is not sent",
+    "pack": "each question is asked by itself",
+    "skip_noimg": "a sample without its image is reported as failed",
+    "verbose": "answers are in predictions.jsonl",
+}
+_DRAWN = ("temperature", "top_p", "top_k", "repetition_penalty", "presence_penalty")
+_MODEL_KWARGS = (
+    "model_path", "min_pixels", "max_pixels", "max_new_tokens", "do_sample", "use_custom_prompt", "system_prompt",
+    "post_process", *_DRAWN, *IGNORED_MODEL_KWARGS,
+)  # fmt: skip
+_DATA_KWARGS = ("class", "dataset", "nframe", "fps", *IGNORED_DATA_KWARGS)
+_SHORTCUT = re.compile(r"(?:(?P<nframe>\d+)frame|(?P<fps>[\d.]+)fps)(?P<subs>_subs)?")
+
+
+def translate(
+    config: Json,
+    *,
+    default_engine: str,
+    engine: str | None = None,
+    models: Iterable[str] = (),
+    data: Iterable[str] = (),
+) -> tuple[Json, list[str]]:
+    """`config` in our own keys, and one line per thing in it that has no effect here.
+
+    `engine`, `models` and `data` are what the command line says; shortcuts among the names become entries.
+
+    Raises:
+        ConfigError: a class or kwarg is unknown; names the nearest valid one.
+    """
+    warnings: list[str] = []
+    given = {key: dict(config[key]) for key in ("model", "data") if isinstance(config.get(key), dict)}
+    for key, named, shortcuts in (("model", models, MODELS), ("data", data, _video_shortcuts())):
+        for name in named:
+            if name in shortcuts and name not in given.get(key, {}):
+                given.setdefault(key, {})[name] = {}
+    chosen = engine or config.get("engine")
+    for name, value in given.get("model", {}).items():
+        if isinstance(value, dict):
+            used = chosen if engine else value.get("engine") or chosen or default_engine
+            given["model"][name] = _model(name, value, str(used), warnings)
+    for name, value in given.get("data", {}).items():
+        if isinstance(value, dict):
+            given["data"][name] = _dataset(name, value, warnings)
+    return {**config, **given}, warnings
+
+
+# --- models ----------------------------------------------------------------------------------------------------
+
+
+def _model(name: str, value: Json, engine: str, warnings: list[str]) -> Json:
+    where = f"model.{name}"
+    if "class" not in value and (name not in MODELS or "path" in value):
+        if not value and (near := difflib.get_close_matches(name, MODELS, n=1, cutoff=0.85)) and "/" not in name:
+            warnings.append(
+                f"{where}: is no known shortcut and is taken as a path or hub id; did you mean {near[0]!r}?"
+            )
+        return value
+    if engine == "vlmevalkit":
+        return value
+    kwargs = {**MODELS.get(name, {}), **value} if "class" not in value else dict(value)
+    native = {key: kwargs.pop(key) for key in MODEL_KEYS if key in kwargs and key not in _MODEL_KWARGS}
+    class_ = kwargs.pop("class")
+    known = CLASSES.get(class_)
+    if known is None:
+        near = difflib.get_close_matches(str(class_), CLASSES, n=1)
+        hint = f"did you mean {near[0]!r}? " if near else ""
+        raise ConfigError(
+            f"{where}.class: {class_!r} is not known here; {hint}known classes: {', '.join(CLASSES)}. "
+            'With "engine": "vlmevalkit" any class of an installed VLMEvalKit is run by itself'
+        )
+    _refuse_unknown(where, kwargs, _MODEL_KWARGS)
+    warnings += [
+        f"{where}.{key}: has no effect here; {IGNORED_MODEL_KWARGS[key]}"
+        for key in kwargs
+        if key in IGNORED_MODEL_KWARGS and kwargs[key] not in (None, False)
+    ]
+    if known.note:
+        warnings.append(f"{where}: {known.note}")
+    found = _translated(where, kwargs, known, engine, warnings)
+    for key in ("engine_args", "sampling"):
+        if isinstance(native.get(key), dict):
+            native[key] = found.get(key, {}) | native[key]
+    return found | native
+
+
+def _translated(where: str, kwargs: Json, known: ModelClass, engine: str, warnings: list[str]) -> Json:
+    path = kwargs.get("model_path") or known.path
+    if not path:
+        raise ConfigError(f"{where}.model_path: is missing; give a folder or a hub id")
+    if path in REPUBLISHED:
+        warnings.append(f"{where}.model_path: {path} is in a format no engine reads; {REPUBLISHED[path]} is used")
+        path = REPUBLISHED[path]
+    found: Json = {"path": path, "sampling": _sampling(where, kwargs, known, warnings)}
+    if kwargs.get("use_custom_prompt", True) and known.builder:
+        found["prompt"] = known.builder
+    elif kwargs.get("use_custom_prompt", True) and known.foreign:
+        warnings.append(f"{where}: VLMEvalKit's own prompts of this class are not known here; the data set's are used")
+    if system := kwargs.get("system_prompt", known.system_prompt):
+        found["system_prompt"] = system
+    if kwargs.get("post_process"):
+        found["post_process"] = "last_boxed"
+    pixels = {key: kwargs[key] for key in ("min_pixels", "max_pixels") if kwargs.get(key) is not None}
+    if pixels and not known.pixels:
+        warnings.append(f"{where}: min_pixels and max_pixels have no effect on this class")
+    elif pixels and engine == "vllm":
+        found["engine_args"] = {"mm_processor_kwargs": pixels}
+    elif pixels and engine != "fake":
+        warnings.append(f"{where}: min_pixels and max_pixels reach the vllm engine only, not {engine!r}")
+    return found
+
+
+def _sampling(where: str, kwargs: Json, known: ModelClass, warnings: list[str]) -> Json:
+    """What answers are drawn with, as VLMEvalKit's own vLLM path draws them, or its greedy transformers path."""
+    found: Json = {"max_tokens": kwargs.get("max_new_tokens", known.max_tokens)}
+    draws = not known.always_greedy and (bool(known.sampling) or kwargs.get("do_sample", False))
+    said = {key: kwargs[key] for key in _DRAWN if kwargs.get(key) is not None}
+    if draws:
+        return found | known.sampling | said
+    if drawn := [key for key in said if said[key] not in (0, 0.0) and not (key.endswith("penalty") and said[key] == 1)]:
+        warnings.append(f"{where}: {', '.join(drawn)} have no effect: VLMEvalKit asks this class greedily, and so here")
+    return found
+
+
+# --- data sets -------------------------------------------------------------------------------------------------
+
+
+def _dataset(name: str, value: Json, warnings: list[str]) -> Json:
+    where = f"data.{name}"
+    shortcut = _video_shortcuts().get(name)
+    if "class" not in value and "path" not in value and shortcut:
+        value = {**shortcut, **value}
+    kwargs = dict(value)
+    native = {key: kwargs.pop(key) for key in DATA_KEYS if key in kwargs and key not in _DATA_KWARGS}
+    _refuse_unknown(where, kwargs, (*_DATA_KWARGS, *DATA_KEYS))
+    warnings += [
+        f"{where}.{key}: has no effect here; {IGNORED_DATA_KWARGS[key]}"
+        for key in kwargs
+        if key in IGNORED_DATA_KWARGS and kwargs[key]
+    ]
+    found: Json = {key: kwargs[key] for key in ("dataset", "nframe", "fps") if key in kwargs}
+    if "class" in kwargs:  # VLMEvalKit's classes take fps=-1 and nframe=0 for "not said"
+        found = {k: v for k, v in found.items() if k == "dataset" or not isinstance(v, int | float) or v > 0}
+        if kwargs["class"] in DATA_TYPES:
+            found["type"] = DATA_TYPES[kwargs["class"]]
+    return found | native
+
+
+def _video_shortcuts() -> dict[str, Json]:
+    found: dict[str, Json] = {}
+    for dataset, endings in VIDEO_SETS.items():
+        for ending in endings:
+            match = _SHORTCUT.fullmatch(ending)
+            assert match is not None
+            frames: Json = {"nframe": int(match["nframe"])} if match["nframe"] else {"fps": float(match["fps"])}
+            found[f"{dataset}_{ending}"] = {"dataset": dataset, **frames} | (
+                {"use_subtitle": True} if match["subs"] else {}
+            )
+    return found
+
+
+def _refuse_unknown(where: str, given: Iterable[str], known: Iterable[str]) -> None:
+    valid = list(known)
+    for key in given:
+        if key not in valid:
+            near = difflib.get_close_matches(key, valid, n=1)
+            hint = f"did you mean {near[0]!r}?" if near else f"known here: {', '.join(valid)}"
+            raise ConfigError(f"{where}: there is no kwarg {key!r}; {hint}")
