@@ -65,14 +65,15 @@ class TestVllmContract(EngineContract, Extras):
 async def test_a_dead_child_process_is_an_engine_error_for_everyone() -> None:
     engine = engines.engine_class("vllm")(EngineSpec(model=MODEL, args=ARGS))
     await engine.start()
-    asked = [
-        asyncio.create_task(engine.generate(ask(str(n), "Talk.", (picture(n),), max_tokens=1500))) for n in range(3)
-    ]
+    children = list(descendants())
+    for pid in children:  # stopped first, so that no question can be answered before they die
+        os.kill(pid, signal.SIGSTOP)
+    asked = [asyncio.create_task(engine.generate(ask(str(n), "Talk.", (picture(n),)))) for n in range(3)]
     await asyncio.sleep(0.3)
-    for pid in descendants():
+    for pid in children:
         os.kill(pid, signal.SIGKILL)
     outcomes = await asyncio.wait_for(asyncio.gather(*asked, return_exceptions=True), 60)
-    assert any(isinstance(outcome, EngineError) for outcome in outcomes)
+    assert all(isinstance(outcome, EngineError) for outcome in outcomes)
     with pytest.raises(EngineError):
         await engine.generate(ask("later", "?"))
     await engine.close()

@@ -9,11 +9,16 @@ On the CPU, weights are float32 by default, as in the transformers engine: answe
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import dataclasses
 import itertools
+import multiprocessing
 import os
+from collections.abc import Sequence
 from typing import Any
 
+import psutil
 from vllm import SamplingParams
 from vllm.engine.arg_utils import AsyncEngineArgs
 from vllm.renderers import ChatParams
@@ -27,6 +32,8 @@ from vlmeval_mp.records import Completion, Frames, Part, Request, Sampling, Text
 
 CPU_KV_CACHE = 1 << 30
 """Bytes of KV cache on the CPU unless told otherwise: several workers share the machine's memory."""
+DEATH_CHECK_SECONDS = 0.5
+KILL_SECONDS = 5.0
 
 
 class VllmEngine:
@@ -44,11 +51,15 @@ class VllmEngine:
         self._template = ChatParams(chat_template_kwargs={"add_generation_prompt": True})
         self._special: chat.Special | None = None
         self._tokens = {"prompt_tokens": 0.0, "completion_tokens": 0.0}
+        self._waiting: set[asyncio.Timeout] = set()
+        self._watch: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
         # a fork would inherit the worker's threads half alive
         os.environ.setdefault("VLLM_WORKER_MULTIPROC_METHOD", "spawn")
         os.environ.setdefault("VLLM_NO_USAGE_STATS", "1")
+        # nothing is in flight any more when an engine is closed, so that its processes need not be waited for
+        os.environ.setdefault("VLLM_WORKER_SHUTDOWN_TIMEOUT_SECONDS", "1")
         try:
             args = AsyncEngineArgs(model=self.spec.model, **(defaults(self.spec) | self.spec.args))
         except (TypeError, ValueError) as error:
@@ -58,27 +69,46 @@ class VllmEngine:
         except Exception as error:
             raise EngineError(f"vLLM could not load {self.spec.model}: {error}") from error
         self._special = chat.Special(self._llm.renderer.get_tokenizer())
+        self._watch = asyncio.create_task(self._end_waiting_with_the_engine())
 
     async def generate(self, request: Request) -> Completion:
         llm = self._llm
         try:
-            prompt = await self._prompt(request)
-            params = self._sampling(request.sampling)
-            async for output in llm.generate(prompt, params, str(next(self._numbers))):
-                final = output
+            async with asyncio.timeout(None) as patience:
+                self._waiting.add(patience)
+                prompt = await self._prompt(request)
+                params = self._sampling(request.sampling)
+                async for output in llm.generate(prompt, params, str(next(self._numbers))):
+                    final = output
         except Exception as error:
             if llm.errored:
-                raise EngineError(f"vLLM's engine died: {error}") from error
+                raise EngineError(f"vLLM's engine died: {error or 'its process is gone'}") from error
             raise RequestError(chat.reason(error)) from error
+        finally:
+            self._waiting.discard(patience)
         return self._completion(final)
+
+    async def _end_waiting_with_the_engine(self) -> None:
+        """vLLM fails the requests it knows when a child dies; one that is just being added would wait for ever."""
+        while not self._llm.errored:
+            await asyncio.sleep(DEATH_CHECK_SECONDS)
+        while True:
+            for patience in self._waiting:
+                patience.reschedule(0)
+            await asyncio.sleep(DEATH_CHECK_SECONDS)
 
     def metrics(self) -> dict[str, float]:
         return dict(self._tokens)
 
     async def close(self) -> None:
+        if self._watch is not None:
+            self._watch.cancel()
         if self._llm is not None:
-            self._llm.shutdown()
-            self._llm = None
+            llm, self._llm = self._llm, None
+            below = [psutil.Process(child.pid) for child in multiprocessing.active_children() if child.pid]
+            below += [process for child in below for process in child.children(recursive=True)]
+            await asyncio.to_thread(llm.shutdown)
+            end(below)
 
     async def _prompt(self, request: Request) -> Any:
         """The request as vLLM's engine takes it: template applied, tokenized, media processed.
@@ -144,6 +174,15 @@ def defaults(spec: EngineSpec) -> dict[str, Any]:
         if "VLLM_CPU_KVCACHE_SPACE" not in os.environ:
             chosen["kv_cache_memory_bytes"] = CPU_KV_CACHE
     return chosen
+
+
+def end(processes: Sequence[psutil.Process]) -> None:
+    """Kill what is left of `processes` and see it gone: vLLM gives up on a child that does not leave by itself."""
+    _, left = psutil.wait_procs(processes, timeout=0)
+    for process in left:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            process.kill()
+    psutil.wait_procs(left, timeout=KILL_SECONDS)
 
 
 def media(request: Request) -> tuple[dict[str, Any], dict[str, Any]]:
