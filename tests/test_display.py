@@ -458,7 +458,7 @@ def summary(dataset: str, *, model: str = "digits", unscored: int = 0, stderr: f
         by_category={},
         by_l2_category={},
         by_split={},
-        scorers={"choice": 420},
+        scorers={"mcq": 420},
         scoring="strict",
     )
 

@@ -460,8 +460,8 @@ def _eval(arguments: argparse.Namespace) -> int:
                 f"{job.model} on {job.dataset}: {missing} of {job.samples} samples have no answer yet", file=sys.stderr
             )
             continue
-        post = next(m.post_process for m in record.spec.models if m.name == job.model)
-        results.write(paths.results(job.model, job.dataset), job.model, job.dataset, samples, predictions, post)
+        rules = results.rules_of(record.spec, job)
+        results.write(paths.results(job.model, job.dataset), job.model, job.dataset, samples, predictions, rules)
     _show_results(paths, record, arguments.json, EXIT_COMPLETE)
     return EXIT_COMPLETE
 

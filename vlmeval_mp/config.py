@@ -20,9 +20,10 @@ from vlmeval_mp.records import DataSpec, Json, MediaLimits, ModelSpec, RunSpec, 
 
 TOP_KEYS = (
     "model", "data", "engine", "engine_args", "sampling", "media", "limit", "batch_size", "max_workers", "shard_size",
+    "scoring",
 )  # fmt: skip
 MODEL_KEYS = ("path", "model_path", "engine", "engine_args", "sampling", "prompt", "system_prompt", "post_process")
-DATA_KEYS = ("path", "dataset", "type", "prompt", "nframe", "fps", "limit")
+DATA_KEYS = ("path", "dataset", "type", "prompt", "nframe", "fps", "limit", "scorer")
 TYPES = ("", "mcq", "yorn", "vqa")
 SHARD_SIZE = 32
 
@@ -40,6 +41,7 @@ class Overrides:
     limit: int | None = None
     batch_size: int | None = None
     max_workers: int | None = None
+    scoring: str | None = None
     run: str | None = None
 
 
@@ -95,6 +97,7 @@ def build(config: Json, flags: Overrides, *, name: str | None, default_engine: s
         shard_size=_integer(config.get("shard_size", SHARD_SIZE), "shard_size", low=1),
         batch_size=_pick(flags.batch_size, config.get("batch_size", 0), "batch_size"),
         max_workers=_pick(flags.max_workers, config.get("max_workers", 0), "max_workers"),
+        scoring=_one_of(flags.scoring or config.get("scoring", "strict"), ("strict", "compat"), "scoring"),
     )
 
 
@@ -187,6 +190,7 @@ def _dataset(name: str, value: Json, limit: int, *, flagged: bool) -> DataSpec:
         nframe=nframe,
         fps=float(fps),
         limit=limit if flagged else _integer(value.get("limit", limit), f"{where}.limit"),
+        scorer=_text(value.get("scorer", ""), f"{where}.scorer"),
     )
 
 

@@ -16,7 +16,6 @@ from vlmeval_mp.errors import StorageError, VlmevalError
 from vlmeval_mp.merge import dataset_of, merge
 from vlmeval_mp.paths import RunPaths
 from vlmeval_mp.records import Done, Job, RunRecord, Tally
-from vlmeval_mp.scoring.postprocess import applied
 from vlmeval_mp.state import ShardCounts
 
 log = logging.getLogger(__name__)
@@ -28,7 +27,7 @@ class Finisher:
     def __init__(self, paths: RunPaths, record: RunRecord) -> None:
         self.error: VlmevalError | None = None
         self._paths = paths
-        self._post_process = {m.name: m.post_process for m in record.spec.models}
+        self._rules = {j.name: results.rules_of(record.spec, j) for j in record.jobs}
         self._jobs = {j.name: j for j in record.jobs}
         self._datasets: dict[str, Dataset] = {}
         self._tallies = {j.name: Tally() for j in record.jobs}
@@ -82,8 +81,7 @@ class Finisher:
         samples = self._datasets[job.name].samples(done.shard.first, done.shard.last)
         value, scored, unscored, failed = 0.0, 0, 0, 0
         for sample, prediction in zip(samples, checkpoint.load(self._paths.checkpoints, done), strict=True):
-            seen = applied(self._post_process[job.model], prediction)
-            verdict = scoring.score(sample, seen).value
+            verdict = scoring.score(sample, prediction, self._rules[job.name]).value
             if prediction.error is not None:
                 failed += 1
             elif verdict is None:
@@ -101,5 +99,5 @@ class Finisher:
     def _finish(self, job: Job) -> None:
         samples, predictions = merge(self._paths, job)
         folder = self._paths.results(job.model, job.dataset)
-        results.write(folder, job.model, job.dataset, samples, predictions, self._post_process[job.model])
+        results.write(folder, job.model, job.dataset, samples, predictions, self._rules[job.name])
         self._finished.append(job.name)

@@ -204,7 +204,10 @@ class ModelSpec(Struct, frozen=True):
 
 
 class DataSpec(Struct, frozen=True):
-    """One data set of a run. `path` is the TSV; `type` is a `Kind`, or "" to tell it by the columns."""
+    """One data set of a run. `path` is the TSV; `type` is a `Kind`, or "" to tell it by the columns.
+
+    `scorer` is a family of `scoring.families`, or "" for the one of each sample's kind.
+    """
 
     name: str
     path: str
@@ -213,6 +216,7 @@ class DataSpec(Struct, frozen=True):
     nframe: int = 0
     fps: float = 0.0
     limit: int = 0
+    scorer: str = ""
 
 
 class Job(Struct, frozen=True):
@@ -228,7 +232,7 @@ class Job(Struct, frozen=True):
 class RunSpec(Struct, frozen=True):
     """One frozen configuration: everything that can change an answer, and nothing about the machine.
 
-    `batch_size` 0 leaves the window to the engine.
+    `batch_size` 0 leaves the window to the engine. `scoring` ("strict" or "compat") and `judge` change no answer.
     """
 
     name: str
@@ -238,6 +242,8 @@ class RunSpec(Struct, frozen=True):
     shard_size: int = 32
     batch_size: int = 0
     max_workers: int = 0
+    scoring: str = "strict"
+    judge: str = ""
 
 
 class RunRecord(Struct, frozen=True):
@@ -366,16 +372,32 @@ class SupervisorStatus(Struct, frozen=True):
 
 
 class Counts(Struct, frozen=True, omit_defaults=False):
-    """Every report shows all four: `total = scored + unscored + failed`."""
+    """Every report shows the first four: `total = scored + unscored + failed`.
+
+    `truncated` (ended by the token limit) and `empty` are answered samples, however they were scored.
+    """
 
     total: int
     scored: int
     unscored: int
     failed: int
+    truncated: int = 0
+    empty: int = 0
+
+
+class OtherMode(Struct, frozen=True, omit_defaults=False):
+    """What the scoring mode that was not asked for says; `differ` samples are judged differently."""
+
+    scoring: str
+    metrics: dict[str, float | None]
+    differ: int
 
 
 class Summary(Struct, frozen=True, omit_defaults=False):
-    """`summary.json` of one job. Metrics are fractions in 0..1; `stderr` is the standard error of the primary one."""
+    """`summary.json` of one job. Metrics are fractions in 0..1, unless the name ends in `_points`.
+
+    `stderr` is the standard error of the primary metric, `stderrs` has that of each.
+    """
 
     model: str
     dataset: str
@@ -388,3 +410,5 @@ class Summary(Struct, frozen=True, omit_defaults=False):
     by_split: dict[str, dict[str, float | int | None]]
     scorers: dict[str, int]
     scoring: str
+    stderrs: dict[str, float | None] = {}
+    other: OtherMode | None = None

@@ -7,15 +7,16 @@ configuration can be compared byte for byte. Knows no queue and no engine; who a
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import msgspec
 
 from vlmeval_mp import files
 from vlmeval_mp.errors import StorageError, VlmevalError
-from vlmeval_mp.records import Prediction, Sample, Score, Struct, Summary
-from vlmeval_mp.scoring import score
-from vlmeval_mp.scoring.postprocess import applied
+from vlmeval_mp.records import Job, Prediction, RunSpec, Sample, Score, Struct, Summary
+from vlmeval_mp.scoring import STRICT, score_all
+from vlmeval_mp.scoring.base import Mode, Rules
 from vlmeval_mp.scoring.summary import summarize
 
 PREDICTIONS, SCORES, SUMMARY = "predictions.jsonl", "scores.jsonl", "summary.json"
@@ -44,9 +45,9 @@ def write(
     dataset: str,
     samples: Sequence[Sample],
     predictions: Sequence[Prediction],
-    post_process: str = "",
+    rules: Rules = STRICT,
 ) -> Summary:
-    """Score `predictions` and write all three files, each replaced in one step, the summary last.
+    """Score `predictions` in both modes and write all three files, each replaced in one step, the summary last.
 
     `predictions` may be in any order; a sample without one counts as failed and has no line in `predictions.jsonl`.
 
@@ -62,17 +63,29 @@ def write(
             "the checkpoints are those of another data set"
         )
     found = [by_index.get(sample.index) for sample in samples]
-    seen = [p and applied(post_process, p) for p in found]
-    scores = [score(sample, prediction) for sample, prediction in zip(samples, seen, strict=True)]
-    summary = summarize(model, dataset, samples, found, scores)
+    pairs = list(zip(samples, found, strict=True))
+    scored, other = score_all(pairs, rules), score_all(pairs, replace(rules, mode=_other(rules.mode)))
+    summary = summarize(model, dataset, scored, rules, other)
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise StorageError(f"cannot create {folder}: {error.strerror or error}") from error
     files.atomic_write(folder / PREDICTIONS, _lines(_line(p) for p in found if p is not None))
-    files.atomic_write(folder / SCORES, _lines(scores))
+    files.atomic_write(folder / SCORES, _lines(s.score for s in scored))
     files.atomic_write(folder / SUMMARY, msgspec.json.format(msgspec.json.encode(summary), indent=2) + b"\n")
     return summary
+
+
+def rules_of(spec: RunSpec, job: Job) -> Rules:
+    """How the answers of `job` are scored."""
+    model = next(m for m in spec.models if m.name == job.model)
+    data = next(d for d in spec.datasets if d.name == job.dataset)
+    mode: Mode = "compat" if spec.scoring == "compat" else "strict"
+    return Rules(scorer=data.scorer, mode=mode, post_process=model.post_process)
+
+
+def _other(mode: Mode) -> Mode:
+    return "strict" if mode == "compat" else "compat"
 
 
 def read_summary(folder: Path) -> Summary | None:

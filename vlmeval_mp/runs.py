@@ -27,8 +27,10 @@ from vlmeval_mp.engines import NEUTRAL_ARGUMENTS
 from vlmeval_mp.errors import ConfigError
 from vlmeval_mp.paths import JobsPaths, RunPaths, slug
 from vlmeval_mp.records import DataSpec, Job, ModelSpec, RunRecord, RunSpec
+from vlmeval_mp.scoring import families
 
 RECORD_VERSION = 1
+UNSAID = DataSpec(name="", path="")
 BUNDLED_MODELS = {"demo": Path(__file__).parent / "demo" / "model"}
 FULL_DIGEST_BYTES = 1 << 30
 SAMPLE_BYTES = 1 << 20
@@ -121,8 +123,13 @@ def _model_path(model: ModelSpec) -> str:
 
 
 def _resolve_data(data: DataSpec) -> DataSpec:
-    defaults = {} if data.nframe or data.fps else table.defaults(data.path)
-    return msgspec.structs.replace(data, path=str(table.find(data.path).resolve()), **defaults)
+    defaults = table.defaults(data.path)
+    if data.nframe or data.fps:
+        defaults = {key: value for key, value in defaults.items() if key not in ("nframe", "fps")}
+    unsaid = {key: value for key, value in defaults.items() if getattr(data, key) == getattr(UNSAID, key)}
+    if data.scorer:
+        families.check(data.scorer)
+    return msgspec.structs.replace(data, path=str(table.find(data.path).resolve()), **unsaid)
 
 
 def _job(model: ModelSpec, data: DataSpec, dataset: Dataset) -> Job:

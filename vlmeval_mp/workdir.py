@@ -24,10 +24,8 @@ from vlmeval_mp.errors import ConfigError, StorageError
 from vlmeval_mp.merge import merge
 from vlmeval_mp.paths import RunPaths
 from vlmeval_mp.records import Prediction, RunRecord, Sample, Summary
+from vlmeval_mp.scoring.base import FAILED
 from vlmeval_mp.scoring.postprocess import applied
-
-FAILED = "Failed to obtain answer via API."
-"""What VLMEvalKit writes for an answer it did not get; its `--reuse` asks such a sample again."""
 
 FORMATS = ("xlsx", "tsv", "json")
 CELL = 32_767

@@ -11,8 +11,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from vlmeval_mp.records import Counts, Media, Prediction, Sample, Score
-from vlmeval_mp.scoring.summary import standard_error, summarize
+from vlmeval_mp.records import Counts, Media, Prediction, Sample, Score, Summary
+from vlmeval_mp.scoring.base import Rules, Scored
+from vlmeval_mp.scoring.metrics import standard_error
+from vlmeval_mp.scoring.summary import summarize
 
 
 def sample(row: int, *digests: str, category: str = "", split: str = "") -> Sample:
@@ -21,28 +23,48 @@ def sample(row: int, *digests: str, category: str = "", split: str = "") -> Samp
 
 
 def outcome(row: int, value: float | None, error: str | None = None) -> tuple[Prediction, Score]:
-    return Prediction(index=str(row), row=row, error=error), Score(index=str(row), value=value)
+    return Prediction(index=str(row), row=row, prediction="A", error=error), Score(index=str(row), value=value)
+
+
+def summary_of(samples: list[Sample], predictions: list[Prediction | None], scores: list[Score]) -> Summary:
+    scored = [Scored(*each) for each in zip(samples, predictions, scores, strict=True)]
+    return summarize("m", "d", scored, Rules())
 
 
 def test_failed_samples_are_outside_accuracy_and_wrong_in_accuracy_all() -> None:
     outcomes = [outcome(0, 1.0), outcome(1, 0.0), outcome(2, 1.0), outcome(3, None, "broken"), outcome(4, None)]
     samples = [sample(i) for i in range(5)]
-    summary = summarize("m", "d", samples, [p for p, _ in outcomes], [s for _, s in outcomes])
+    summary = summary_of(samples, [p for p, _ in outcomes], [s for _, s in outcomes])
     assert summary.metrics == {"accuracy": pytest.approx(2 / 3), "accuracy_all": 0.5}
     assert summary.counts == Counts(total=5, scored=3, unscored=1, failed=1)
     assert summary.primary_metric == "accuracy"
-    assert summary.scorers == {"choice": 5}
+    assert summary.scorers == {"mcq": 5}
     assert summary.scoring == "strict"
 
 
+def test_truncated_and_empty_answers_are_counted_and_the_other_mode_is_told() -> None:
+    samples = [sample(i) for i in range(3)]
+    cut = Prediction(index="0", row=0, prediction="A", finish_reason="length")
+    predictions = [cut, Prediction(index="1", row=1, prediction=" \n"), Prediction(index="2", row=2, error="broken")]
+    strict = [Score(index="0", value=1.0), Score(index="1", value=0.0), Score(index="2", value=None)]
+    compat = [Score(index=str(i), value=0.0) for i in range(3)]
+    ours, theirs = ([Scored(*each) for each in zip(samples, predictions, s, strict=True)] for s in (strict, compat))
+    summary = summarize("m", "d", ours, Rules(), theirs)
+    assert summary.counts == Counts(total=3, scored=2, unscored=0, failed=1, truncated=1, empty=1)
+    assert summary.other is not None
+    assert summary.other.differ == 1
+    assert summary.other.metrics["accuracy"] == 0.0
+    assert summary.other.scoring == "compat (ms-vlmeval 0.0.20)"
+
+
 def test_a_sample_without_prediction_counts_as_failed() -> None:
-    summary = summarize("m", "d", [sample(0)], [None], [Score(index="0", value=None)])
+    summary = summary_of([sample(0)], [None], [Score(index="0", value=None)])
     assert summary.counts == Counts(total=1, scored=0, unscored=0, failed=1)
     assert summary.metrics == {"accuracy": None, "accuracy_all": 0.0}
 
 
 def test_nothing_scored_is_no_number_rather_than_zero() -> None:
-    summary = summarize("m", "d", [], [], [])
+    summary = summary_of([], [], [])
     assert summary.metrics == {"accuracy": None, "accuracy_all": None}
     assert summary.stderr is None
     assert summary.by_category == {}
@@ -51,11 +73,12 @@ def test_nothing_scored_is_no_number_rather_than_zero() -> None:
 def test_groups_are_sorted_and_show_their_own_counts() -> None:
     samples = [sample(0, category="z"), sample(1, category="a"), sample(2, category="a"), sample(3)]
     pairs = [outcome(0, 1.0), outcome(1, 0.0), outcome(2, None, "x"), outcome(3, 1.0)]
-    groups = summarize("m", "d", samples, [p for p, _ in pairs], [s for _, s in pairs]).by_category
+    groups = summary_of(samples, [p for p, _ in pairs], [s for _, s in pairs]).by_category
     assert list(groups) == ["a", "z"]
     assert groups["a"] == {
         "accuracy": 0.0,
         "accuracy_all": 0.0,
+        "stderr": None,
         "total": 2,
         "scored": 1,
         "unscored": 0,
@@ -112,7 +135,7 @@ def test_counts_always_add_up_and_the_same_input_gives_the_same_bytes(
 ) -> None:
     samples = [sample(i, str(image)) for i, (_, _, image) in enumerate(rows)]
     pairs = [outcome(i, None if bad else v, "x" if bad else None) for i, (v, bad, _) in enumerate(rows)]
-    summaries = [summarize("m", "d", samples, [p for p, _ in pairs], [s for _, s in pairs]) for _ in range(2)]
+    summaries = [summary_of(samples, [p for p, _ in pairs], [s for _, s in pairs]) for _ in range(2)]
     counts = summaries[0].counts
     assert counts.total == counts.scored + counts.unscored + counts.failed == len(rows)
     assert msgspec.json.encode(summaries[0]) == msgspec.json.encode(summaries[1])

@@ -1,35 +1,40 @@
 """Scorers: one sample and its prediction in, one verdict out. Pure: no files, no clock, no model.
 
-`SCORERS` names them, `SCORER_OF` says which one a kind of sample gets, `score` applies it. What a sample or prediction
-that cannot be scored looks like is settled here once, so a scorer only ever sees an answered sample. The rules are
-those of `SCORING` mode, which every summary names, because a number without its rules cannot be compared.
+What a sample or prediction that cannot be scored looks like is settled here once, so a scorer only ever sees an
+answered sample. `families` says who scores what, `summary` makes the numbers.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Iterable
 
-from vlmeval_mp.records import Kind, Prediction, Sample, Score
-from vlmeval_mp.scoring.choice import score_choice
-from vlmeval_mp.scoring.openended import score_open
-from vlmeval_mp.scoring.yesno import score_yesno
+import msgspec
 
-Scorer = Callable[[Sample, Prediction], Score]
+from vlmeval_mp.records import Prediction, Sample, Score
+from vlmeval_mp.scoring.base import FAILED, Rules, Scored
+from vlmeval_mp.scoring.families import family_of, scorer_for
+from vlmeval_mp.scoring.postprocess import applied
 
-SCORING = "strict"
-"""How answers are read: by stated rules, where nothing is ever guessed."""
-
-SCORERS: dict[str, Scorer] = {"choice": score_choice, "yesno": score_yesno, "open": score_open}
-
-SCORER_OF: dict[Kind, str] = {"mcq": "choice", "yorn": "yesno", "vqa": "open"}
+STRICT = Rules()
 
 
-def score(sample: Sample, prediction: Prediction | None) -> Score:
-    """The verdict on one sample; `value` is None where it failed or has no answer to compare with."""
+def score(sample: Sample, prediction: Prediction | None, rules: Rules = STRICT) -> Score:
+    """The verdict on one sample; `value` is None where it failed or has no answer to compare with.
+
+    In compat mode a failed sample is scored as VLMEvalKit scores it: by the sentence it writes for a failure.
+    """
     if prediction is None:
         return Score(index=sample.index, value=None, note="not answered")
     if prediction.error is not None:
-        return Score(index=sample.index, value=None, note=f"failed: {prediction.error}")
+        if rules.mode == "strict":
+            return Score(index=sample.index, value=None, note=f"failed: {prediction.error}")
+        prediction = msgspec.structs.replace(prediction, error=None, prediction=FAILED)
     if not sample.answer.strip():
         return Score(index=sample.index, value=None, note="the sample has no answer")
-    return SCORERS[SCORER_OF[sample.kind]](sample, prediction)
+    scorer = scorer_for(family_of(sample, rules.scorer), rules.mode)
+    return scorer(sample, applied(rules.post_process, prediction))
+
+
+def score_all(pairs: Iterable[tuple[Sample, Prediction | None]], rules: Rules) -> list[Scored]:
+    """The verdicts on many samples, in their order."""
+    return [Scored(sample, prediction, score(sample, prediction, rules)) for sample, prediction in pairs]

@@ -1,27 +1,18 @@
 """Answers read as ms-vlmeval 0.0.20 reads them under exact matching, mistakes included; strict scorers fix them.
 
-`FAMILIES` names the families, `FAMILY_OF` the data sets that belong to each, `scorer_for` gives a family's scorer in a
-mode. Each scorer is held to ms-vlmeval's own functions by tests/scoring/test_parity.py. What differs from strict is
-told in docs/scoring.md. Text is taken as the model wrote it: damage done by an xlsx file is not reproduced.
+Each scorer is held to ms-vlmeval's own functions by tests/scoring/test_parity.py; `families` says which data sets it
+serves. What differs from strict is told in docs/scoring.md. Text is taken as the model wrote it: damage done by an xlsx
+file is not reproduced.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping
-from typing import Literal
+from collections.abc import Mapping
 
-from vlmeval_mp.errors import ConfigError
 from vlmeval_mp.records import Prediction, Sample, Score
-from vlmeval_mp.scoring.choice import score_choice
-from vlmeval_mp.scoring.openended import references, score_open
-from vlmeval_mp.scoring.yesno import score_yesno
-
-Mode = Literal["compat", "strict"]
-Scorer = Callable[[Sample, Prediction], Score]
-
-COMPAT = "compat (ms-vlmeval 0.0.20)"
-"""The name under which a compat score is shown."""
+from vlmeval_mp.scoring.base import Scorer
+from vlmeval_mp.scoring.openended import references
 
 _REFUSALS = (
     "Sorry, I can't help with images of people yet.",
@@ -75,12 +66,12 @@ def _verdict(sample: Sample, value: float, said: str = "") -> Score:
     return Score(index=sample.index, value=value, extracted=said)
 
 
-def _mcq(sample: Sample, prediction: Prediction) -> Score:
+def mcq(sample: Sample, prediction: Prediction) -> Score:
     said = infer(prediction.prediction, sample.options) or "Z"
     return _verdict(sample, float(said == sample.answer), said)
 
 
-def _mmmu(sample: Sample, prediction: Prediction) -> Score:
+def mmmu(sample: Sample, prediction: Prediction) -> Score:
     options = sample.options if "A" in sample.options else {"A": sample.answer, "B": "Other Answers"}
     gold = sample.answer if len(sample.answer) == 1 and "A" <= sample.answer <= "Z" else "A"
     said = infer(prediction.prediction, options) or "Z"
@@ -99,7 +90,7 @@ def read_yesno(text: str) -> str:
     return "Unknown" if yes == no else "Yes" if yes else "No"
 
 
-def _yesno(sample: Sample, prediction: Prediction) -> Score:
+def yesno(sample: Sample, prediction: Prediction) -> Score:
     said = read_yesno(prediction.prediction)
     return _verdict(sample, float(said == sample.answer), said)
 
@@ -111,7 +102,7 @@ def _number(text: str) -> float | None:
         return None
 
 
-def _relaxed(sample: Sample, prediction: Prediction) -> Score:
+def relaxed(sample: Sample, prediction: Prediction) -> Score:
     said = prediction.prediction.strip()
     return _verdict(sample, float(any(_close(target, said) for target in references(sample.answer))), said)
 
@@ -123,7 +114,7 @@ def _close(target: str, said: str) -> bool:
     return said.lower() == target.lower()
 
 
-def _anls(sample: Sample, prediction: Prediction) -> Score:
+def anls(sample: Sample, prediction: Prediction) -> Score:
     said = prediction.prediction
     near = 1 - min(_distance(target, said) for target in references(sample.answer))
     return _verdict(sample, near if near >= 0.5 else 0.0, said)
@@ -144,12 +135,12 @@ def _edits(one: str, other: str) -> int:
     return row[-1]
 
 
-def _exact(sample: Sample, prediction: Prediction) -> Score:
+def exact(sample: Sample, prediction: Prediction) -> Score:
     said = prediction.prediction.strip().lower()
     return _verdict(sample, float(any(said == target.strip().lower() for target in references(sample.answer))), said)
 
 
-def _first_letter(letters: str) -> Scorer:
+def first_letter(letters: str) -> Scorer:
     def scorer(sample: Sample, prediction: Prediction) -> Score:
         text = prediction.prediction.strip()
         for prefix in _PREFIXES:
@@ -161,53 +152,7 @@ def _first_letter(letters: str) -> Scorer:
     return scorer
 
 
-def _tempcompass_yesno(sample: Sample, prediction: Prediction) -> Score:
+def tempcompass_yesno(sample: Sample, prediction: Prediction) -> Score:
     lowered = prediction.prediction.lower()
     said = next((word for word in ("yes", "no") if lowered.startswith(word)), "")
     return _verdict(sample, float(bool(said) and said == sample.answer), said)
-
-
-FAMILIES: dict[str, tuple[Scorer, Scorer | None]] = {
-    "mcq": (_mcq, score_choice),
-    "mmmu": (_mmmu, None),
-    "yesno": (_yesno, score_yesno),
-    "relaxed": (_relaxed, None),
-    "anls": (_anls, None),
-    "exact": (_exact, score_open),
-    "videomme": (_first_letter("ABCD"), score_choice),
-    "longvideobench": (_first_letter("ABCDE"), score_choice),
-    "tempcompass-yesno": (_tempcompass_yesno, score_yesno),
-}
-"""Family to its scorers, compat and strict; None where the strict form of its metric is not written yet."""
-
-FAMILY_OF: dict[str, str] = {
-    **dict.fromkeys(
-        ("MMStar", "AI2D_TEST", "ScienceQA_VAL", "ScienceQA_TEST", "RealWorldQA", "SEEDBench_IMG", "BLINK"), "mcq"
-    ),
-    "MMMU_DEV_VAL": "mmmu",
-    **dict.fromkeys(("POPE", "MME", "HallusionBench"), "yesno"),
-    "ChartQA_TEST": "relaxed",
-    **dict.fromkeys(("DocVQA_VAL", "InfoVQA_VAL"), "anls"),
-    **dict.fromkeys(("OCRVQA_TEST", "OCRVQA_TESTCORE"), "exact"),
-    "Video-MME": "videomme",
-    "LongVideoBench": "longvideobench",
-    "TempCompass_YorN": "tempcompass-yesno",
-}
-
-
-def scorer_for(family: str, mode: Mode) -> Scorer:
-    """The scorer of `family` in `mode`."""
-    if family not in FAMILIES:
-        raise ConfigError(f"no scorer family {family!r}; there are {', '.join(FAMILIES)}")
-    compat, strict = FAMILIES[family]
-    if mode == "compat":
-        return compat
-    if strict is None:
-        raise ConfigError(f"family {family!r} has no strict scorer yet; use compat")
-    return strict
-
-
-def differing(family: str, pairs: Iterable[tuple[Sample, Prediction]]) -> int:
-    """How many samples compat and strict judge differently."""
-    compat, strict = scorer_for(family, "compat"), scorer_for(family, "strict")
-    return sum(compat(s, p).value != strict(s, p).value for s, p in pairs)

@@ -1,0 +1,61 @@
+"""The words that scorers, aggregators and summaries share: modes, rules, one scored sample, one metric. Pure values."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from vlmeval_mp.records import Prediction, Sample, Score
+
+Mode = Literal["strict", "compat"]
+"""strict: by stated rules, nothing guessed; compat: as ms-vlmeval `COMPAT_VERSION` reads answers, mistakes included."""
+
+COMPAT_VERSION = "0.0.20"
+COMPAT = f"compat (ms-vlmeval {COMPAT_VERSION})"
+"""The name under which a compat score is shown: a number without its rules cannot be compared."""
+
+FAILED = "Failed to obtain answer via API."
+"""What VLMEvalKit writes for an answer it did not get, and then scores like any other text."""
+
+Scorer = Callable[[Sample, Prediction], Score]
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """How the answers of one job are scored. `scorer` is a family's name; "" is the one of each sample's kind."""
+
+    scorer: str = ""
+    mode: Mode = "strict"
+    post_process: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Scored:
+    """One sample, what came of it (None: nothing yet), and the verdict."""
+
+    sample: Sample
+    prediction: Prediction | None
+    score: Score
+
+    @property
+    def failed(self) -> bool:
+        return self.prediction is None or self.prediction.error is not None
+
+
+@dataclass(frozen=True, slots=True)
+class Metric:
+    """A number over many scores and its standard error; None where there are too few. Fractions in 0..1, unless the
+    name ends in `_points`."""
+
+    value: float | None
+    stderr: float | None = None
+
+
+Aggregator = Callable[[Sequence[Scored], Mode], dict[str, Metric]]
+"""Scored samples of one job, or of one of its categories, in data set order, to its metrics; the first is primary."""
+
+
+def mode_name(mode: Mode) -> str:
+    """How a summary names `mode`."""
+    return COMPAT if mode == "compat" else mode
