@@ -1,0 +1,127 @@
+"""What the command line takes: the verbs, their flags, how each is read. Knows no verb's work, imports nothing heavy.
+
+The flags that VLMEvalKit's users bring along are `kitflags`'.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from vlmeval_mp import __version__, kitflags
+
+if TYPE_CHECKING:
+    from vlmeval_mp.records import Json
+
+EPILOG = """\
+examples:
+  vlmeval-mp launch jobs/demo.json                 the bundled model on its benchmark
+  vlmeval-mp launch --config config.json --gpus 0,1,2,3
+  vlmeval-mp launch --model /models/Qwen2-VL-2B --data MMBench_DEV_EN.tsv --gpus all --tp 2
+  vlmeval-mp status --watch                        from a second terminal
+  vlmeval-mp logs --worker 0 -f
+
+The same launch again resumes. Ctrl-C once drains, twice stops now; nothing that was answered is asked again.
+exit codes: 0 complete · 1 failed samples · 2 usage, config or data set · 3 missing dependency or device
+            4 incomplete, resumable · 70 no worker could be kept alive · 74 disk · 130/143 interrupted
+"""
+
+
+def parser() -> argparse.ArgumentParser:
+    top = argparse.ArgumentParser(
+        prog="vlmeval-mp",
+        description="Evaluate vision-language models on every GPU of a machine at once.",
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    top.add_argument("--version", action="version", version=f"vlmeval-mp {__version__}")
+    verbs = top.add_subparsers(metavar="COMMAND", required=True)
+    _launch_parser(verbs)
+    submit = verbs.add_parser("submit", help="queue a run without running it")
+    _what(submit)
+    submit.set_defaults(verb="submit")
+    resume = verbs.add_parser("resume", help="go on with a run; other GPUs or batch sizes are fine")
+    resume.add_argument("run", nargs="?", help="name of the run (default: the latest)")
+    _how(resume)
+    resume.set_defaults(verb="resume")
+    status = verbs.add_parser("status", help="what a run is doing, or how it ended")
+    status.add_argument("run", nargs="?", help="name of the run (default: the latest)")
+    status.add_argument("--watch", action="store_true", help="keep showing it until it ends")
+    status.add_argument("--json", action="store_true", help="the whole state as one JSON object")
+    status.set_defaults(verb="status")
+    logs = verbs.add_parser("logs", help="everything a worker and its engine printed")
+    logs.add_argument("run", nargs="?", help="name of the run (default: the latest)")
+    logs.add_argument("--worker", metavar="N", help="worker number, or 'supervisor' (default: all)")
+    logs.add_argument("-f", "--follow", action="store_true", help="go on as it grows")
+    logs.add_argument("-n", type=int, default=20, metavar="LINES", help="how many last lines (default: 20)")
+    logs.set_defaults(verb="logs")
+    score = verbs.add_parser("eval", help="score a run again; needs no GPU")
+    score.add_argument("run", nargs="?", help="name of the run (default: the latest)")
+    score.add_argument("--json", action="store_true", help="the summaries as JSON")
+    score.set_defaults(verb="eval")
+    for verb in (submit, resume, status, logs, score):
+        verb.add_argument("--jobs", type=Path, default=Path("jobs"), metavar="DIR", help="jobs folder (default: jobs)")
+    return top
+
+
+def _launch_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    launch = verbs.add_parser(
+        "launch",
+        help="submit what is given and work until it is done; without a config, finish every unfinished run",
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    _what(launch)
+    _how(launch)
+    kitflags.add(launch)
+    launch.add_argument("--dry-run", action="store_true", help="check config and data, show the plan, start nothing")
+    launch.add_argument("--jobs", type=Path, default=Path("jobs"), metavar="DIR", help="jobs folder (default: jobs)")
+    launch.set_defaults(verb="launch")
+
+
+def _what(verb: argparse.ArgumentParser) -> None:
+    what = verb.add_argument_group("what to run")
+    what.add_argument("configs", nargs="*", metavar="CONFIG", type=Path, help="VLMEvalKit-style config.json")
+    what.add_argument("--config", action="append", type=Path, default=[], metavar="FILE", help="the same, as a flag")
+    what.add_argument("--model", nargs="+", default=[], metavar="M", help="folders, hub ids, or names of the config")
+    what.add_argument(
+        "--data", nargs="+", default=[], metavar="D", help="TSV files, or names of data sets or the config"
+    )
+    what.add_argument("--engine", metavar="NAME", help="vllm, transformers or fake (default: vllm if installed)")
+    what.add_argument("--engine-args", type=_json_object, default={}, metavar="JSON", help="arguments of the engine")
+    what.add_argument("--limit", type=int, metavar="N", help="only the first N samples of each data set")
+    what.add_argument("--run", metavar="NAME", help="name of the run (default: the config's, or models and data)")
+
+
+def _how(verb: argparse.ArgumentParser) -> None:
+    how = verb.add_argument_group("how to run it (changes no answer)")
+    how.add_argument("--gpus", metavar="IDS", help="indices, UUIDs or MIG ids, or 'all' (default: all)")
+    how.add_argument("--tp", type=int, default=1, metavar="N", help="GPUs per worker (tensor parallel; default: 1)")
+    how.add_argument("--device", choices=("auto", "cuda", "cpu"), default="auto", help="default: a GPU if there is one")
+    how.add_argument(
+        "--batch-size", type=_count, metavar="N", help="samples in flight per worker (default: engine's own)"
+    )
+    how.add_argument("--max-workers", type=_count, metavar="N", help="at most so many workers")
+    serial = "--no-parallel: one worker, one sample in flight"
+    how.add_argument("--parallel", action=argparse.BooleanOptionalAction, default=True, help=serial)
+    how.add_argument("--plain", action="store_true", help="lines instead of the live display")
+    how.add_argument("--json", action="store_true", help="one JSON object per change, for programs")
+    how.add_argument("--log-file", type=Path, metavar="FILE", help="the supervisor's log, also there")
+
+
+def _count(text: str) -> int:
+    if not text.isdigit():
+        raise argparse.ArgumentTypeError(f"must be a whole number of at least 0, not {text!r}")
+    return int(text)
+
+
+def _json_object(text: str) -> Json:
+    try:
+        value = json.loads(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"not JSON: {error}") from None
+    if not isinstance(value, dict):
+        raise argparse.ArgumentTypeError("must be a JSON object, such as '{\"max_model_len\": 8192}'")
+    return value

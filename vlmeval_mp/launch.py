@@ -1,0 +1,120 @@
+"""A launch: works on runs until they end, one after the other, shows their results and exports them.
+
+Owns the choice of devices and screen; the work itself is the supervisor's.
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import os
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from vlmeval_mp.errors import ConfigError
+from vlmeval_mp.paths import RunPaths
+
+if TYPE_CHECKING:
+    from vlmeval_mp.gpus import DeviceGroup
+    from vlmeval_mp.records import RunRecord, RunSpec
+
+SHOWN = 20
+"""Rows that a table cannot carry, named on the screen; a thousand would hide the result."""
+
+
+def drain(paths: RunPaths, arguments: argparse.Namespace, spec: RunSpec | None) -> int:
+    """Supervise one run until it ends and show the results; gives its exit code."""
+    from vlmeval_mp import display, gpus, runs, snapshot
+    from vlmeval_mp.launchers.local import LocalLauncher
+    from vlmeval_mp.supervisor import Options, Supervisor
+
+    record = snapshot.read_record(paths)
+    if spec is None:
+        runs.check(paths, record)
+    wanted = spec or record.spec
+    groups = _device_groups(arguments, wanted)
+    _log_to(paths.log("supervisor"), arguments.log_file)
+    mode: display.Mode = (
+        "json" if arguments.json else "live" if sys.stdout.isatty() and not arguments.plain else "plain"
+    )
+    options = Options(
+        tensor_parallel=arguments.tp,
+        window=1 if not arguments.parallel else (arguments.batch_size or wanted.batch_size),
+        engine_args={m.name: m.engine_args for m in wanted.models},
+    )
+    held = gpus.hold(groups, f"run {record.spec.name} (pid {os.getpid()})")
+    try:
+        with display.screen(mode, sys.stdout) as screen:
+            supervisor = Supervisor(paths, record, groups, LocalLauncher(), options, screen.update)
+            code = supervisor.run()
+    finally:
+        for lock in held:
+            lock.release()
+    show_results(paths, record, arguments.json, code)
+    export(paths, arguments)
+    return code
+
+
+def _device_groups(arguments: argparse.Namespace, spec: RunSpec) -> list[DeviceGroup]:
+    from vlmeval_mp import gpus
+
+    workers = 1 if not arguments.parallel else (arguments.max_workers or spec.max_workers)
+    if arguments.tp < 1:
+        raise ConfigError("--tp: must be at least 1")
+    found = gpus.discover() if arguments.device != "cpu" else []
+    needs_device = any(m.engine != "fake" for m in spec.models)
+    if arguments.device == "cpu" or (arguments.device == "auto" and not found and not arguments.gpus):
+        if arguments.device == "cpu" and arguments.gpus:
+            raise ConfigError("--gpus and --device cpu exclude each other")
+        return gpus.cpu_groups(workers, sorted(os.sched_getaffinity(0)))
+    if needs_device:
+        gpus.require_gpus(found)
+    ids = gpus.select(arguments.gpus or "all", found, os.environ)
+    groups = gpus.gpu_groups(ids, arguments.tp, found)
+    return groups[:workers] if workers else groups
+
+
+def _log_to(*paths: Path | None) -> None:
+    root = logging.getLogger("vlmeval_mp")
+    root.setLevel(logging.INFO)
+    root.propagate = False
+    for handler in root.handlers[:]:  # those of the run before
+        root.removeHandler(handler)
+        handler.close()
+    for path in paths:
+        if path is not None:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            file = logging.FileHandler(path, encoding="utf-8")
+            file.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+            root.addHandler(file)
+
+
+def export(paths: RunPaths, arguments: argparse.Namespace) -> None:
+    """VLMEvalKit's tree, if `--work-dir` asks for it."""
+    if getattr(arguments, "work_dir", None) is None:
+        return
+    from vlmeval_mp import snapshot, workdir
+
+    form = workdir.pred_format(os.environ)
+    damaged = workdir.export(paths, snapshot.read_record(paths), arguments.work_dir, form, time.time())
+    for row in damaged[:SHOWN]:
+        print(f"warning: {row.file}, index {row.index}: is not carried whole ({row.reason})", file=sys.stderr)
+    if damaged:
+        rest = f"and {len(damaged) - SHOWN} more; " if len(damaged) > SHOWN else ""
+        print(f"warning: {rest}all are in status.json, their texts in {paths.root}/results", file=sys.stderr)
+
+
+def show_results(paths: RunPaths, record: RunRecord, as_json: bool, code: int) -> None:
+    from vlmeval_mp import display, results, snapshot
+
+    supervisor = snapshot.read_supervisor(paths)
+    rates = supervisor.rates if supervisor else {}
+    summaries = []
+    for job in record.jobs:
+        folder = paths.results(job.model, job.dataset)
+        summary = results.read_summary(folder)
+        if summary is not None:
+            summaries.append((summary, rates.get(job.name)))
+    display.show_results(summaries, paths.root, sys.stdout, as_json=as_json, code=code)
