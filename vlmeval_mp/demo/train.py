@@ -1,6 +1,7 @@
-"""Train the bundled model on the training scans: `python -m vlmeval_mp.demo.train [--steps N] [--start F] [--out F]`.
+"""Train the bundled model on the training scans: `python -m vlmeval_mp.demo.train [--steps N] [--device D] [--out F]`.
 
-Seeded; the same machine and library versions give the same weights. Prompts come from `vlmeval_mp.prompts` and the chat
+Seeded; the same kind of processor and library versions give the same lessons and weights that differ in the last bits
+at most. Prompts come from `vlmeval_mp.prompts` and the chat
 template of the model itself, so that training sees what evaluation sends. Only the reply is learnt.
 """
 
@@ -36,36 +37,22 @@ PAIRS = digits.SAMPLED_FRAMES // 2
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--steps", type=int, default=4000)
-    parser.add_argument("--start", type=Path, help="go on from the weights and tokenizer in this folder")
+    parser.add_argument("--device", default="cpu", help="cpu, or cuda")
     parser.add_argument("--out", type=Path, default=Path(__file__).parent / "model")
     args = parser.parse_args()
     torch.manual_seed(SEED)
     rng = random.Random(SEED)
     scans, _ = digits.split()
-    processor, model = _resumed(args.start) if args.start else _fresh(_corpus(rng, scans))
+    tokenizer = blueprint.tokenizer(_corpus(rng, scans))
+    processor, model = blueprint.processor(tokenizer), blueprint.model(tokenizer).to(args.device)
     processor.save_pretrained(args.out)
     words = len(processor.tokenizer)
     print(f"{sum(p.numel() for p in model.parameters()):,} parameters, {words} tokens", flush=True)  # noqa: T201
-    blind = 0 if args.start else BLIND_STEPS
-    train(model, processor, rng, scans, args.steps, blind, args.out)
+    train(model, processor, rng, scans, args.steps, args.out)
 
 
-def _fresh(corpus: list[str]) -> tuple[Any, Any]:
-    words = blueprint.tokenizer(corpus)
-    return blueprint.processor(words), blueprint.model(words)
-
-
-def _resumed(folder: Path) -> tuple[Any, Any]:
-    from transformers import AutoProcessor, Qwen2VLForConditionalGeneration
-
-    model = Qwen2VLForConditionalGeneration.from_pretrained(folder, dtype=torch.float32)
-    return AutoProcessor.from_pretrained(folder), model
-
-
-def train(
-    model: Any, processor: Any, rng: random.Random, scans: Sequence[int], steps: int, blind: int, out: Path
-) -> None:
-    """Run all steps, the first `blind` without pictures; the weights are saved every 250 steps and at the end."""
+def train(model: Any, processor: Any, rng: random.Random, scans: Sequence[int], steps: int, out: Path) -> None:
+    """Run all steps, the first `BLIND_STEPS` without pictures; the weights are saved every 250 steps and at the end."""
     _multiply_instead_of_convolving(model)
     # on a CPU, the backward pass of the fused attention costs as much as all the rest together
     model.set_attn_implementation({"text_config": "eager"})
@@ -78,9 +65,9 @@ def train(
     for step in range(1, steps + 1):
         optimizer.zero_grad()
         mean = 0.0
-        for batch, share in _batches(processor.tokenizer, rng, scans, blind=step <= blind):
-            with torch.autocast("cpu", dtype=torch.bfloat16):
-                loss = model(**batch).loss * share
+        for batch, share in _batches(processor.tokenizer, rng, scans, blind=step <= BLIND_STEPS):
+            with torch.autocast(model.device.type, dtype=torch.bfloat16):
+                loss = model(**{name: tensor.to(model.device) for name, tensor in batch.items()}).loss * share
             loss.backward()
             mean += loss.item()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
