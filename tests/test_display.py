@@ -22,7 +22,7 @@ from rich.cells import cell_len
 from rich.console import Console
 
 from vlmeval_mp import display
-from vlmeval_mp.records import Counts, Event, GpuStats, Summary
+from vlmeval_mp.records import Counts, Event, GpuStats, OtherMode, Summary
 from vlmeval_mp.state import JobState, RunState, WorkerState
 
 GIB = 2**30
@@ -447,29 +447,26 @@ def test_something_that_is_no_terminal_gets_plain_lines() -> None:
 # --- the table at the end -----------------------------------------------------------------------------------------
 
 
-def summary(dataset: str, *, model: str = "digits", unscored: int = 0, stderr: float | None = 0.0073) -> Summary:
-    return Summary(
-        model=model,
-        dataset=dataset,
-        primary_metric="accuracy",
-        metrics={"accuracy": 0.978, "accuracy_all": 0.97},
-        stderr=stderr,
-        counts=Counts(total=1420, scored=1418 - unscored, unscored=unscored, failed=2),
-        by_category={},
-        by_l2_category={},
-        by_split={},
-        scorers={"mcq": 420},
-        scoring="strict",
-    )
+def summary(
+    dataset: str, *, model: str = "digits", unscored: int = 0, stderr: float | None = 0.0073, **fields: Any
+) -> Summary:
+    counts = Counts(total=1420, scored=1418 - unscored, unscored=unscored, failed=2)
+    known: dict[str, Any] = {"primary_metric": "accuracy", "metrics": {"accuracy": 0.978, "accuracy_all": 0.97}}
+    known |= {"by_category": {}, "by_l2_category": {}, "by_split": {}, "scorers": {"mcq": 420}, "scoring": "strict"}
+    return Summary(**{"model": model, "dataset": dataset, "stderr": stderr, "counts": counts, **known, **fields})
+
+
+def other(value: float, differ: int, metric: str = "accuracy") -> OtherMode:
+    return OtherMode(scoring="compat (ms-vlmeval 0.0.20)", metrics={metric: value}, differ=differ)
 
 
 def test_the_table_shows_metric_error_samples_failures_and_speed() -> None:
     text = display.results_text([(summary("DigitsMCQ"), 186.31), (summary("DigitsVQA", stderr=None), None)], Path("/r"))
     heading, first, second, where = text.splitlines()
     assert heading.split() == ["dataset", "accuracy", "samples", "failed", "samples/s"]
-    assert first.split() == ["DigitsMCQ", "97.8", "±", "0.7", "1,420", "2", "186.3"]
-    assert second.split() == ["DigitsVQA", "97.8", "1,420", "2", "–"]
-    assert where == "results in /r/results"
+    assert first.split() == ["DigitsMCQ", "97.80", "±", "0.73", "1,420", "2", "186.3"]
+    assert second.split() == ["DigitsVQA", "97.80", "1,420", "2", "–"]
+    assert where == "results in /r"
 
 
 def test_the_table_names_models_when_there_are_several_and_unscored_when_there_are_any() -> None:
@@ -488,15 +485,85 @@ def test_the_table_names_models_when_there_are_several_and_unscored_when_there_a
     assert " 4 " in text.splitlines()[2]
 
 
+def test_what_the_other_mode_says_stands_under_the_table_with_its_version() -> None:
+    results = [(summary("MMStar", other=other(0.612, 12)), None), (summary("AI2D", other=other(0.978, 0)), None)]
+    lines = display.results_text(results, Path("/r")).splitlines()
+    assert lines[3:] == [
+        "MMStar: 12 samples differ between compat and strict (compat (ms-vlmeval 0.0.20): 61.20 %)",
+        "results in /r",
+    ]
+    one = display.results_text([(summary("MMStar", other=other(0.9, 1)), None)], None)
+    assert "1 sample differs between" in one
+
+
+def test_a_metric_that_differs_though_no_sample_does_is_said() -> None:
+    text = display.results_text([(summary("MMStar", other=other(0.97, 0)), None)], Path("/r"))
+    assert "MMStar: no sample differs between compat and strict, the metric does (compat" in text
+    assert "97.00 %" in text
+
+
+def test_a_table_of_compat_scores_names_the_version_they_follow() -> None:
+    compat = summary("MMStar", scoring="compat (ms-vlmeval 0.0.20)", other=OtherMode("strict", {"accuracy": 0.9}, 3))
+    lines = display.results_text([(compat, None)], Path("/r")).splitlines()
+    assert lines[2] == "scored as compat (ms-vlmeval 0.0.20)"
+    assert lines[3] == "MMStar: 3 samples differ between compat and strict (strict: 90.00 %)"
+
+
+def test_two_models_on_one_data_set_are_told_apart_under_the_table() -> None:
+    results = [(summary("d", model=m, other=other(0.5, 2)), None) for m in ("x", "y")]
+    assert "y on d: 2 samples differ" in display.results_text(results, Path("/r"))
+
+
+def test_the_heading_is_the_metric_and_points_are_no_percentage() -> None:
+    mme = summary("MME", primary_metric="total_points", metrics={"total_points": 1834.125}, stderr=12.0)
+    mme = msgspec.structs.replace(mme, other=other(1800.0, 4, "total_points"))
+    heading, row, note, _ = display.results_text([(mme, None)], Path("/r")).splitlines()
+    assert "total points" in heading
+    assert "1,834.12 ± 12.00" in row
+    assert note.endswith("(compat (ms-vlmeval 0.0.20): 1,800.00)")
+
+
+def test_different_metrics_in_one_table_are_named_in_each_row() -> None:
+    pope = summary("POPE", primary_metric="f1", metrics={"f1": 0.855})
+    heading, first, second, *_ = display.results_text([(summary("d"), None), (pope, None)], Path("/r")).splitlines()
+    assert heading.split() == ["dataset", "metric", "score", "samples", "failed"]
+    assert first.split()[:3] == ["d", "accuracy", "97.80"]
+    assert second.split()[:3] == ["POPE", "f1", "85.50"]
+
+
+def test_truncated_and_empty_answers_have_a_column_only_where_there_are_any() -> None:
+    counts = Counts(total=9, scored=9, unscored=0, failed=0, truncated=3)
+    heading, first, second, *_ = display.results_text(
+        [(summary("d", counts=counts), None), (summary("e"), None)], Path("/r")
+    ).splitlines()
+    assert heading.split() == ["dataset", "accuracy", "samples", "failed", "truncated"]
+    assert (first.split()[-1], second.split()[-1]) == ("3", "0")
+
+
 @pytest.mark.parametrize("width", [60, 80, 160])
 def test_the_table_on_a_terminal_says_the_same_and_fits(width: int) -> None:
     stream = io.StringIO()
     results = [(summary("A_long_data_set_name_" * 4), 186.31), (summary("b", model="other"), None)]
-    Console(file=stream, width=width, color_system=None).print(display.results_table(results, Path("/r")))
+    Console(file=stream, width=width, color_system=None).print(display.results_table(results, Path("/r"), width))
     lines = stream.getvalue().splitlines()
     assert max(map(len, lines)) <= width
-    for shown in ("97.8 ± 0.7", "1,420", "186.3", "/r/results", "other"):
+    for shown in ("97.80 ± 0.73", "1,420", "/r", "other"):
         assert shown in stream.getvalue()
+    assert ("186.3" in stream.getvalue()) == (width > 60)
+
+
+@pytest.mark.parametrize("width", [50, 60, 80, 100, 160])
+def test_a_screen_too_narrow_for_every_count_has_them_under_the_table(width: int) -> None:
+    counts = Counts(total=12_345, scored=12_000, unscored=300, failed=45, truncated=7, empty=1)
+    results = [(summary("MMBench_DEV_EN_V11", model=m, counts=counts), 1234.0) for m in ("Qwen2-VL-72B", "x")]
+    stream = io.StringIO()
+    Console(file=stream, width=width, color_system=None).print(display.results_table(results, Path("/r"), width))
+    shown = stream.getvalue()
+    assert max(map(len, shown.splitlines())) <= width
+    assert "97.80 ± 0.73" in shown
+    assert ("x on MMBench_DEV_EN_V11: 1 empty" in shown or "1 empty" in shown) == (width < 100)
+    for count in ("12,345", "45", "300", "7"):
+        assert re.search(rf"\b{count}\b", shown)
 
 
 def test_results_as_json_hold_the_summaries_and_the_exit_code() -> None:

@@ -72,7 +72,7 @@ def _launch(arguments: argparse.Namespace) -> int:
         return _plan(specs, jobs)
     if arguments.mode == "eval":
         return _score_again(specs, jobs, arguments)
-    return _drain_all([(runs.submit(spec, jobs)[0], spec) for spec in specs], arguments)
+    return _drain_all([(runs.submit(spec, jobs)[0], runs.resolved(spec)) for spec in specs], arguments)
 
 
 def _drain_all(waiting: Sequence[tuple[RunPaths, RunSpec | None]], arguments: argparse.Namespace) -> int:
@@ -89,14 +89,15 @@ def _drain_all(waiting: Sequence[tuple[RunPaths, RunSpec | None]], arguments: ar
 
 
 def _score_again(specs: Sequence[RunSpec], jobs: JobsPaths, arguments: argparse.Namespace) -> int:
+    from vlmeval_mp import runs
+
     for spec in specs:
         paths = jobs.run(spec.name)
         if not paths.record.exists():
             raise ConfigError(
                 f"--mode eval: there is no run {spec.name!r} in {jobs.root}; launch it without --mode first"
             )
-        arguments.run = str(paths.root)
-        _eval(arguments)
+        _score(paths, runs.resolved(spec), arguments)
         launch.export(paths, arguments)
     return EXIT_COMPLETE
 
@@ -128,6 +129,7 @@ def _specs(arguments: argparse.Namespace) -> list[RunSpec]:
         limit=arguments.limit,
         batch_size=getattr(arguments, "batch_size", None),
         max_workers=getattr(arguments, "max_workers", None),
+        scoring=arguments.scoring,
         run=arguments.run,
     )
     paths = [*arguments.configs, *arguments.config]
@@ -215,10 +217,18 @@ def _logs(arguments: argparse.Namespace) -> int:
 
 
 def _eval(arguments: argparse.Namespace) -> int:
+    from vlmeval_mp import snapshot
+
+    paths = _find_run(arguments)
+    spec = snapshot.read_record(paths).spec
+    return _score(paths, launch.asked(spec, arguments.scoring), arguments)
+
+
+def _score(paths: RunPaths, asked: RunSpec, arguments: argparse.Namespace) -> int:
+    """Score the jobs of a run that are answered in full, as `asked` says."""
     from vlmeval_mp import results, snapshot
     from vlmeval_mp.merge import merge
 
-    paths = _find_run(arguments)
     record = snapshot.read_record(paths)
     for job in record.jobs:
         samples, predictions = merge(paths, job)
@@ -228,7 +238,7 @@ def _eval(arguments: argparse.Namespace) -> int:
                 f"{job.model} on {job.dataset}: {missing} of {job.samples} samples have no answer yet", file=sys.stderr
             )
             continue
-        rules = results.rules_of(record.spec, job)
+        rules = results.rules_of(asked, job)
         results.write(paths.results(job.model, job.dataset), job.model, job.dataset, samples, predictions, rules)
     launch.show_results(paths, record, arguments.json, EXIT_COMPLETE)
     return EXIT_COMPLETE

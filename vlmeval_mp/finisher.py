@@ -15,19 +15,22 @@ from vlmeval_mp.datasets.store import Dataset
 from vlmeval_mp.errors import StorageError, VlmevalError
 from vlmeval_mp.merge import dataset_of, merge
 from vlmeval_mp.paths import RunPaths
-from vlmeval_mp.records import Done, Job, RunRecord, Tally
+from vlmeval_mp.records import Done, Job, RunRecord, RunSpec, Tally
 from vlmeval_mp.state import ShardCounts
 
 log = logging.getLogger(__name__)
 
 
 class Finisher:
-    """One run's scoring thread. `error` is the first thing that went wrong there, for the caller to raise."""
+    """One run's scoring thread. `error` is the first thing that went wrong there, for the caller to raise.
 
-    def __init__(self, paths: RunPaths, record: RunRecord) -> None:
+    How answers are scored is what `asked` says, not what was frozen with the run: it changes no answer.
+    """
+
+    def __init__(self, paths: RunPaths, record: RunRecord, asked: RunSpec) -> None:
         self.error: VlmevalError | None = None
         self._paths = paths
-        self._rules = {j.name: results.rules_of(record.spec, j) for j in record.jobs}
+        self._rules = {j.name: results.rules_of(asked, j) for j in record.jobs}
         self._jobs = {j.name: j for j in record.jobs}
         self._datasets: dict[str, Dataset] = {}
         self._tallies = {j.name: Tally() for j in record.jobs}

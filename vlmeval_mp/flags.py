@@ -41,6 +41,7 @@ def parser() -> argparse.ArgumentParser:
     _launch_parser(verbs)
     submit = verbs.add_parser("submit", help="queue a run without running it")
     _what(submit)
+    _scoring(submit)
     submit.set_defaults(verb="submit")
     resume = verbs.add_parser("resume", help="go on with a run; other GPUs or batch sizes are fine")
     resume.add_argument("run", nargs="?", help="name of the run (default: the latest)")
@@ -59,6 +60,7 @@ def parser() -> argparse.ArgumentParser:
     logs.set_defaults(verb="logs")
     score = verbs.add_parser("eval", help="score a run again; needs no GPU")
     score.add_argument("run", nargs="?", help="name of the run (default: the latest)")
+    _scoring(score)
     score.add_argument("--json", action="store_true", help="the summaries as JSON")
     score.set_defaults(verb="eval")
     for verb in (submit, resume, status, logs, score):
@@ -106,9 +108,15 @@ def _how(verb: argparse.ArgumentParser) -> None:
     how.add_argument("--max-workers", type=_count, metavar="N", help="at most so many workers")
     serial = "--no-parallel: one worker, one sample in flight"
     how.add_argument("--parallel", action=argparse.BooleanOptionalAction, default=True, help=serial)
+    _scoring(how)
     how.add_argument("--plain", action="store_true", help="lines instead of the live display")
     how.add_argument("--json", action="store_true", help="one JSON object per change, for programs")
     how.add_argument("--log-file", type=Path, metavar="FILE", help="the supervisor's log, also there")
+
+
+def _scoring(verb: argparse._ActionsContainer) -> None:
+    said = "whose numbers come first: by stated rules, or as VLMEvalKit counts (default: the config's, else strict)"
+    verb.add_argument("--scoring", choices=("strict", "compat"), help=said)
 
 
 def _count(text: str) -> int:

@@ -33,7 +33,7 @@ def drain(paths: RunPaths, arguments: argparse.Namespace, spec: RunSpec | None) 
     record = snapshot.read_record(paths)
     if spec is None:
         runs.check(paths, record)
-    wanted = spec or record.spec
+    wanted = asked(spec or record.spec, arguments.scoring)
     groups = _device_groups(arguments, wanted)
     _log_to(paths.log("supervisor"), arguments.log_file)
     mode: display.Mode = (
@@ -43,6 +43,7 @@ def drain(paths: RunPaths, arguments: argparse.Namespace, spec: RunSpec | None) 
         tensor_parallel=arguments.tp,
         window=1 if not arguments.parallel else (arguments.batch_size or wanted.batch_size),
         engine_args={m.name: m.engine_args for m in wanted.models},
+        asked=wanted,
     )
     held = gpus.hold(groups, f"run {record.spec.name} (pid {os.getpid()})")
     try:
@@ -55,6 +56,13 @@ def drain(paths: RunPaths, arguments: argparse.Namespace, spec: RunSpec | None) 
     show_results(paths, record, arguments.json, code)
     export(paths, arguments)
     return code
+
+
+def asked(spec: RunSpec, scoring: str | None) -> RunSpec:
+    """`spec` with `--scoring` in place of its own mode, if it was given."""
+    import msgspec
+
+    return msgspec.structs.replace(spec, scoring=scoring) if scoring else spec
 
 
 def _device_groups(arguments: argparse.Namespace, spec: RunSpec) -> list[DeviceGroup]:
@@ -117,4 +125,4 @@ def show_results(paths: RunPaths, record: RunRecord, as_json: bool, code: int) -
         summary = results.read_summary(folder)
         if summary is not None:
             summaries.append((summary, rates.get(job.name)))
-    display.show_results(summaries, paths.root, sys.stdout, as_json=as_json, code=code)
+    display.show_results(summaries, paths.all_results, sys.stdout, as_json=as_json, code=code)

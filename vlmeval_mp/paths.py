@@ -85,5 +85,9 @@ class RunPaths:
     def job_checkpoints(self, job: str) -> Path:
         return self.checkpoints / job
 
+    @property
+    def all_results(self) -> Path:
+        return self.root / "results"
+
     def results(self, model: str, dataset: str) -> Path:
-        return self.root / "results" / slug(model) / slug(dataset)
+        return self.all_results / slug(model) / slug(dataset)

@@ -50,7 +50,7 @@ def submit(spec: RunSpec, jobs: JobsPaths) -> tuple[RunPaths, RunRecord, bool]:
         ConfigError: a data set is malformed, or a run of that name has another fingerprint (what changed is named).
     """
     paths = jobs.run(spec.name)
-    spec = _resolve(spec)
+    spec = resolved(spec)
     datasets = {d.name: prepare(d, jobs.datasets) for d in spec.datasets}
     planned = tuple(_job(m, d, datasets[d.name]) for m in spec.models for d in spec.datasets)
     fingerprint = fingerprint_of(spec, datasets)
@@ -100,11 +100,11 @@ def _discard_unanswered(paths: RunPaths) -> bool:
 
 def plan(spec: RunSpec, jobs: JobsPaths) -> list[Job]:
     """The jobs that submitting `spec` would queue; data sets are read, nothing is queued."""
-    spec = _resolve(spec)
+    spec = resolved(spec)
     return [_job(m, d, prepare(d, jobs.datasets)) for m in spec.models for d in spec.datasets]
 
 
-def _resolve(spec: RunSpec) -> RunSpec:
+def resolved(spec: RunSpec) -> RunSpec:
     """`spec` with names turned into paths and each data set's own defaults filled in."""
     models = tuple(msgspec.structs.replace(m, path=_model_path(m)) for m in spec.models)
     return msgspec.structs.replace(spec, models=models, datasets=tuple(_resolve_data(d) for d in spec.datasets))

@@ -45,7 +45,7 @@ from vlmeval_mp.leases import LEASE_SECONDS, Leases
 from vlmeval_mp.owners import Owner
 from vlmeval_mp.paths import RunPaths
 from vlmeval_mp.queue import Queue, shards_of
-from vlmeval_mp.records import Event, GpuStats, Phase, RunRecord, Served, SupervisorStatus, WorkerStatus
+from vlmeval_mp.records import Event, GpuStats, Phase, RunRecord, RunSpec, Served, SupervisorStatus, WorkerStatus
 from vlmeval_mp.snapshot import Reader
 from vlmeval_mp.state import RunState, ShardCounts, Snapshot, fold
 
@@ -75,12 +75,14 @@ RUN_MARKER = "VLMEVAL_MP_RUN"
 class Options:
     """How to run, as opposed to what: nothing here can change an answer.
 
-    `window` 0 leaves it to the engine. `engine_args` are the arguments of this launch by model.
+    `window` 0 leaves it to the engine. `engine_args` are the arguments of this launch by model. `asked` is what this
+    launch asked for, of which scoring counts here; None is what was frozen.
     """
 
     tensor_parallel: int = 1
     window: int = 0
     engine_args: Mapping[str, dict[str, Any]] = field(default_factory=dict)
+    asked: RunSpec | None = None
 
 
 @dataclass(slots=True)
@@ -114,7 +116,7 @@ class Supervisor:
         self.owner = owners.current()
         self.queue = Queue(paths.queue)
         self.reader = Reader(paths, record)
-        self.finisher = Finisher(paths, record)
+        self.finisher = Finisher(paths, record, options.asked or record.spec)
         self.leases = Leases()
         self.models = {j.name: j.model for j in record.jobs}
         self.events: deque[Event] = deque(maxlen=50)

@@ -75,7 +75,7 @@ def test_a_launch_answers_scores_and_reports(place):
     assert "numbers" in done.stdout
     assert "100" in done.stdout
     summary = json.loads(place.result("summary.json"))
-    assert summary["counts"] == {"total": 100, "scored": 100, "unscored": 0, "failed": 0}
+    assert summary["counts"] == {"total": 100, "scored": 100, "unscored": 0, "failed": 0, "truncated": 0, "empty": 0}
     assert len(place.result("predictions.jsonl").splitlines()) == 100
 
 

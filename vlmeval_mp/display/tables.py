@@ -1,66 +1,97 @@
-"""The end of a run: what was measured, how sure it is, what failed, and where the files are."""
+"""The end of a run: what was measured, how sure it is, what failed, what the other mode says, where the files are."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import IO
 
 import msgspec
 from rich import box
+from rich.cells import cell_len
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
 from vlmeval_mp.display.terminal import Terminal, silence
-from vlmeval_mp.display.text import percent, rate, safe
-from vlmeval_mp.records import Summary
+from vlmeval_mp.display.text import rate, safe
+from vlmeval_mp.records import Counts, Summary
 
 Results = Sequence[tuple[Summary, float | None]]
 """Each job's summary and its samples/s, where that is known."""
 
+_TEXT = ("dataset", "model", "metric")
+_POINTS = "_points"
+_COUNTS: dict[str, Callable[[Counts], int]] = {
+    "unscored": lambda c: c.unscored,
+    "truncated": lambda c: c.truncated,
+    "empty": lambda c: c.empty,
+}
+"""Counts that have a column only where some job has any."""
 
-def results_table(summaries: Results, folder: Path) -> RenderableType:
-    """The table for a terminal, and under it where the files are."""
+_SPARED = ("samples/s", *reversed(_COUNTS))
+"""Columns that a narrow screen goes without, first to last; counts are then said under the table."""
+_NAME_WIDTH = 18
+"""Characters of a name that a fold leaves together."""
+
+
+def results_table(summaries: Results, folder: Path | None, width: int = 80) -> RenderableType:
+    """The table for a terminal of `width` columns, and under it what the other mode says and where the files are."""
     if not summaries:
         return Text(_nothing(folder))
-    heading, *rows = _rows(summaries)
+    spared = next((s for s in _sparing() if _needed(_rows(summaries, s)) <= width), _SPARED)
+    heading, *rows = _rows(summaries, spared)
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, header_style="bright_black", border_style="bright_black")
     for name in heading:
         # names fold rather than vanish; numbers never break
-        numeric = name in _NUMERIC
+        numeric = name not in _TEXT
         table.add_column(name, justify="right" if numeric else "left", no_wrap=numeric, overflow="fold")
     for row in rows:
         cells = zip(heading, row, strict=True)
         table.add_row(*(Text(cell, style=_style(name, cell)) for name, cell in cells))
-    return Group(table, Text(_where(folder), overflow="fold"))
+    return Group(table, *(Text(line, overflow="fold") for line in _notes(summaries, folder, spared)))
 
 
-def results_text(summaries: Results, folder: Path) -> str:
+def _sparing() -> list[tuple[str, ...]]:
+    return [_SPARED[:n] for n in range(len(_SPARED) + 1)]
+
+
+def _needed(rows: list[list[str]]) -> int:
+    """Columns of the screen that `rows` take at least."""
+    widths = [max(cell_len(row[i]) for row in rows) for i in range(len(rows[0]))]
+    folded = [min(w, _NAME_WIDTH) if name in _TEXT else w for name, w in zip(rows[0], widths, strict=True)]
+    return sum(folded) + 3 * (len(folded) - 1) + 2  # rich leaves three between columns
+
+
+def results_text(summaries: Results, folder: Path | None) -> str:
     """The same without colour or frames, for a log."""
     if not summaries:
         return _nothing(folder)
     rows = _rows(summaries)
     widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
     aligned = [
-        [
-            cell.rjust(w) if name in _NUMERIC else cell.ljust(w)
-            for name, cell, w in zip(rows[0], row, widths, strict=True)
-        ]
+        [cell.ljust(w) if name in _TEXT else cell.rjust(w) for name, cell, w in zip(rows[0], row, widths, strict=True)]
         for row in rows
     ]
-    return "\n".join(["  ".join(row).rstrip() for row in aligned] + [_where(folder)])
+    return "\n".join(["  ".join(row).rstrip() for row in aligned] + _notes(summaries, folder))
 
 
-def show_results(summaries: Results, folder: Path, stream: IO[str], *, as_json: bool = False, code: int = 0) -> None:
-    """Write the results in the form that suits `stream`: one JSON object, a table, or plain text."""
+def show_results(
+    summaries: Results, folder: Path | None, stream: IO[str], *, as_json: bool = False, code: int = 0
+) -> None:
+    """Write the results in the form that suits `stream`: one JSON object, a table, or plain text.
+
+    `folder` is where the files are, None if none were written.
+    """
     try:
         if as_json:
             found = [{**msgspec.to_builtins(s), "samples_per_second": r} for s, r in summaries]
-            record = {"event": "results", "folder": str(folder), "exit_code": code, "results": found}
+            where = None if folder is None else str(folder)
+            record = {"event": "results", "folder": where, "exit_code": code, "results": found}
             stream.write(msgspec.json.encode(record).decode() + "\n")
         elif stream.isatty():
-            Terminal(stream).print(results_table(summaries, folder))
+            terminal = Terminal(stream)
+            terminal.print(results_table(summaries, folder, terminal.width))
         else:
             stream.write(results_text(summaries, folder) + "\n")
         stream.flush()
@@ -68,39 +99,84 @@ def show_results(summaries: Results, folder: Path, stream: IO[str], *, as_json: 
         silence(stream)
 
 
-_NUMERIC = ("accuracy", "samples", "failed", "unscored", "samples/s")
-
-
-def _rows(summaries: Results) -> list[list[str]]:
-    """The heading and a row per job; columns that would say the same in each row are left out."""
-    models = len({s.model for s, _ in summaries}) > 1
-    unscored = any(s.counts.unscored for s, _ in summaries)
-    heading = ["dataset", *(["model"] if models else []), "accuracy", "samples", "failed"]
-    rows = [[*heading, *(["unscored"] if unscored else []), "samples/s"]]
+def _rows(summaries: Results, spared: Sequence[str] = ()) -> list[list[str]]:
+    """The heading and a row per job, without columns that would say the same in each row and those in `spared`."""
+    found = [summary for summary, _ in summaries]
+    models = len({s.model for s in found}) > 1
+    names = {s.primary_metric for s in found}
+    counts = [name for name, count in _COUNTS.items() if name not in spared and any(count(s.counts) for s in found)]
+    timed = "samples/s" not in spared and any(speed is not None for _, speed in summaries)
+    metric = [_spoken(*names)] if len(names) == 1 else ["metric", "score"]
+    heading = ["dataset", *(["model"] if models else []), *metric, "samples", "failed", *counts]
+    rows = [[*heading, *(["samples/s"] if timed else [])]]
     for summary, speed in summaries:
         row = [safe(summary.dataset), *([safe(summary.model)] if models else [])]
-        row += [_metric(summary), f"{summary.counts.total:,}", f"{summary.counts.failed:,}"]
-        row += [f"{summary.counts.unscored:,}"] if unscored else []
-        rows.append([*row, rate(speed).removesuffix("/s")])
+        row += [_spoken(summary.primary_metric)] if len(names) > 1 else []
+        row += [_measured(summary), f"{summary.counts.total:,}", f"{summary.counts.failed:,}"]
+        row += [f"{_COUNTS[name](summary.counts):,}" for name in counts]
+        rows.append([*row, *([rate(speed).removesuffix("/s")] if timed else [])])
     return rows
 
 
-def _metric(summary: Summary) -> str:
-    value = percent(summary.metrics.get(summary.primary_metric))
-    return value if summary.stderr is None else f"{value} ± {percent(summary.stderr)}"
+def _spoken(metric: str) -> str:
+    """A metric's name as a heading."""
+    return safe(metric.removesuffix(_POINTS) + " points" if metric.endswith(_POINTS) else metric).replace("_", " ")
 
 
-def _style(name: str, cell: str) -> str:
-    if name == "accuracy":
-        return "bold"
-    if name in ("failed", "unscored"):
-        return "bright_black" if cell == "0" else "red" if name == "failed" else "yellow"
+def _measured(summary: Summary) -> str:
+    name = summary.primary_metric
+    value = _number(name, summary.metrics.get(name))
+    return value if summary.stderr is None else f"{value} ± {_number(name, summary.stderr)}"
+
+
+def _number(metric: str, value: float | None) -> str:
+    """Two decimals, as published scores have: percent, or points."""
+    if value is None:
+        return "–"
+    return f"{value:,.2f}" if metric.endswith(_POINTS) else f"{100 * value:.2f}"
+
+
+def _notes(summaries: Results, folder: Path | None, spared: Sequence[str] = ()) -> list[str]:
+    """Under the table: rules that are not our own, counts without a column, where the other mode differs, the files."""
+    found = [summary for summary, _ in summaries]
+    rules = sorted({s.scoring for s in found if s.scoring != "strict"})
+    notes = [f"scored as {safe(name)}" for name in rules]
+    several = len({s.model for s in found}) > 1
+    for summary in found:
+        who = safe(f"{summary.model} on {summary.dataset}" if several else summary.dataset)
+        untold = [f"{n:,} {name}" for name in _COUNTS if name in spared and (n := _COUNTS[name](summary.counts))]
+        notes += [f"{who}: {', '.join(untold)}"] if untold else []
+        notes += [f"{who}: {note}"] if (note := _other(summary)) else []
+    return notes + ([] if folder is None else [_where(folder)])
+
+
+def _other(summary: Summary) -> str:
+    """What the mode that was not asked for says; "" if the same."""
+    other, name = summary.other, summary.primary_metric
+    if other is None:
+        return ""
+    theirs = name if name in other.metrics else next(iter(other.metrics), name)
+    value = _number(theirs, other.metrics.get(theirs))
+    unit = "" if theirs.endswith(_POINTS) else " %"
+    if other.differ:
+        samples = "sample differs" if other.differ == 1 else "samples differ"
+        return f"{other.differ:,} {samples} between compat and strict ({safe(other.scoring)}: {value}{unit})"
+    if value != _number(name, summary.metrics.get(name)):
+        return f"no sample differs between compat and strict, the metric does ({safe(other.scoring)}: {value}{unit})"
     return ""
 
 
+def _style(name: str, cell: str) -> str:
+    if name == "failed":
+        return "bright_black" if cell == "0" else "red"
+    if name in _COUNTS:
+        return "bright_black" if cell == "0" else "yellow"
+    return "" if name in _TEXT or name in ("samples", "samples/s") else "bold"
+
+
 def _where(folder: Path) -> str:
-    return f"results in {safe(str(folder / 'results'))}"
+    return f"results in {safe(str(folder))}"
 
 
-def _nothing(folder: Path) -> str:
+def _nothing(folder: Path | None) -> str:
     return f"no job has results yet; what is there is in {safe(str(folder))}"
