@@ -15,7 +15,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from vlmeval_mp import flags, kitflags, launch
-from vlmeval_mp.errors import EXIT_COMPLETE, EXIT_SIGINT, EXIT_SIGTERM, ConfigError, StorageError, VlmevalError
+from vlmeval_mp.errors import (
+    EXIT_COMPLETE,
+    EXIT_INCOMPLETE,
+    EXIT_SIGINT,
+    EXIT_SIGTERM,
+    ConfigError,
+    StorageError,
+    VlmevalError,
+)
 from vlmeval_mp.paths import JobsPaths, RunPaths
 
 if TYPE_CHECKING:
@@ -54,8 +62,6 @@ def _launch(arguments: argparse.Namespace) -> int:
     from vlmeval_mp import runs
 
     jobs = JobsPaths(arguments.jobs.resolve())
-    for line in kitflags.warnings(arguments):
-        print(f"warning: {line}", file=sys.stderr)
     if arguments.work_dir:
         from vlmeval_mp.workdir import pred_format
 
@@ -91,15 +97,16 @@ def _drain_all(waiting: Sequence[tuple[RunPaths, RunSpec | None]], arguments: ar
 def _score_again(specs: Sequence[RunSpec], jobs: JobsPaths, arguments: argparse.Namespace) -> int:
     from vlmeval_mp import runs
 
+    worst = EXIT_COMPLETE
     for spec in specs:
         paths = jobs.run(spec.name)
         if not paths.record.exists():
             raise ConfigError(
                 f"--mode eval: there is no run {spec.name!r} in {jobs.root}; launch it without --mode first"
             )
-        _score(paths, runs.resolved(spec), arguments)
+        worst = max(worst, _score(paths, runs.resolved(spec), arguments))
         launch.export(paths, arguments)
-    return EXIT_COMPLETE
+    return worst
 
 
 def _submit(arguments: argparse.Namespace) -> int:
@@ -124,12 +131,14 @@ def _specs(arguments: argparse.Namespace) -> list[RunSpec]:
     said = config.Overrides(
         models=tuple(arguments.model),
         data=tuple(arguments.data),
-        engine=arguments.engine or ("vllm" if getattr(arguments, "use_vllm", False) else None),
+        engine=kitflags.engine(arguments),
         engine_args=arguments.engine_args,
         limit=arguments.limit,
         batch_size=getattr(arguments, "batch_size", None),
         max_workers=getattr(arguments, "max_workers", None),
         scoring=arguments.scoring,
+        judge=arguments.judge,
+        base_url=kitflags.api_base(arguments.base_url or ""),
         run=arguments.run,
     )
     paths = [*arguments.configs, *arguments.config]
@@ -230,6 +239,7 @@ def _score(paths: RunPaths, asked: RunSpec, arguments: argparse.Namespace) -> in
     from vlmeval_mp.merge import merge
 
     record = snapshot.read_record(paths)
+    code = EXIT_COMPLETE
     for job in record.jobs:
         samples, predictions = merge(paths, job)
         if len(samples) < job.samples:
@@ -237,11 +247,12 @@ def _score(paths: RunPaths, asked: RunSpec, arguments: argparse.Namespace) -> in
             print(
                 f"{job.model} on {job.dataset}: {missing} of {job.samples} samples have no answer yet", file=sys.stderr
             )
+            code = EXIT_INCOMPLETE
             continue
         rules = results.rules_of(asked, job)
         results.write(paths.results(job.model, job.dataset), job.model, job.dataset, samples, predictions, rules)
-    launch.show_results(paths, record, arguments.json, EXIT_COMPLETE)
-    return EXIT_COMPLETE
+    launch.show_results(paths, record, arguments.json, code)
+    return code
 
 
 VERBS: dict[str, Callable[[argparse.Namespace], int]] = {

@@ -14,13 +14,14 @@ from typing import Any, TypeVar
 
 import msgspec
 
+from vlmeval_mp import keys
 from vlmeval_mp.errors import ConfigError
 from vlmeval_mp.paths import slug
 from vlmeval_mp.records import DataSpec, Json, MediaLimits, ModelSpec, RunSpec, Sampling
 
 TOP_KEYS = (
     "model", "data", "engine", "engine_args", "sampling", "media", "limit", "batch_size", "max_workers", "shard_size",
-    "scoring",
+    "scoring", "judge",
 )  # fmt: skip
 MODEL_KEYS = ("path", "model_path", "engine", "engine_args", "sampling", "prompt", "system_prompt", "post_process")
 DATA_KEYS = ("path", "dataset", "type", "prompt", "nframe", "fps", "limit", "scorer")
@@ -42,6 +43,8 @@ class Overrides:
     batch_size: int | None = None
     max_workers: int | None = None
     scoring: str | None = None
+    judge: str | None = None
+    base_url: str = ""
     run: str | None = None
 
 
@@ -95,10 +98,15 @@ def build(config: Json, flags: Overrides, *, name: str | None, default_engine: s
         datasets=datasets,
         media=convert(config.get("media", {}), MediaLimits, "media"),
         shard_size=_integer(config.get("shard_size", SHARD_SIZE), "shard_size", low=1),
-        batch_size=_pick(flags.batch_size, config.get("batch_size", 0), "batch_size"),
+        batch_size=_pick(flags.batch_size, _window(config.get("batch_size", 0)), "batch_size"),
         max_workers=_pick(flags.max_workers, config.get("max_workers", 0), "max_workers"),
         scoring=_one_of(flags.scoring or config.get("scoring", "strict"), ("strict", "compat"), "scoring"),
+        judge=_text(config.get("judge", "") if flags.judge is None else flags.judge, "judge"),
     )
+
+
+def _window(value: object) -> object:
+    return 0 if value == "auto" else value
 
 
 def convert(value: object, kind: type[T], where: str) -> T:
@@ -154,7 +162,11 @@ def _model(name: str, value: Json, config: Json, flags: Overrides, default_engin
     ):
         if not isinstance(given, dict):
             raise ConfigError(f"{place}: must be an object of argument → value")
+        keys.refuse(place, given)
         args |= given
+    if flags.base_url:
+        keys.refuse_address("--base-url", flags.base_url)
+        args["base_url"] = flags.base_url
     sampling = config.get("sampling", {}), value.get("sampling", {})
     for part, place in zip(sampling, ("sampling", f"{where}.sampling"), strict=True):
         convert(part, Sampling, place)

@@ -1,5 +1,8 @@
 """Scores shards as they are done and finishes jobs when their last shard is, on a thread, while workers go on.
 
+With `scored=False` answers are written and not scored. With `collected=True` the predictions of shards that become done
+from now on wait in `answers` for whoever shows them.
+
 The running tallies are telemetry; a finished job's files come from `merge` and `results` alone, so that an interrupted
 and an undisturbed run write the same bytes.
 """
@@ -7,7 +10,8 @@ and an undisturbed run write the same bytes.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 
 from vlmeval_mp import checkpoint, results, scoring
@@ -15,7 +19,7 @@ from vlmeval_mp.datasets.store import Dataset
 from vlmeval_mp.errors import StorageError, VlmevalError
 from vlmeval_mp.merge import dataset_of, merge
 from vlmeval_mp.paths import RunPaths
-from vlmeval_mp.records import Done, Job, RunRecord, RunSpec, Tally
+from vlmeval_mp.records import Done, Job, Prediction, RunRecord, RunSpec, Tally
 from vlmeval_mp.state import ShardCounts
 
 log = logging.getLogger(__name__)
@@ -27,14 +31,18 @@ class Finisher:
     How answers are scored is what `asked` says, not what was frozen with the run: it changes no answer.
     """
 
-    def __init__(self, paths: RunPaths, record: RunRecord, asked: RunSpec) -> None:
+    def __init__(
+        self, paths: RunPaths, record: RunRecord, asked: RunSpec, *, scored: bool = True, collected: bool = False
+    ) -> None:
         self.error: VlmevalError | None = None
+        self.answers: deque[tuple[Job, Prediction]] = deque()
+        self._scored, self._collected = scored, collected
         self._paths = paths
         self._rules = {j.name: results.rules_of(asked, j) for j in record.jobs}
         self._jobs = {j.name: j for j in record.jobs}
         self._datasets: dict[str, Dataset] = {}
         self._tallies = {j.name: Tally() for j in record.jobs}
-        self._tallied: set[str] = set()
+        self._tallied: set[str] | None = None
         self._begun: set[str] = set()
         self._finished: list[str] = []
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="finisher")
@@ -43,9 +51,11 @@ class Finisher:
     def advance(self, shards: Mapping[str, ShardCounts], done: Mapping[str, Done]) -> None:
         """Take up shards that became done, and jobs of which every sample is settled."""
         self._pending = [f for f in self._pending if not f.done()]
+        old = self._tallied is None
+        self._tallied = self._tallied or set()
         for name in done.keys() - self._tallied:
             self._tallied.add(name)
-            self._submit(self._tally, done[name])
+            self._submit(self._look_at, done[name], old)
         for name, job in self._jobs.items():
             if shards.get(name, ShardCounts()).settled == job.samples and name not in self._begun:
                 self._begun.add(name)
@@ -77,13 +87,23 @@ class Finisher:
             log.exception("scoring failed")
             self.error = self.error or StorageError(f"scoring failed: {error!r}; the traceback is in supervisor.log")
 
-    def _tally(self, done: Done) -> None:
+    def _look_at(self, done: Done, old: bool) -> None:
         job = self._jobs[done.shard.job]
+        shown = self._collected and not old
+        if not shown and not self._scored:
+            return
+        predictions = checkpoint.load(self._paths.checkpoints, done)
+        if shown:
+            self.answers.extend((job, prediction) for prediction in predictions)
+        if self._scored:
+            self._tally(job, done, predictions)
+
+    def _tally(self, job: Job, done: Done, predictions: Sequence[Prediction]) -> None:
         if job.name not in self._datasets:
             self._datasets[job.name] = dataset_of(self._paths, job)
         samples = self._datasets[job.name].samples(done.shard.first, done.shard.last)
         value, scored, unscored, failed = 0.0, 0, 0, 0
-        for sample, prediction in zip(samples, checkpoint.load(self._paths.checkpoints, done), strict=True):
+        for sample, prediction in zip(samples, predictions, strict=True):
             verdict = scoring.score(sample, prediction, self._rules[job.name]).value
             if prediction.error is not None:
                 failed += 1
@@ -102,5 +122,8 @@ class Finisher:
     def _finish(self, job: Job) -> None:
         samples, predictions = merge(self._paths, job)
         folder = self._paths.results(job.model, job.dataset)
-        results.write(folder, job.model, job.dataset, samples, predictions, self._rules[job.name])
+        if self._scored:
+            results.write(folder, job.model, job.dataset, samples, predictions, self._rules[job.name])
+        else:
+            results.write_predictions(folder, job.dataset, samples, predictions)
         self._finished.append(job.name)

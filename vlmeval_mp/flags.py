@@ -42,10 +42,12 @@ def parser() -> argparse.ArgumentParser:
     submit = verbs.add_parser("submit", help="queue a run without running it")
     _what(submit)
     _scoring(submit)
+    kitflags.add_choosing(submit.add_argument_group("as in VLMEvalKit's run.py"))
     submit.set_defaults(verb="submit")
     resume = verbs.add_parser("resume", help="go on with a run; other GPUs or batch sizes are fine")
     resume.add_argument("run", nargs="?", help="name of the run (default: the latest)")
     _how(resume)
+    kitflags.add_running(resume.add_argument_group("as in VLMEvalKit's run.py"))
     resume.set_defaults(verb="resume")
     status = verbs.add_parser("status", help="what a run is doing, or how it ended")
     status.add_argument("run", nargs="?", help="name of the run (default: the latest)")
@@ -91,7 +93,9 @@ def _what(verb: argparse.ArgumentParser) -> None:
     what.add_argument(
         "--data", nargs="+", default=[], metavar="D", help="TSV files, or names of data sets or the config"
     )
-    what.add_argument("--engine", metavar="NAME", help="vllm, transformers or fake (default: vllm if installed)")
+    what.add_argument(
+        "--engine", metavar="NAME", help="vllm, transformers, openai or fake (default: vllm if installed)"
+    )
     what.add_argument("--engine-args", type=_json_object, default={}, metavar="JSON", help="arguments of the engine")
     what.add_argument("--limit", type=int, metavar="N", help="only the first N samples of each data set")
     what.add_argument("--run", metavar="NAME", help="name of the run (default: the config's, or models and data)")
@@ -102,10 +106,9 @@ def _how(verb: argparse.ArgumentParser) -> None:
     how.add_argument("--gpus", metavar="IDS", help="indices, UUIDs or MIG ids, or 'all' (default: all)")
     how.add_argument("--tp", type=int, default=1, metavar="N", help="GPUs per worker (tensor parallel; default: 1)")
     how.add_argument("--device", choices=("auto", "cuda", "cpu"), default="auto", help="default: a GPU if there is one")
-    how.add_argument(
-        "--batch-size", type=_count, metavar="N", help="samples in flight per worker (default: engine's own)"
-    )
-    how.add_argument("--max-workers", type=_count, metavar="N", help="at most so many workers")
+    window = "samples in flight per worker (default: auto, by the model's size and the memory there is)"
+    how.add_argument("--batch-size", type=_batch_size, metavar="N|auto", help=window)
+    how.add_argument("--max-workers", type=kitflags.count, metavar="N", help="at most so many workers")
     serial = "--no-parallel: one worker, one sample in flight"
     how.add_argument("--parallel", action=argparse.BooleanOptionalAction, default=True, help=serial)
     _scoring(how)
@@ -119,10 +122,9 @@ def _scoring(verb: argparse._ActionsContainer) -> None:
     verb.add_argument("--scoring", choices=("strict", "compat"), help=said)
 
 
-def _count(text: str) -> int:
-    if not text.isdigit():
-        raise argparse.ArgumentTypeError(f"must be a whole number of at least 0, not {text!r}")
-    return int(text)
+def _batch_size(text: str) -> int:
+    """0 stands for auto."""
+    return 0 if text == "auto" else kitflags.count(text)
 
 
 def _json_object(text: str) -> Json:

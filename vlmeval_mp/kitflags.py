@@ -1,39 +1,111 @@
 """Flags of VLMEvalKit's `run.py`: which there are, and what each means here.
 
-A flag that has no effect says so when it is given. Knows neither runs nor engines.
+What a flag cannot mean for the engines of a run is said when it is given. Knows neither runs nor engines.
 """
 
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
+
+from vlmeval_mp import keys
+from vlmeval_mp.errors import ConfigError
+
+API_ENGINE = "openai"
+RULES = ("", "exact_matching")
+"""Names of a judge that mean: none, answers are scored by rules."""
 
 
 def add(verb: argparse.ArgumentParser) -> None:
+    """All of them."""
     flags = verb.add_argument_group("as in VLMEvalKit's run.py")
+    add_choosing(flags)
+    add_running(flags)
     flags.add_argument("--work-dir", type=Path, metavar="DIR", help="also write VLMEvalKit's output tree there")
-    flags.add_argument("--mode", choices=("all", "infer", "eval"), default="all", help="eval scores the run again")
+    modes = "infer: answers without scores, which `vlmeval-mp eval` adds; eval: score the run again (default: all)"
+    flags.add_argument("--mode", choices=("all", "infer", "eval"), default="all", help=modes)
+    flags.add_argument("--reuse", action="store_true", help="the same launch again always goes on where it was")
+    flags.add_argument("--keep-failed", action="store_true", help="failed samples stay as they are (always so here)")
+
+
+def add_choosing(flags: argparse._ActionsContainer) -> None:
+    """Those that say what a run is."""
     flags.add_argument("--use-vllm", action="store_true", help="the same as --engine vllm")
-    for flag in ("--reuse", "--verbose"):
-        flags.add_argument(flag, action="store_true", help="accepted; has no effect")
-    flags.add_argument("--judge", metavar="NAME", help="accepted; answers are scored by rules")
-    for flag in ("--retry", "--api-nproc"):
-        flags.add_argument(flag, type=int, metavar="N", help="accepted; has no effect")
+    flags.add_argument("--base-url", metavar="URL", help="an OpenAI-compatible endpoint; means --engine openai")
+    for flag in ("--key", "--api-key", "--judge-key"):
+        flags.add_argument(flag, action=_Key, help=argparse.SUPPRESS)
+    flags.add_argument("--judge", metavar="NAME", help="exact_matching: rules only (default); else a judge's name")
 
 
-INEFFECTIVE = {
-    "reuse": "the same launch again always goes on where it was",
-    "verbose": "answers are in predictions.jsonl, what the engine prints in `vlmeval-mp logs`",
-    "retry": "a failed sample is an error in the results",
-    "api_nproc": "say --batch-size for samples in flight",
-}
+def add_running(flags: argparse._ActionsContainer) -> None:
+    """Those that can differ from one launch of a run to the next."""
+    shown = "show each answer: with --plain and --json on the screen, always in the workers' logs"
+    flags.add_argument("--verbose", action="store_true", help=shown)
+    flags.add_argument("--retry", type=count, metavar="N", help="times an API request that failed is tried again")
+    flags.add_argument("--api-nproc", type=_positive, metavar="N", help="requests in flight at an API")
 
 
-def warnings(arguments: argparse.Namespace) -> list[str]:
-    """One line for each flag that was given and has no effect, saying what happens instead."""
-    said = [f"--{k.replace('_', '-')}: has no effect; {w}" for k, w in INEFFECTIVE.items() if getattr(arguments, k)]
-    if arguments.judge not in (None, "exact_matching"):
-        said.append(f"--judge {arguments.judge}: there is no judge here; answers are scored by rules (strict)")
-    if arguments.mode == "infer":
-        said.append("--mode infer: the answers are scored as well; that needs no GPU and no time")
+class _Key(argparse.Action):
+    """Refuses a key without repeating it. What VLMEvalKit's users write for "no key" is no key."""
+
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,  # noqa: ARG002
+        values: str | Sequence[Any] | None,
+        option_string: str | None = None,
+    ) -> None:
+        if not keys.is_placeholder(values):
+            parser.error(f"{option_string}: {keys.ADVICE}")
+
+
+def warnings(arguments: argparse.Namespace, engines: set[str]) -> list[str]:
+    """One line for each flag that was given and has no effect on a run with these engines: what happens instead."""
+    said = []
+    local = ", ".join(sorted(engines - {API_ENGINE}))
+    if local and getattr(arguments, "retry", None) is not None:
+        said.append(f"--retry: is for API models; with engine {local} a failed sample is an error in the results")
+    if local and getattr(arguments, "api_nproc", None) is not None:
+        said.append(f"--api-nproc: has no effect on engine {local}; say --batch-size for samples in flight")
+    if getattr(arguments, "reuse", False):
+        said.append("--reuse: has no effect; the same launch again always goes on where it was")
+    if (judge := getattr(arguments, "judge", None) or "") not in RULES:
+        said.append(f"--judge {judge}: there is no judge here; answers are scored by rules")
     return said
+
+
+def engine(arguments: argparse.Namespace) -> str | None:
+    """The engine that the flags ask for; None if they do not say.
+
+    Raises:
+        ConfigError: they ask for two.
+    """
+    asked = {
+        "--engine": arguments.engine,
+        "--base-url": API_ENGINE if arguments.base_url else None,
+        "--use-vllm": "vllm" if arguments.use_vllm else None,
+    }
+    found = {flag: name for flag, name in asked.items() if name}
+    if len(set(found.values())) > 1:
+        raise ConfigError(f"{' and '.join(f'{f} ({n})' for f, n in found.items())} ask for different engines; keep one")
+    return next(iter(found.values()), None)
+
+
+def api_base(url: str) -> str:
+    """The base of an endpoint's addresses, also from that of its chat completions, which is what VLMEvalKit takes."""
+    return url.rstrip("/").removesuffix("/chat/completions").rstrip("/")
+
+
+def count(text: str) -> int:
+    """A whole number of at least 0, for argparse."""
+    if not text.isdigit():
+        raise argparse.ArgumentTypeError(f"must be a whole number of at least 0, not {text!r}")
+    return int(text)
+
+
+def _positive(text: str) -> int:
+    if not count(text):
+        raise argparse.ArgumentTypeError("must be at least 1")
+    return int(text)

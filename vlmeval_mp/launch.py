@@ -13,13 +13,15 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from vlmeval_mp import kitflags
 from vlmeval_mp.errors import ConfigError
 from vlmeval_mp.paths import RunPaths
 
 if TYPE_CHECKING:
     from vlmeval_mp.gpus import DeviceGroup
-    from vlmeval_mp.records import RunRecord, RunSpec
+    from vlmeval_mp.records import Json, ModelSpec, RunRecord, RunSpec
 
+LIVE_ANSWERS = "--verbose: each answer is in its worker's log; follow them with `vlmeval-mp logs -f`, or say --plain"
 SHOWN = 20
 """Rows that a table cannot carry, named on the screen; a thousand would hide the result."""
 
@@ -34,26 +36,36 @@ def drain(paths: RunPaths, arguments: argparse.Namespace, spec: RunSpec | None) 
     if spec is None:
         runs.check(paths, record)
     wanted = asked(spec or record.spec, arguments.scoring)
+    for line in kitflags.warnings(arguments, {m.engine for m in wanted.models}):
+        print(f"warning: {line}", file=sys.stderr)
     groups = _device_groups(arguments, wanted)
     _log_to(paths.log("supervisor"), arguments.log_file)
     mode: display.Mode = (
         "json" if arguments.json else "live" if sys.stdout.isatty() and not arguments.plain else "plain"
     )
+    scored = getattr(arguments, "mode", "all") != "infer"
     options = Options(
         tensor_parallel=arguments.tp,
-        window=1 if not arguments.parallel else (arguments.batch_size or wanted.batch_size),
-        engine_args={m.name: m.engine_args for m in wanted.models},
+        windows={m.name: _window(m, arguments, wanted) for m in wanted.models},
+        engine_args={m.name: _engine_args(m, arguments) for m in wanted.models},
         asked=wanted,
+        scored=scored,
+        verbose=arguments.verbose,
+        notes=(("info", LIVE_ANSWERS),) if arguments.verbose and mode == "live" else (),
     )
     held = gpus.hold(groups, f"run {record.spec.name} (pid {os.getpid()})")
     try:
         with display.screen(mode, sys.stdout) as screen:
-            supervisor = Supervisor(paths, record, groups, LocalLauncher(), options, screen.update)
+            on_answer = screen.answer if arguments.verbose else None
+            supervisor = Supervisor(paths, record, groups, LocalLauncher(), options, screen.update, on_answer)
             code = supervisor.run()
     finally:
         for lock in held:
             lock.release()
-    show_results(paths, record, arguments.json, code)
+    if scored:
+        show_results(paths, record, arguments.json, code)
+    else:
+        show_answers(paths, record, arguments.json, code)
     export(paths, arguments)
     return code
 
@@ -63,6 +75,21 @@ def asked(spec: RunSpec, scoring: str | None) -> RunSpec:
     import msgspec
 
     return msgspec.structs.replace(spec, scoring=scoring) if scoring else spec
+
+
+def _window(model: ModelSpec, arguments: argparse.Namespace, spec: RunSpec) -> int:
+    """Samples that one worker of `model` keeps in flight; 0 leaves it to the engine."""
+    if not arguments.parallel:
+        return 1
+    if model.engine == kitflags.API_ENGINE and arguments.api_nproc:
+        return int(arguments.api_nproc)
+    return int(spec.batch_size if arguments.batch_size is None else arguments.batch_size)
+
+
+def _engine_args(model: ModelSpec, arguments: argparse.Namespace) -> Json:
+    if model.engine == kitflags.API_ENGINE and arguments.retry is not None:
+        return {**model.engine_args, "max_retries": arguments.retry}
+    return model.engine_args
 
 
 def _device_groups(arguments: argparse.Namespace, spec: RunSpec) -> list[DeviceGroup]:
@@ -106,7 +133,8 @@ def export(paths: RunPaths, arguments: argparse.Namespace) -> None:
     from vlmeval_mp import snapshot, workdir
 
     form = workdir.pred_format(os.environ)
-    damaged = workdir.export(paths, snapshot.read_record(paths), arguments.work_dir, form, time.time())
+    scored = arguments.mode != "infer"
+    damaged = workdir.export(paths, snapshot.read_record(paths), arguments.work_dir, form, time.time(), scored=scored)
     for row in damaged[:SHOWN]:
         print(f"warning: {row.file}, index {row.index}: is not carried whole ({row.reason})", file=sys.stderr)
     if damaged:
@@ -126,3 +154,19 @@ def show_results(paths: RunPaths, record: RunRecord, as_json: bool, code: int) -
         if summary is not None:
             summaries.append((summary, rates.get(job.name)))
     display.show_results(summaries, paths.all_results, sys.stdout, as_json=as_json, code=code)
+
+
+def show_answers(paths: RunPaths, record: RunRecord, as_json: bool, code: int) -> None:
+    """The end of a launch that scores nothing."""
+    from vlmeval_mp import display, snapshot
+    from vlmeval_mp.state import ShardCounts
+
+    found = snapshot.Reader(paths, record).read()
+    rates = found.supervisor.rates if found.supervisor else {}
+    jobs = []
+    for job in record.jobs:
+        counts = found.shards.get(job.name, ShardCounts())
+        failed = counts.failed_samples + counts.failed_shard_samples
+        answered = counts.settled - failed
+        jobs.append(display.Answers(job.model, job.dataset, job.samples, answered, failed, rates.get(job.name)))
+    display.show_answers(jobs, paths.root, sys.stdout, as_json=as_json, code=code)

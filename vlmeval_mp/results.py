@@ -55,6 +55,19 @@ def write(
         StorageError: a file could not be written.
         VlmevalError: a prediction belongs to no sample.
     """
+    found = write_predictions(folder, dataset, samples, predictions)
+    pairs = list(zip(samples, found, strict=True))
+    scored, other = score_all(pairs, rules), score_all(pairs, replace(rules, mode=_other(rules.mode)))
+    summary = summarize(model, dataset, scored, rules, other)
+    files.atomic_write(folder / SCORES, _lines(s.score for s in scored))
+    files.atomic_write(folder / SUMMARY, msgspec.json.format(msgspec.json.encode(summary), indent=2) + b"\n")
+    return summary
+
+
+def write_predictions(
+    folder: Path, dataset: str, samples: Sequence[Sample], predictions: Sequence[Prediction]
+) -> list[Prediction | None]:
+    """Write `predictions.jsonl` alone, as `write` does; gives the prediction of each sample, in order."""
     by_index = {p.index: p for p in predictions}
     strangers = by_index.keys() - {s.index for s in samples}
     if strangers:
@@ -63,17 +76,12 @@ def write(
             "the checkpoints are those of another data set"
         )
     found = [by_index.get(sample.index) for sample in samples]
-    pairs = list(zip(samples, found, strict=True))
-    scored, other = score_all(pairs, rules), score_all(pairs, replace(rules, mode=_other(rules.mode)))
-    summary = summarize(model, dataset, scored, rules, other)
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise StorageError(f"cannot create {folder}: {error.strerror or error}") from error
     files.atomic_write(folder / PREDICTIONS, _lines(_line(p) for p in found if p is not None))
-    files.atomic_write(folder / SCORES, _lines(s.score for s in scored))
-    files.atomic_write(folder / SUMMARY, msgspec.json.format(msgspec.json.encode(summary), indent=2) + b"\n")
-    return summary
+    return found
 
 
 def rules_of(spec: RunSpec, job: Job) -> Rules:

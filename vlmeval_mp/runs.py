@@ -20,7 +20,7 @@ from pathlib import Path
 import msgspec
 from filelock import FileLock, Timeout
 
-from vlmeval_mp import __version__, files, queue, snapshot
+from vlmeval_mp import __version__, files, keys, queue, snapshot
 from vlmeval_mp.datasets import table
 from vlmeval_mp.datasets.store import Dataset, open_dataset, prepare
 from vlmeval_mp.engines import NEUTRAL_ARGUMENTS
@@ -247,7 +247,7 @@ def _provenance() -> dict[str, str]:
         "commit": _commit(),
         "python": platform.python_version(),
         "platform": platform.platform(),
-        "command": " ".join(Path(a).name if i == 0 else a for i, a in enumerate(sys.argv)),
+        "command": keys.masked(" ".join([Path(sys.argv[0]).name, *sys.argv[1:]]), os.environ),
     }
 
 

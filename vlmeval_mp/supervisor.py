@@ -45,7 +45,18 @@ from vlmeval_mp.leases import LEASE_SECONDS, Leases
 from vlmeval_mp.owners import Owner
 from vlmeval_mp.paths import RunPaths
 from vlmeval_mp.queue import Queue, shards_of
-from vlmeval_mp.records import Event, GpuStats, Phase, RunRecord, RunSpec, Served, SupervisorStatus, WorkerStatus
+from vlmeval_mp.records import (
+    Event,
+    GpuStats,
+    Job,
+    Phase,
+    Prediction,
+    RunRecord,
+    RunSpec,
+    Served,
+    SupervisorStatus,
+    WorkerStatus,
+)
 from vlmeval_mp.snapshot import Reader
 from vlmeval_mp.state import RunState, ShardCounts, Snapshot, fold
 
@@ -75,14 +86,18 @@ RUN_MARKER = "VLMEVAL_MP_RUN"
 class Options:
     """How to run, as opposed to what: nothing here can change an answer.
 
-    `window` 0 leaves it to the engine. `engine_args` are the arguments of this launch by model. `asked` is what this
-    launch asked for, of which scoring counts here; None is what was frozen.
+    `windows` and `engine_args` are those of this launch by model; a window of 0 is left to the engine. `asked` is what
+    this launch asked for, of which scoring counts here; None is what was frozen. `scored` False leaves the scores to a
+    later `eval`. `verbose` has every answer logged by its worker. `notes` are said at the start.
     """
 
     tensor_parallel: int = 1
-    window: int = 0
+    windows: Mapping[str, int] = field(default_factory=dict)
     engine_args: Mapping[str, dict[str, Any]] = field(default_factory=dict)
     asked: RunSpec | None = None
+    scored: bool = True
+    verbose: bool = False
+    notes: tuple[tuple[Literal["info", "warning"], str], ...] = ()
 
 
 @dataclass(slots=True)
@@ -110,13 +125,17 @@ class Supervisor:
         launcher: Launcher,
         options: Options,
         on_tick: Callable[[RunState], None],
+        on_answer: Callable[[Job, Prediction], None] | None = None,
     ) -> None:
+        self.on_answer = on_answer
         self.paths, self.record, self.launcher, self.options, self.on_tick = paths, record, launcher, options, on_tick
         self.slots = [Slot(f"w{i}", group) for i, group in enumerate(groups)]
         self.owner = owners.current()
         self.queue = Queue(paths.queue)
         self.reader = Reader(paths, record)
-        self.finisher = Finisher(paths, record, options.asked or record.spec)
+        self.finisher = Finisher(
+            paths, record, options.asked or record.spec, scored=options.scored, collected=on_answer is not None
+        )
         self.leases = Leases()
         self.models = {j.name: j.model for j in record.jobs}
         self.events: deque[Event] = deque(maxlen=50)
@@ -164,6 +183,8 @@ class Supervisor:
         self._look_at_gpus()
         self.baseline = {g.uuid: g.memory_used for g in self.gpu_stats}
         self.phase = "working"
+        for level, text in self.options.notes:
+            self._event(text, level)
         while True:
             self._obey_signals()
             self._collect_ended()
@@ -317,8 +338,8 @@ class Supervisor:
         argv = [
             sys.executable, "-m", "vlmeval_mp.worker", str(self.paths.root), "--name", slot.name, "--model", model,
             "--device", slot.group.device, "--devices", slot.group.label, "--gpus", ",".join(slot.group.gpus),
-            "--tp", str(self.options.tensor_parallel), "--window", str(self.options.window),
-            "--engine-args", json.dumps(args),
+            "--tp", str(self.options.tensor_parallel), "--window", str(self.options.windows.get(model, 0)),
+            "--engine-args", json.dumps(args), *(["--verbose"] if self.options.verbose else []),
         ]  # fmt: skip
         env = gpus.worker_environment(os.environ, slot.group) | {RUN_MARKER: str(self.paths.root)}
         slot.model = model
@@ -386,6 +407,8 @@ class Supervisor:
 
     def _show(self, snapshot: Snapshot) -> None:
         status = self._write_status()
+        while self.on_answer is not None and self.finisher.answers:
+            self.on_answer(*self.finisher.answers.popleft())
         self.on_tick(fold(msgspec.structs.replace(snapshot, supervisor=status, supervisor_alive=True), time.time()))
 
     def _write_status(self) -> SupervisorStatus:

@@ -55,8 +55,12 @@ def pred_format(environ: Mapping[str, str]) -> str:
     return chosen
 
 
-def export(paths: RunPaths, record: RunRecord, root: Path, form: str, now: float) -> list[Damage]:
+def export(
+    paths: RunPaths, record: RunRecord, root: Path, form: str, now: float, *, scored: bool = True
+) -> list[Damage]:
     """Write the tree of `record`'s finished jobs below `root`; gives the rows that the tables could not carry whole.
+
+    With `scored=False` there are the tables and no scores, as VLMEvalKit's `--mode infer` leaves it: without links.
 
     Raises:
         StorageError: a file could not be written.
@@ -69,22 +73,25 @@ def export(paths: RunPaths, record: RunRecord, root: Path, form: str, now: float
             jobs = [job for job in record.jobs if job.model == model.name]
             statuses: dict[str, Any] = {}
             for job in jobs:
-                summary = results.read_summary(paths.results(job.model, job.dataset))
-                if summary is None:
+                summary = results.read_summary(paths.results(job.model, job.dataset)) if scored else None
+                samples, predictions = merge(paths, job) if summary or not scored else ([], [])
+                if len(samples) < max(1, job.samples):
                     continue
-                samples, predictions = merge(paths, job)
                 seen = [applied(model.post_process, p) for p in predictions]
                 folder, stem = root / name / stamp, f"{name}_{job.dataset}"
                 folder.mkdir(parents=True, exist_ok=True)
                 harmed = _write_table(folder / f"{stem}.{form}", samples, seen, form)
                 damaged += harmed
+                if summary is None:
+                    statuses[job.dataset] = _inferred(f"{stem}.{form}", harmed)
+                    continue
                 scores = f"{stem}_{'score' if 'yesno' in summary.scorers else 'acc'}.csv"
                 files.atomic_write(folder / scores, _scores(summary).encode())
                 for file in (f"{stem}.{form}", scores):
                     _link(root / name / file, Path(stamp) / file)
                 statuses[job.dataset] = _status(summary, f"{stem}.{form}", harmed)
             if statuses:
-                status = _run_status(stamp, name, form, now) | {"datasets": statuses}
+                status = _run_status(stamp, name, form, now, "all" if scored else "infer") | {"datasets": statuses}
                 files.atomic_write(root / name / stamp / "status.json", json.dumps(status, indent=2).encode())
     except OSError as error:
         raise StorageError(f"cannot write VLMEvalKit's tree to {root}: {error.strerror or error}") from error
@@ -190,7 +197,16 @@ def _status(summary: Summary, file: str, harmed: Sequence[Damage]) -> dict[str, 
     }
 
 
-def _run_status(stamp: str, model: str, form: str, now: float) -> dict[str, Any]:
+def _inferred(file: str, harmed: Sequence[Damage]) -> dict[str, Any]:
+    return {
+        "status": "done",
+        "prediction_file": file,
+        "skip_reason": "mode_infer",
+        "rows_not_carried_whole": {damage.index: damage.reason for damage in harmed},
+    }
+
+
+def _run_status(stamp: str, model: str, form: str, now: float, mode: str) -> dict[str, Any]:
     made = time.strftime("%Y-%m-%dT%H:%M:%S%z", time.localtime(now))
     return {
         "schema_version": "1.0",
@@ -200,7 +216,7 @@ def _run_status(stamp: str, model: str, form: str, now: float) -> dict[str, Any]
         "commit": f"vlmeval-mp {__version__}",
         "model_name": model,
         "pred_format": form,
-        "mode": "all",
+        "mode": mode,
     }
 
 

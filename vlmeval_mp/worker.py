@@ -86,6 +86,7 @@ class Assignment:
     tensor_parallel: int
     window: int
     engine_args: dict[str, Any]
+    verbose: bool = False
 
 
 class Worker:
@@ -254,6 +255,9 @@ class Worker:
 
     def _record(self, held: Held, prediction: Prediction) -> None:
         held.answers[prediction.row] = self.checkpoint.record(held.job.name, prediction)
+        if self.assignment.verbose:  # repr: a model's line breaks and escapes must not look like the log's own
+            said = repr(prediction.prediction) if prediction.error is None else f"failed: {prediction.error!r}"
+            log.info("%s %r: %s", held.job.name, prediction.index, said)
         self.answered += 1
         self.failed += prediction.error is not None
         span = self.spans.get(held.job.name)
@@ -408,11 +412,12 @@ def parse_arguments(argv: Sequence[str]) -> tuple[RunPaths, Assignment]:
     parser.add_argument("--tp", type=int, default=1)
     parser.add_argument("--window", type=int, default=0)
     parser.add_argument("--engine-args", default="{}")
+    parser.add_argument("--verbose", action="store_true")
     given = parser.parse_args(argv)
     gpus = tuple(g for g in given.gpus.split(",") if g)
     args = json.loads(given.engine_args)
     return RunPaths(given.run), Assignment(
-        given.name, given.model, given.device, given.devices, gpus, given.tp, given.window, args
+        given.name, given.model, given.device, given.devices, gpus, given.tp, given.window, args, given.verbose
     )
 
 

@@ -4,12 +4,14 @@ Everything is drawn from a `RunState` or `Summary` value; nothing here reads a r
 of `rich`. Text that came from a model, a file or a name passes `safe` before it reaches a terminal.
 """
 
+from vlmeval_mp.display.answers import Answers, show_answers
 from vlmeval_mp.display.screens import JsonLines, Live, Mode, Plain, Screen, screen
 from vlmeval_mp.display.tables import results_table, results_text, show_results
 from vlmeval_mp.display.text import duration, fraction, rate, safe, size
 from vlmeval_mp.display.view import render, show, svg
 
 __all__ = [
+    "Answers",
     "JsonLines",
     "Live",
     "Mode",
@@ -24,6 +26,7 @@ __all__ = [
     "safe",
     "screen",
     "show",
+    "show_answers",
     "show_results",
     "size",
     "svg",

@@ -18,7 +18,7 @@ from rich.live import Live as RichLive
 from vlmeval_mp.display.terminal import Terminal, silence
 from vlmeval_mp.display.text import duration, fraction, rate, safe
 from vlmeval_mp.display.view import render
-from vlmeval_mp.records import Event
+from vlmeval_mp.records import Event, Job, Prediction
 from vlmeval_mp.state import RunState
 
 log = logging.getLogger(__name__)
@@ -33,11 +33,16 @@ Mode = Literal["live", "plain", "json"]
 
 
 class Screen(Protocol):
-    """Follows one run. `update` and `line` never raise; `close` draws the last state and is safe to call twice."""
+    """Follows one run. `update`, `line` and `answer` never raise; `close` draws the last state, once.
+
+    `answer` shows what a model said, as text and nothing else; a live picture leaves it to the workers' logs.
+    """
 
     def update(self, state: RunState) -> None: ...
 
     def line(self, text: str) -> None: ...
+
+    def answer(self, job: Job, prediction: Prediction) -> None: ...
 
     def close(self) -> None: ...
 
@@ -124,6 +129,10 @@ class Plain(_Screen):
     def line(self, text: str) -> None:
         self._write(f"{_time(self._clock())} {safe(text)}")
 
+    def answer(self, job: Job, prediction: Prediction) -> None:
+        said = prediction.prediction if prediction.error is None else f"failed: {prediction.error}"
+        self.line(f"{job.name} {prediction.index}: {said}")
+
     def close(self) -> None:
         if self._state is not None:
             self._progress(self._state)
@@ -164,6 +173,10 @@ class JsonLines(_Screen):
     def line(self, text: str) -> None:
         self._write(msgspec.json.encode({"event": "line", "text": text}).decode())
 
+    def answer(self, job: Job, prediction: Prediction) -> None:
+        named = {"event": "answer", "model": job.model, "dataset": job.dataset}
+        self._write(msgspec.json.encode({**named, **msgspec.to_builtins(prediction)}).decode())
+
     def close(self) -> None:
         if self._state is not None and not self._closed:
             self._closed = True
@@ -197,6 +210,9 @@ class Live(_Screen):
             self._fallback.line(text)
         elif self._open:
             self._guard(self._console.print, f"{_time(self._clock())} {safe(text)}")
+
+    def answer(self, job: Job, prediction: Prediction) -> None:
+        """Nothing: answers by the thousand would push the picture about."""
 
     def close(self) -> None:
         if self._live is not None and self._state is not None:

@@ -1,0 +1,48 @@
+"""Keys are refused where they would be kept, and masked where somebody's command is."""
+
+import pytest
+
+from vlmeval_mp import keys
+from vlmeval_mp.errors import ConfigError
+
+SECRET = "sk-proj-abcdefghijklmnop0123"
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        {"api_key": SECRET},
+        {"Authorization": f"Bearer {SECRET}"},
+        {"hf_token": "hf_abcdefghijklmnop0123"},
+        {"extra_body": {"deep": [{"x-api-key": SECRET}]}},
+        {"base_url": f"http://me:{SECRET}@host/v1"},
+        {"base_url": f"https://host/v1?api-key={SECRET}"},
+    ],
+)
+def test_an_argument_that_holds_a_key_is_refused_without_repeating_it(value):
+    with pytest.raises(ConfigError) as caught:
+        keys.refuse("engine_args", value)
+    assert str(caught.value).startswith("engine_args.")
+    assert "OPENAI_API_KEY" in str(caught.value)
+    assert SECRET not in str(caught.value)
+    assert "hf_abc" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        {"api_key_env": "MY_KEY", "base_url": "http://127.0.0.1:8000/v1"},
+        {"api_key": "EMPTY"},
+        {"hf_token": True},
+        {"eos_token": "<end>", "max_tokens": 3},
+        {"key": "sk-123456"},
+    ],
+)
+def test_what_is_no_key_passes(value):
+    keys.refuse("engine_args", value)
+
+
+def test_a_command_is_kept_without_the_values_of_secret_variables_and_without_what_looks_like_a_key():
+    environ = {"VENDOR_TOKEN": "plain-looking-value", "HOME": "/root", "SHORT_KEY": "a"}
+    text = f"launch --x plain-looking-value --home /root -y {SECRET} http://u:p4ss@host/v1 a"
+    assert keys.masked(text, environ) == "launch --x $VENDOR_TOKEN --home /root -y sk-*** http://***@host/v1 a"
