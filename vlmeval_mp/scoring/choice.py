@@ -21,6 +21,7 @@ from collections.abc import Mapping
 from functools import lru_cache
 
 from vlmeval_mp.records import Prediction, Sample, Score
+from vlmeval_mp.scoring.phrases import whole_words
 from vlmeval_mp.scoring.text import answer_text, without_marks
 
 NOT_FOUND = "no option found"
@@ -183,23 +184,11 @@ def _named(text: str, options: Mapping[str, str]) -> set[str]:
         letters.setdefault(_folded_option(option), []).append(letter)
     found: set[str] = set()
     for wanted in sorted(filter(None, letters), key=len, reverse=True):
-        places = _whole_words(wanted, folded)
+        places = whole_words(wanted, folded)
         if not all(_DENIED_BEFORE.search(folded[max(0, place - 24) : place]) for place in places):
             found.update(letters[wanted])
         folded = _blank(folded, places, len(wanted))
     return found
-
-
-def _whole_words(wanted: str, text: str) -> list[int]:
-    places, start = [], text.find(wanted)
-    while start >= 0:
-        end = start + len(wanted)
-        before, after = text[max(0, start - 2) : start], text[end : end + 2]
-        whole = not (_joined(before[::-1], wanted[0], before=True) or _joined(after, wanted[-1], before=False))
-        if whole:
-            places.append(start)
-        start = text.find(wanted, end if whole else start + 1)
-    return places
 
 
 def _blank(text: str, places: list[int], length: int) -> str:
@@ -209,21 +198,6 @@ def _blank(text: str, places: list[int], length: int) -> str:
         pieces += [text[position:place], "\0" * length]
         position = place + length
     return "".join((*pieces, text[position:]))
-
-
-def _joined(near: str, edge: str, *, before: bool) -> bool:
-    """Whether the characters `near`, nearest first, continue the word or number whose outermost one is `edge`."""
-    if not near or not edge.isalnum() or _is_han(edge):
-        return False
-    if near[0].isalnum() and not _is_han(near[0]):
-        return True
-    if not edge.isdigit():
-        return False
-    return (before and near[0] == "-") or (near[0] in ".,/:" and near[1:].isdigit())
-
-
-def _is_han(char: str) -> bool:
-    return "\u3040" <= char <= "\u9fff"
 
 
 def _fold(text: str) -> str:

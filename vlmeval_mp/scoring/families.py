@@ -11,9 +11,13 @@ from dataclasses import dataclass
 
 from vlmeval_mp.errors import ConfigError
 from vlmeval_mp.records import Kind, Sample
-from vlmeval_mp.scoring import compat, metrics
+from vlmeval_mp.scoring import closeness, maths, metrics, mmmu, videochoice, vqa
 from vlmeval_mp.scoring.base import Aggregator, Mode, Scorer
 from vlmeval_mp.scoring.choice import score_choice
+from vlmeval_mp.scoring.compat import letters, video
+from vlmeval_mp.scoring.compat import maths as compat_maths
+from vlmeval_mp.scoring.compat import vqa as compat_vqa
+from vlmeval_mp.scoring.compat import yesno as compat_yesno
 from vlmeval_mp.scoring.openended import score_open
 from vlmeval_mp.scoring.yesno import score_yesno
 
@@ -28,16 +32,37 @@ class Family:
 
 
 FAMILIES: dict[str, Family] = {
-    "mcq": Family(compat.mcq, score_choice),
-    "mmmu": Family(compat.mmmu, compat.mmmu),
-    "yesno": Family(compat.yesno, score_yesno),
-    "open": Family(compat.exact, score_open),
-    "relaxed": Family(compat.relaxed, compat.relaxed),
-    "anls": Family(compat.anls, compat.anls),
-    "exact": Family(compat.exact, score_open),
-    "videomme": Family(compat.first_letter("ABCD"), score_choice),
-    "longvideobench": Family(compat.first_letter("ABCDE"), score_choice),
-    "tempcompass-yesno": Family(compat.tempcompass_yesno, score_yesno),
+    # multiple choice
+    "mcq": Family(letters.mcq, score_choice),
+    "circular": Family(letters.mcq, score_choice),
+    "mmmu": Family(letters.mmmu, mmmu.score_mmmu),
+    "mmmu-cot": Family(letters.mmmu_cot, mmmu.score_mmmu),
+    # yes or no
+    "yesno": Family(compat_yesno.yesno, score_yesno),
+    "mme": Family(compat_yesno.yesno, score_yesno),
+    "pope": Family(compat_yesno.yesno, score_yesno),
+    "hallusion": Family(compat_yesno.yesno, score_yesno),
+    "amber": Family(compat_yesno.amber, score_yesno),
+    # short answers
+    "open": Family(compat_vqa.textvqa, score_open),
+    "exact": Family(compat_vqa.exact, score_open),
+    "gqa": Family(compat_vqa.gqa, score_open),
+    "textvqa": Family(compat_vqa.textvqa, vqa.score_textvqa),
+    "relaxed": Family(compat_vqa.relaxed, closeness.score_relaxed),
+    "anls": Family(compat_vqa.anls, closeness.score_anls),
+    "ocrbench": Family(compat_vqa.ocrbench, vqa.score_ocrbench),
+    # videos
+    "videomme": Family(video.first_letter("ABCD"), videochoice.score_listed),
+    "longvideobench": Family(video.first_letter("ABCDE"), videochoice.score_listed),
+    "mvbench": Family(video.mvbench, videochoice.score_listed),
+    "mlvu": Family(video.mlvu, videochoice.score_listed),
+    "tempcompass-mcq": Family(video.tempcompass_mcq, videochoice.score_tempcompass),
+    "tempcompass-yesno": Family(compat_yesno.tempcompass_yesno, score_yesno),
+    # mathematics
+    "mathvista": Family(compat_maths.mathvista, maths.score_mathvista),
+    "mathvision": Family(compat_maths.mathvision, maths.score_mathvision),
+    # a judge's
+    "judge": Family(compat_maths.judged, compat_maths.judged),
 }
 
 OF_KIND: dict[Kind, str] = {"mcq": "mcq", "yorn": "yesno", "vqa": "open"}
