@@ -126,7 +126,7 @@ def _resume(arguments: argparse.Namespace) -> int:
 
 def _specs(arguments: argparse.Namespace) -> list[RunSpec]:
     """One spec per config file, or one from flags alone."""
-    from vlmeval_mp import config, runs, vlmevalkit
+    from vlmeval_mp import config, modelclass, runs, vlmevalkit
 
     said = config.Overrides(
         models=tuple(arguments.model),
@@ -144,17 +144,19 @@ def _specs(arguments: argparse.Namespace) -> list[RunSpec]:
     paths = [*arguments.configs, *arguments.config]
     if len(paths) > 1 and arguments.run:
         raise ConfigError("--run names one run, but several configs are given")
-    given = [(p.stem, config.loads(_read(p), str(p))) for p in paths] or [(None, {})]
+    given = [(p, config.loads(_read(p), str(p))) for p in paths] or [(None, {})]
     engine = runs.default_engine()
     specs = []
-    for name, value in given:
+    for path, value in given:
         here = [[n for n in names if not Path(n).exists()] for names in (said.models, said.data)]
         ours, warnings = vlmevalkit.translate(
             value, default_engine=engine, engine=said.engine, models=here[0], data=here[1]
         )
         for warning in warnings:
             print(f"warning: {warning}", file=sys.stderr)
-        specs.append(config.build(ours, said, name=name, default_engine=engine))
+        spec = config.build(ours, said, name=path.stem if path else None, default_engine=engine)
+        folders = [*([path.parent] if path else []), Path.cwd()]
+        specs.append(modelclass.resolve_all(spec, folders))
     return specs
 
 

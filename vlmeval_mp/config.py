@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import difflib
 import json
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
@@ -27,6 +28,8 @@ MODEL_KEYS = ("path", "model_path", "engine", "engine_args", "sampling", "prompt
 DATA_KEYS = ("path", "dataset", "type", "prompt", "nframe", "fps", "limit", "scorer")
 TYPES = ("", "mcq", "yorn", "vqa")
 SHARD_SIZE = 32
+
+_CLASS = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")
 
 T = TypeVar("T")
 
@@ -147,6 +150,9 @@ def _entries(config: Json, key: str, flagged: tuple[str, ...]) -> dict[str, Json
 
 
 def _short_name(text: str) -> str:
+    """What an entry given as a flag is called: the last part of a path, or the class of "module:Class"."""
+    if _CLASS.fullmatch(text):
+        return text.rpartition(":")[2]
     last = text.rstrip("/").rsplit("/", 1)[-1] or text
     return last.removesuffix(".tsv")
 

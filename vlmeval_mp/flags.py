@@ -94,7 +94,7 @@ def _what(verb: argparse.ArgumentParser) -> None:
         "--data", nargs="+", default=[], metavar="D", help="TSV files, or names of data sets or the config"
     )
     what.add_argument(
-        "--engine", metavar="NAME", help="vllm, transformers, openai or fake (default: vllm if installed)"
+        "--engine", metavar="NAME", help="vllm, transformers, openai, vlmevalkit or fake (default: vllm if installed)"
     )
     what.add_argument("--engine-args", type=_json_object, default={}, metavar="JSON", help="arguments of the engine")
     what.add_argument("--limit", type=int, metavar="N", help="only the first N samples of each data set")

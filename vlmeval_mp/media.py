@@ -49,8 +49,11 @@ def prepare(
     limits: MediaLimits,
     nframe: int,
     fps: float,
+    whole_videos: bool = False,
 ) -> Request:
     """The request that asks `messages`; media files are absolute, or relative to the data set's `folder`.
+
+    With `whole_videos`, a video need only be there: the engine opens it.
 
     Raises:
         RequestError: a picture or video is missing, damaged, too large or of no known format.
@@ -59,6 +62,10 @@ def prepare(
     pictures = [part.media for part in parts if isinstance(part, ImagePart)]
     clips = [part.media for part in parts if isinstance(part, VideoPart)]
     images = [_open("image", n, m, folder, lambda path: open_image(path, limits)) for n, m in enumerate(pictures, 1)]
+    if whole_videos:
+        for number, clip in enumerate(clips, 1):
+            _open("video", number, clip, folder, Path.stat)
+        return Request(request_id, messages, sampling, tuple(images))
     videos = [
         _open("video", n, m, folder, lambda path: open_video(path, limits, nframe, fps)) for n, m in enumerate(clips, 1)
     ]

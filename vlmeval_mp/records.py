@@ -8,6 +8,7 @@ writers). The words are those of DESIGN §6.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
@@ -137,11 +138,23 @@ class Frames:
 
 
 @dataclass(frozen=True, slots=True)
+class Source:
+    """Where a request comes from: for an engine that builds its own prompt of a sample, or is given media as files.
+
+    `folder` is what relative media files are in.
+    """
+
+    sample: Sample
+    data: DataSpec
+    folder: Path
+
+
+@dataclass(frozen=True, slots=True)
 class Request:
     """What goes into an engine.
 
     `images` are the decoded RGB pictures of the `ImagePart`s in order of appearance, `videos` those of the
-    `VideoPart`s.
+    `VideoPart`s; `videos` is empty for an engine that takes videos whole.
     """
 
     id: str
@@ -149,6 +162,7 @@ class Request:
     sampling: Sampling
     images: tuple[Image.Image, ...] = ()
     videos: tuple[Frames, ...] = ()
+    source: Source | None = None
 
     @property
     def nbytes(self) -> int:

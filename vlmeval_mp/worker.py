@@ -22,7 +22,7 @@ import time
 from collections import Counter
 from collections.abc import AsyncIterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -43,7 +43,18 @@ from vlmeval_mp.errors import (
 from vlmeval_mp.heartbeat import Heart
 from vlmeval_mp.paths import JobsPaths, RunPaths
 from vlmeval_mp.queue import Entry, Queue
-from vlmeval_mp.records import DataSpec, Job, Phase, Prediction, Request, RunRecord, Sample, Served, WorkerStatus
+from vlmeval_mp.records import (
+    DataSpec,
+    Job,
+    Phase,
+    Prediction,
+    Request,
+    RunRecord,
+    Sample,
+    Served,
+    Source,
+    WorkerStatus,
+)
 
 log = logging.getLogger("vlmeval_mp.worker")
 
@@ -243,15 +254,17 @@ class Worker:
         messages = prompts.build(
             sample, spec.prompt, model=self.model.prompt, dataset=Path(spec.path).stem, system=self.model.system_prompt
         )
-        if not sample.media:
-            return Request(sample.index, messages, self.model.sampling)
         folder, limits = self.datasets[job.name].folder, self.record.spec.media
-        arguments = sample.index, messages, self.model.sampling, folder, limits, spec.nframe, spec.fps
+        source = Source(sample, spec, folder)
+        if not sample.media:
+            return Request(sample.index, messages, self.model.sampling, source=source)
+        asked = sample.index, messages, self.model.sampling
+        arguments = *asked, folder, limits, spec.nframe, spec.fps, self.engine.whole_videos
         async with self.preparing:
             await self.memory_free.wait()
             request = await asyncio.get_running_loop().run_in_executor(self.pool, media.prepare, *arguments)
             self._account(request.nbytes)
-        return request
+        return replace(request, source=source)
 
     def _record(self, held: Held, prediction: Prediction) -> None:
         held.answers[prediction.row] = self.checkpoint.record(held.job.name, prediction)

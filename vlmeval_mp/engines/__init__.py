@@ -14,6 +14,7 @@ ENGINES = {
     "vllm": "vlmeval_mp.engines.vllm:VllmEngine",
     "transformers": "vlmeval_mp.engines.transformers:TransformersEngine",
     "openai": "vlmeval_mp.engines.openai:OpenaiEngine",
+    "vlmevalkit": "vlmeval_mp.engines.vlmevalkit:VlmevalkitEngine",
     "fake": "vlmeval_mp.engines.fake:FakeEngine",
 }
 
@@ -28,6 +29,7 @@ NEUTRAL_ARGUMENTS: dict[str, frozenset[str]] = {
         {"gpu_memory_utilization", "max_num_seqs", "disable_log_stats", "mm_processor_cache_gb", "limit_mm_per_prompt"}
     ),
     "transformers": frozenset({"batch_size", "batch_wait"}),
+    "vlmevalkit": frozenset({"batch_size", "wait", "folder"}),
     "openai": frozenset({"api_key_env", "timeout", "max_retries", "wait"}),
     "fake": frozenset(
         {"latency", "jitter", "concurrency", "load", "die", "hang", "raise_engine", "slow", "once", "log", "child"}

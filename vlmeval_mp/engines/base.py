@@ -37,10 +37,12 @@ class Engine(Protocol):
     """Turns requests into completions.
 
     `generate` raises `RequestError` when this request alone cannot be served, and `EngineError` when the engine is
-    unusable from now on. `metrics` is cheap and never raises.
+    unusable from now on. `metrics` is cheap and never raises. `whole_videos`: it opens video files itself
+    (`Request.source` says which), so that they are not decoded for it.
     """
 
     default_window: ClassVar[int]
+    whole_videos: bool
 
     def __init__(self, spec: EngineSpec) -> None: ...
 

@@ -51,6 +51,7 @@ class FakeEngine:
     """Serves requests as scripted. A token is one character."""
 
     default_window = 64
+    whole_videos = False
 
     def __init__(self, spec: EngineSpec) -> None:
         refuse_unknown("fake", spec.args, FakeArgs.__struct_fields__)

@@ -12,29 +12,32 @@ import asyncio
 import contextlib
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from typing import Generic, TypeVar
 
 from vlmeval_mp.engines.chat import reason
 from vlmeval_mp.errors import EngineError, RequestError
-from vlmeval_mp.records import Completion, Request
+from vlmeval_mp.records import Completion
 
-BatchCall = Callable[[Sequence[Request]], Sequence[Completion]]
+T = TypeVar("T")
 Outcome = Completion | RequestError
-Waiting = tuple[Request, "asyncio.Future[Completion]"]
 
 
-class MicroBatcher:
-    """Feeds `call` with up to `size` requests at a time, waiting at most `wait` seconds for a batch to fill."""
+class MicroBatcher(Generic[T]):
+    """Feeds `call` with up to `size` requests at a time, waiting at most `wait` seconds for a batch to fill.
 
-    def __init__(self, call: BatchCall, size: int, wait: float) -> None:
+    `call` gives one outcome a request, in order; a `RequestError` among them is that request's own.
+    """
+
+    def __init__(self, call: Callable[[Sequence[T]], Sequence[Outcome]], size: int, wait: float) -> None:
         self.size = size
         self._call = call
         self._wait = wait
-        self._queue: asyncio.Queue[Waiting] = asyncio.Queue()
+        self._queue: asyncio.Queue[tuple[T, asyncio.Future[Completion]]] = asyncio.Queue()
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="batch")
         self._loop: asyncio.Task[None] | None = None
         self._broken: EngineError | None = None
 
-    async def submit(self, request: Request) -> Completion:
+    async def submit(self, request: T) -> Completion:
         if self._broken is not None:
             raise EngineError(str(self._broken))
         if self._loop is None:
@@ -64,7 +67,7 @@ class MicroBatcher:
             for (_, answer), outcome in zip(batch, outcomes, strict=True):
                 settle(answer, outcome)
 
-    async def _collect(self) -> list[Waiting]:
+    async def _collect(self) -> list[tuple[T, asyncio.Future[Completion]]]:
         batch = [await self._queue.get()]
         if self._queue.qsize() < self.size - 1:
             await asyncio.sleep(self._wait)
@@ -72,7 +75,7 @@ class MicroBatcher:
             batch.append(self._queue.get_nowait())
         return [waiting for waiting in batch if not waiting[1].done()]
 
-    def _outcomes(self, requests: Sequence[Request]) -> list[Outcome]:
+    def _outcomes(self, requests: Sequence[T]) -> list[Outcome]:
         """One outcome a request, in order; runs in the batch thread."""
         if not requests:
             return []
@@ -89,7 +92,7 @@ class MicroBatcher:
         # outside the handler: its traceback would keep the failed batch's tensors alive while the halves are tried
         return self._outcomes(requests[:half]) + self._outcomes(requests[half:])
 
-    def _break(self, batch: list[Waiting], error: EngineError) -> None:
+    def _break(self, batch: list[tuple[T, asyncio.Future[Completion]]], error: EngineError) -> None:
         """Tell everyone who waits that the engine is gone; nobody may wait for ever."""
         self._broken = error
         while not self._queue.empty():

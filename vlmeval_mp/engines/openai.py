@@ -51,6 +51,7 @@ class OpenaiEngine:
     """Serves requests over HTTP."""
 
     default_window = 32
+    whole_videos = False
 
     def __init__(self, spec: EngineSpec) -> None:
         refuse_unknown("openai", spec.args, OpenaiArgs.__struct_fields__)

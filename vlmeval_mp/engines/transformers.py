@@ -45,6 +45,7 @@ class TransformersEngine:
     """Serves requests with transformers' `generate`."""
 
     default_window = 32
+    whole_videos = False
 
     def __init__(self, spec: EngineSpec) -> None:
         refuse_unknown("transformers", spec.args, TransformersArgs.__struct_fields__)

@@ -40,6 +40,7 @@ class VllmEngine:
     """Serves requests with vLLM. Every field of `AsyncEngineArgs` but `model` is an engine argument."""
 
     default_window = 256
+    whole_videos = False
 
     def __init__(self, spec: EngineSpec) -> None:
         known = {field.name for field in dataclasses.fields(AsyncEngineArgs)} - {"model"}
