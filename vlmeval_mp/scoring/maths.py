@@ -1,4 +1,4 @@
-r"""MathVista and MathVision: the final answer of a reply, of the kind that the question asks for.
+"""MathVista and MathVision: the final answer of a reply, of the kind that the question asks for.
 
 MathVista (https://github.com/lupantech/MathVista, `calculate_score.py`): a choice by its letter or its text; a whole
 number; a number rounded to the question's `precision`; a list; a text. The official score extracts the answer with a
@@ -7,7 +7,7 @@ and 7.9 is not 7.
 
 MathVision (https://github.com/mathllm/MATH-V): a choice, or an answer equal as text or as a number, plain or in LaTeX.
 
-The answer of a free-form reply is what its last statement says ("Answer: …", \boxed{…}) or all of it, as in
+The answer of a free-form reply is what its last statement says ("Answer: …", \\boxed{…}) or all of it, as in
 `openended`; a unit or words behind a leading number ("12 cm") are passed over, a second number is not.
 """
 

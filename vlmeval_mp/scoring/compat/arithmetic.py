@@ -1,4 +1,4 @@
-r"""MathVision's `is_equal` (vlmeval/dataset/utils/mathv.py) without running an answer as code.
+"""MathVision's `is_equal` (vlmeval/dataset/utils/mathv.py) without running an answer as code.
 
 There, both texts go through Python's `eval` and then through latex2sympy, where every error means "not equal". `_Eval`
 works out the same values from the syntax tree for numbers and operators; names that nothing defines fail as they would
