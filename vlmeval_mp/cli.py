@@ -14,16 +14,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from vlmeval_mp import flags, kitflags, launch
-from vlmeval_mp.errors import (
-    EXIT_COMPLETE,
-    EXIT_INCOMPLETE,
-    EXIT_SIGINT,
-    EXIT_SIGTERM,
-    ConfigError,
-    StorageError,
-    VlmevalError,
-)
+from vlmeval_mp import flags, kitflags, launch, rescore
+from vlmeval_mp.errors import EXIT_COMPLETE, EXIT_SIGINT, EXIT_SIGTERM, ConfigError, StorageError, VlmevalError
 from vlmeval_mp.paths import JobsPaths, RunPaths
 
 if TYPE_CHECKING:
@@ -104,7 +96,7 @@ def _score_again(specs: Sequence[RunSpec], jobs: JobsPaths, arguments: argparse.
             raise ConfigError(
                 f"--mode eval: there is no run {spec.name!r} in {jobs.root}; launch it without --mode first"
             )
-        worst = max(worst, _score(paths, runs.resolved(spec), arguments))
+        worst = max(worst, rescore.a_run(paths, runs.resolved(spec), arguments))
         launch.export(paths, arguments)
     return worst
 
@@ -228,33 +220,10 @@ def _logs(arguments: argparse.Namespace) -> int:
 
 
 def _eval(arguments: argparse.Namespace) -> int:
-    from vlmeval_mp import snapshot
-
-    paths = _find_run(arguments)
-    spec = snapshot.read_record(paths).spec
-    return _score(paths, launch.asked(spec, arguments.scoring), arguments)
-
-
-def _score(paths: RunPaths, asked: RunSpec, arguments: argparse.Namespace) -> int:
-    """Score the jobs of a run that are answered in full, as `asked` says."""
-    from vlmeval_mp import results, snapshot
-    from vlmeval_mp.merge import merge
-
-    record = snapshot.read_record(paths)
-    code = EXIT_COMPLETE
-    for job in record.jobs:
-        samples, predictions = merge(paths, job)
-        if len(samples) < job.samples:
-            missing = job.samples - len(samples)
-            print(
-                f"{job.model} on {job.dataset}: {missing} of {job.samples} samples have no answer yet", file=sys.stderr
-            )
-            code = EXIT_INCOMPLETE
-            continue
-        rules = results.rules_of(asked, job)
-        results.write(paths.results(job.model, job.dataset), job.model, job.dataset, samples, predictions, rules)
-    launch.show_results(paths, record, arguments.json, code)
-    return code
+    if arguments.predictions:
+        return rescore.a_file(arguments)
+    rescore.refuse_flags_of_files(arguments)
+    return rescore.a_run(_find_run(arguments), None, arguments)
 
 
 VERBS: dict[str, Callable[[argparse.Namespace], int]] = {

@@ -60,11 +60,7 @@ def parser() -> argparse.ArgumentParser:
     logs.add_argument("-f", "--follow", action="store_true", help="go on as it grows")
     logs.add_argument("-n", type=int, default=20, metavar="LINES", help="how many last lines (default: 20)")
     logs.set_defaults(verb="logs")
-    score = verbs.add_parser("eval", help="score a run again; needs no GPU")
-    score.add_argument("run", nargs="?", help="name of the run (default: the latest)")
-    _scoring(score)
-    score.add_argument("--json", action="store_true", help="the summaries as JSON")
-    score.set_defaults(verb="eval")
+    score = _eval_parser(verbs)
     for verb in (submit, resume, status, logs, score):
         verb.add_argument("--jobs", type=Path, default=Path("jobs"), metavar="DIR", help="jobs folder (default: jobs)")
     return top
@@ -83,6 +79,23 @@ def _launch_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -
     launch.add_argument("--dry-run", action="store_true", help="check config and data, show the plan, start nothing")
     launch.add_argument("--jobs", type=Path, default=Path("jobs"), metavar="DIR", help="jobs folder (default: jobs)")
     launch.set_defaults(verb="launch")
+
+
+def _eval_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> argparse.ArgumentParser:
+    score = verbs.add_parser("eval", help="score a run again, or a file of predictions; needs no GPU")
+    score.add_argument("run", nargs="?", help="name of the run (default: the latest)")
+    _scoring(score)
+    score.add_argument("--json", action="store_true", help="the summaries as JSON")
+    theirs = score.add_argument_group("score a file instead of a run; no pictures needed")
+    formats = "xlsx, tsv, csv, json or jsonl; the last four also with .gz"
+    theirs.add_argument("--predictions", type=Path, metavar="FILE", help=formats)
+    theirs.add_argument("--data", metavar="D", help="name or TSV of the data set (default: FILE's own answers)")
+    theirs.add_argument("--prediction-column", metavar="C", help="where the answers are (default: prediction)")
+    theirs.add_argument("--index-column", metavar="C", help="which sample a row is of (default: index)")
+    theirs.add_argument("--scorer", metavar="FAMILY", help="how to read them (default: the data set's own)")
+    theirs.add_argument("--out", type=Path, metavar="DIR", help="write predictions, scores and summary there")
+    score.set_defaults(verb="eval")
+    return score
 
 
 def _what(verb: argparse.ArgumentParser) -> None:

@@ -16,7 +16,7 @@ from vlmeval_mp import files
 from vlmeval_mp.errors import StorageError, VlmevalError
 from vlmeval_mp.records import Job, Prediction, RunSpec, Sample, Score, Struct, Summary
 from vlmeval_mp.scoring import STRICT, score_all
-from vlmeval_mp.scoring.base import Mode, Rules
+from vlmeval_mp.scoring.base import Mode, Rules, Scored
 from vlmeval_mp.scoring.summary import summarize
 
 PREDICTIONS, SCORES, SUMMARY = "predictions.jsonl", "scores.jsonl", "summary.json"
@@ -49,25 +49,50 @@ def write(
 ) -> Summary:
     """Score `predictions` in both modes and write all three files, each replaced in one step, the summary last.
 
-    `predictions` may be in any order; a sample without one counts as failed and has no line in `predictions.jsonl`.
+    A sample without a prediction has no line in `predictions.jsonl`.
 
     Raises:
         StorageError: a file could not be written.
         VlmevalError: a prediction belongs to no sample.
     """
-    found = write_predictions(folder, dataset, samples, predictions)
-    pairs = list(zip(samples, found, strict=True))
-    scored, other = score_all(pairs, rules), score_all(pairs, replace(rules, mode=_other(rules.mode)))
-    summary = summarize(model, dataset, scored, rules, other)
-    files.atomic_write(folder / SCORES, _lines(s.score for s in scored))
-    files.atomic_write(folder / SUMMARY, msgspec.json.format(msgspec.json.encode(summary), indent=2) + b"\n")
+    scored, summary = judged(model, dataset, samples, predictions, rules)
+    save(folder, scored, summary)
     return summary
 
 
-def write_predictions(
-    folder: Path, dataset: str, samples: Sequence[Sample], predictions: Sequence[Prediction]
-) -> list[Prediction | None]:
-    """Write `predictions.jsonl` alone, as `write` does; gives the prediction of each sample, in order."""
+def save(folder: Path, scored: Sequence[Scored], summary: Summary) -> None:
+    """Write all three files of samples that are already `judged`.
+
+    Raises:
+        StorageError: a file could not be written.
+    """
+    _write_predictions(folder, [s.prediction for s in scored])
+    files.atomic_write(folder / SCORES, _lines(s.score for s in scored))
+    files.atomic_write(folder / SUMMARY, msgspec.json.format(msgspec.json.encode(summary), indent=2) + b"\n")
+
+
+def judged(
+    model: str, dataset: str, samples: Sequence[Sample], predictions: Sequence[Prediction], rules: Rules
+) -> tuple[list[Scored], Summary]:
+    """Each sample with its verdict, and the summary of them in both modes; writes nothing.
+
+    `predictions` may be in any order; a sample without one counts as failed.
+
+    Raises:
+        VlmevalError: a prediction belongs to no sample.
+    """
+    pairs = list(zip(samples, _in_order(dataset, samples, predictions), strict=True))
+    scored, other = score_all(pairs, rules), score_all(pairs, replace(rules, mode=_other(rules.mode)))
+    return scored, summarize(model, dataset, scored, rules, other)
+
+
+def write_predictions(folder: Path, dataset: str, samples: Sequence[Sample], predictions: Sequence[Prediction]) -> None:
+    """Write `predictions.jsonl` alone, as `write` does."""
+    _write_predictions(folder, _in_order(dataset, samples, predictions))
+
+
+def _in_order(dataset: str, samples: Sequence[Sample], predictions: Sequence[Prediction]) -> list[Prediction | None]:
+    """The prediction of each sample."""
     by_index = {p.index: p for p in predictions}
     strangers = by_index.keys() - {s.index for s in samples}
     if strangers:
@@ -75,13 +100,15 @@ def write_predictions(
             f"{dataset}: the prediction for index {min(strangers)!r} belongs to none of its {len(samples)} samples; "
             "the checkpoints are those of another data set"
         )
-    found = [by_index.get(sample.index) for sample in samples]
+    return [by_index.get(sample.index) for sample in samples]
+
+
+def _write_predictions(folder: Path, found: Sequence[Prediction | None]) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise StorageError(f"cannot create {folder}: {error.strerror or error}") from error
     files.atomic_write(folder / PREDICTIONS, _lines(_line(p) for p in found if p is not None))
-    return found
 
 
 def rules_of(spec: RunSpec, job: Job) -> Rules:

@@ -111,7 +111,7 @@ def plan(spec: RunSpec, jobs: JobsPaths) -> list[Job]:
 def resolved(spec: RunSpec) -> RunSpec:
     """`spec` with names turned into paths and each data set's own defaults filled in."""
     models = tuple(msgspec.structs.replace(m, path=_model_path(m)) for m in spec.models)
-    return msgspec.structs.replace(spec, models=models, datasets=tuple(_resolve_data(d) for d in spec.datasets))
+    return msgspec.structs.replace(spec, models=models, datasets=tuple(resolved_data(d) for d in spec.datasets))
 
 
 def _model_path(model: ModelSpec) -> str:
@@ -128,7 +128,12 @@ def _model_path(model: ModelSpec) -> str:
     return model.path
 
 
-def _resolve_data(data: DataSpec) -> DataSpec:
+def resolved_data(data: DataSpec) -> DataSpec:
+    """`data` with its TSV found and the defaults of its name filled in.
+
+    Raises:
+        ConfigError: there is no such TSV, or no such scorer.
+    """
     defaults = table.defaults(data.path)
     if data.nframe or data.fps:
         defaults = {key: value for key, value in defaults.items() if key not in ("nframe", "fps")}

@@ -28,11 +28,13 @@ READER_VERSION = 1
 class Reading:
     """One pass over the TSV into drafts on disk, and one over the drafts, when every row is known, into samples."""
 
-    def __init__(self, spec: DataSpec, reader: Reader, finder: FileFinder, folder: Path) -> None:
+    def __init__(
+        self, spec: DataSpec, reader: Reader, finder: FileFinder, folder: Path, images: MediaFolder | None = None
+    ) -> None:
         self._spec = spec
         self._reader = reader
         self._folder = folder
-        self._parser = RowParser(reader, MediaFolder(folder), finder, spec.name)
+        self._parser = RowParser(reader, images or MediaFolder(folder), finder, spec.name)
         self._referred: dict[str, Draft | None] = {}
         """index that is referred to -> a draft whose image it is, None if only list elements may mean it"""
         self._yes_no: set[bool] = set()

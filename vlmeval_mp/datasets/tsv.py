@@ -9,7 +9,7 @@ fewer rows is refused, naming file, row (1-based, the header not counted), index
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, NoReturn
@@ -34,12 +34,15 @@ class Row:
 class Reader:
     """The rows of one open TSV file, in order; `digest` is the SHA-256 of the bytes read so far.
 
+    `needed` are the columns that the header must have, `index` among them.
+
     Raises:
         ConfigError: on construction for a bad header, while iterating for a bad row.
     """
 
-    def __init__(self, file: BinaryIO, path: Path) -> None:
+    def __init__(self, file: BinaryIO, path: Path, needed: Sequence[str] = ("index", "question")) -> None:
         self.path = path
+        self._needed = needed
         self.columns: tuple[str, ...] = ()
         self.numbers: dict[str, int] = {}
         """index -> row number, of the rows read so far"""
@@ -156,7 +159,7 @@ class Reader:
             other = next((name for mark, name in ((",", "commas"), (";", "semicolons")) if mark in columns[0]), "")
             seen = f"its header seems separated by {other}" if other else f"its only column is {columns[0][:80]!r}"
             raise ConfigError(f"{self.path}: is not separated by tabs ({seen}); {REWRITE}")
-        for needed in ("index", "question"):
+        for needed in self._needed:
             if needed not in columns:
                 raise ConfigError(f"{self.path}: has no column {needed!r}; its columns are {', '.join(columns)[:400]}")
         for column in columns:

@@ -77,7 +77,13 @@ def results_text(summaries: Results, folder: Path | None) -> str:
 
 
 def show_results(
-    summaries: Results, folder: Path | None, stream: IO[str], *, as_json: bool = False, code: int = 0
+    summaries: Results,
+    folder: Path | None,
+    stream: IO[str],
+    *,
+    as_json: bool = False,
+    code: int = 0,
+    warnings: Sequence[str] = (),
 ) -> None:
     """Write the results in the form that suits `stream`: one JSON object, a table, or plain text.
 
@@ -87,13 +93,16 @@ def show_results(
         if as_json:
             found = [{**msgspec.to_builtins(s), "samples_per_second": r} for s, r in summaries]
             where = None if folder is None else str(folder)
-            record = {"event": "results", "folder": where, "exit_code": code, "results": found}
+            record = {"event": "results", "folder": where, "exit_code": code, "results": found, "warnings": warnings}
             stream.write(msgspec.json.encode(record).decode() + "\n")
         elif stream.isatty():
             terminal = Terminal(stream)
             terminal.print(results_table(summaries, folder, terminal.width))
+            for line in warnings:
+                terminal.print(Text(f"warning: {safe(line)}", style="yellow", overflow="fold"))
         else:
-            stream.write(results_text(summaries, folder) + "\n")
+            said = [f"warning: {safe(line)}" for line in warnings]
+            stream.write("\n".join([results_text(summaries, folder), *said]) + "\n")
         stream.flush()
     except BrokenPipeError:
         silence(stream)
