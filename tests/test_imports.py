@@ -49,6 +49,6 @@ def test_every_module_says_what_it_owns():
     silent = [
         str(path.relative_to(PACKAGE))
         for path in PACKAGE.rglob("*.py")
-        if path.stat().st_size and not re.match(r'(#!.*\n)?"""', path.read_text())
+        if path.stat().st_size and not re.match(r'(#!.*\n)?r?"""', path.read_text())
     ]
     assert silent == []
