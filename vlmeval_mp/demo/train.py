@@ -36,7 +36,8 @@ PAIRS = digits.SAMPLED_FRAMES // 2
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--steps", type=int, default=4000)
+    parser.add_argument("--steps", type=int, default=4000, help="steps of the whole schedule")
+    parser.add_argument("--stop-at", type=int, default=0, help="end after so many of them (default: all)")
     parser.add_argument("--device", default="cpu", help="cpu, or cuda")
     parser.add_argument("--out", type=Path, default=Path(__file__).parent / "model")
     args = parser.parse_args()
@@ -48,21 +49,27 @@ def main() -> None:
     processor.save_pretrained(args.out)
     words = len(processor.tokenizer)
     print(f"{sum(p.numel() for p in model.parameters()):,} parameters, {words} tokens", flush=True)  # noqa: T201
-    train(model, processor, rng, scans, args.steps, args.out)
+    train(model, processor, rng, scans, (args.steps, args.stop_at or args.steps), args.out)
 
 
-def train(model: Any, processor: Any, rng: random.Random, scans: Sequence[int], steps: int, out: Path) -> None:
-    """Run all steps, the first `BLIND_STEPS` without pictures; the weights are saved every 250 steps and at the end."""
+def train(
+    model: Any, processor: Any, rng: random.Random, scans: Sequence[int], steps: tuple[int, int], out: Path
+) -> None:
+    """Run a schedule of steps as far as the second number says, the first `BLIND_STEPS` without pictures.
+
+    The weights are saved every 250 steps and at the end.
+    """
+    whole, last = steps
     _multiply_instead_of_convolving(model)
     # on a CPU, the backward pass of the fused attention costs as much as all the rest together
     model.set_attn_implementation({"text_config": "eager"})
     optimizer = torch.optim.AdamW(model.parameters(), lr=LEARNING_RATE, betas=(0.9, 0.98), weight_decay=0.01)
     schedule = torch.optim.lr_scheduler.OneCycleLR(
-        optimizer, LEARNING_RATE, total_steps=steps, pct_start=0.03, cycle_momentum=False
+        optimizer, LEARNING_RATE, total_steps=whole, pct_start=0.03, cycle_momentum=False
     )
     model.train()
     began, smooth = time.monotonic(), 0.0
-    for step in range(1, steps + 1):
+    for step in range(1, last + 1):
         optimizer.zero_grad()
         mean = 0.0
         for batch, share in _batches(processor.tokenizer, rng, scans, blind=step <= BLIND_STEPS):
@@ -76,7 +83,7 @@ def train(model: Any, processor: Any, rng: random.Random, scans: Sequence[int], 
         smooth = mean if step == 1 else 0.98 * smooth + 0.02 * mean
         if step % 50 == 0:
             print(f"step {step}  loss {smooth:.4f}  {time.monotonic() - began:.0f} s", flush=True)  # noqa: T201
-        if step % 250 == 0 or step == steps:
+        if step % 250 == 0 or step == last:
             save(model, out)
 
 
