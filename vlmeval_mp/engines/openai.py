@@ -1,42 +1,51 @@
 """Any OpenAI-compatible endpoint: `vllm serve`, or a vendor's API.
 
-Owns how a request becomes a chat completion, and what an HTTP failure means: wait and try again, refuse this request,
-or end the run with a message. The key is read from the environment and is never part of an error. Images travel as
-PNG, which loses nothing; videos as their frames, in order. Needs no GPU.
+Owns the conversation over HTTP: who is asked, when it is asked again, and what ends a request or the engine. The key is
+read from the environment and is never part of an error or a log. Needs no GPU.
 """
 
 from __future__ import annotations
 
 import asyncio
-import base64
-import io
+import logging
 import os
-import random
 import time
-from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
+from collections.abc import Awaitable, Callable
+from typing import Any, TypeVar
 
 import msgspec
 import openai
 
+from vlmeval_mp import keys
+from vlmeval_mp.engines import chatbody, retries
 from vlmeval_mp.engines.base import EngineSpec, refuse_unknown
 from vlmeval_mp.engines.chat import reason
 from vlmeval_mp.errors import ConfigError, EngineError, RequestError
-from vlmeval_mp.records import Completion, ImagePart, Request, Sampling, TextPart
+from vlmeval_mp.records import Completion, Request
 
-if TYPE_CHECKING:
-    from PIL.Image import Image
+log = logging.getLogger("vlmeval_mp.openai")
+T = TypeVar("T")
 
-AWAY = frozenset({429, 502, 503, 504})
-"""The endpoint is busy or not there; it says nothing about the request."""
-PAUSE_MOST = 30.0
+CHATTY = ("openai", "httpx", "httpx2", "httpcore", "httpcore2")
+"""Loggers of the client that write a line per request, and with debugging on its headers."""
+OPEN_SERVERS = frozenset({"vllm", "sglang", "lmdeploy"})
+"""What servers of open models call themselves as the owner of a model; they know `chatbody.OPEN_FIELDS`."""
+RENAMED = {"max_tokens": "max_completion_tokens"}
+"""Fields that OpenAI's reasoning models have under another name."""
+UNSUPPORTED = frozenset({"unsupported_parameter", "unsupported_value"})
+ADAPTABLE = frozenset({"max_tokens", "temperature", "top_p", "presence_penalty"})
+SAID_AFTER = 3.0
+"""Seconds that an endpoint is away before the log says so: a limit on requests makes it away for moments."""
 
 
 class OpenaiArgs(msgspec.Struct, frozen=True, kw_only=True):
     """The engine's arguments. `api_key_env` names the environment variable that holds the key.
 
-    A request is tried again `max_retries` times after a timeout, another 5xx or an answer that cannot be read, and for
-    `wait` seconds while the endpoint is busy or cannot be reached. `extra_body` is added to every request.
+    A request is tried again `max_retries` times after a timeout, 408, 409, a 5xx or an answer that cannot be read, and
+    for `wait` seconds while the endpoint is busy (429, 502–504) or cannot be reached. `extra_body` is added to every
+    request. `media` "file" names pictures by their place on disk, for a server on this machine that may read them
+    (`vllm serve --allowed-local-media-path`). `image_detail` is OpenAI's; a picture with a side longer than
+    `image_side` pixels is scaled down, 0 leaves all as they are.
     """
 
     base_url: str = "https://api.openai.com/v1"
@@ -45,6 +54,9 @@ class OpenaiArgs(msgspec.Struct, frozen=True, kw_only=True):
     max_retries: int = 5
     wait: float = 300.0
     extra_body: dict[str, Any] = {}
+    media: chatbody.Media = "data"
+    image_detail: str = ""
+    image_side: int = 0
 
 
 class OpenaiEngine:
@@ -54,43 +66,40 @@ class OpenaiEngine:
     whole_videos = False
 
     def __init__(self, spec: EngineSpec) -> None:
+        keys.refuse("engine_args", spec.args)
         refuse_unknown("openai", spec.args, OpenaiArgs.__struct_fields__)
         try:
             self.args = msgspec.convert(spec.args, OpenaiArgs)
         except msgspec.ValidationError as error:
             raise ConfigError(f"engine 'openai': {error}") from error
-        if "@" in urlsplit(self.args.base_url).netloc:
-            raise ConfigError("engine 'openai': base_url must hold no password; put the key into the environment")
         self.model = spec.model
         self._key = os.environ.get(self.args.api_key_env, "")
         self._client: Any = None
+        self._all_known = False
+        self._unsupported: set[str] = set()
+        self._away = False
         self._counts = {"prompt_tokens": 0.0, "completion_tokens": 0.0, "retries": 0.0}
 
     async def start(self) -> None:
+        for name in CHATTY:
+            logging.getLogger(name).setLevel(logging.WARNING)
         self._client = openai.AsyncOpenAI(
             base_url=self.args.base_url, api_key=self._key or "none", timeout=self.args.timeout, max_retries=0
         )
+        self._all_known = await self._serves_open_models()
 
     async def generate(self, request: Request) -> Completion:
-        body = await asyncio.to_thread(self._body, request)
-        tries, away_since = 0, 0.0
-        while True:
-            try:
-                return self._completion(await self._client.chat.completions.create(**body))
-            except Exception as error:
-                if is_away(error):
-                    away_since = away_since or time.monotonic()
-                    if time.monotonic() - away_since > self.args.wait:
-                        raise EngineError(self._say("was away too long", error)) from None
-                else:
-                    away_since = 0.0
-                    self._refuse(error)
-                    if tries >= self.args.max_retries:
-                        raise RequestError(self._say(f"failed {tries + 1} times", error)) from None
-                tries += 1
-                self._counts["retries"] += 1
-                pause = pause_before(tries, error)
-            await asyncio.sleep(pause)
+        args = self.args
+        said = await asyncio.to_thread(chatbody.messages, request, args.media, args.image_detail, args.image_side)
+        own, extra = chatbody.sampling_fields(request.sampling, all_known=self._all_known)
+
+        async def ask() -> Completion:
+            fields = {RENAMED.get(k, k) if k in self._unsupported else k: v for k, v in own.items()}
+            fields = {k: v for k, v in fields.items() if k not in self._unsupported}
+            body = {"model": self.model, "messages": said, "extra_body": extra | args.extra_body} | fields
+            return self._completion(await self._client.chat.completions.create(**body))
+
+        return await self._patiently(ask)
 
     def metrics(self) -> dict[str, float]:
         return dict(self._counts)
@@ -100,38 +109,94 @@ class OpenaiEngine:
             await self._client.close()
             self._client = None
 
+    async def _serves_open_models(self) -> bool:
+        """Whether the endpoint is a server of open models. Vendors list models too; some endpoints list none."""
+
+        async def ask() -> bool:
+            listed = await self._client.models.list()
+            return any(getattr(model, "owned_by", "") in OPEN_SERVERS for model in listed.data)
+
+        try:
+            return await self._patiently(ask)
+        except (ConfigError, RequestError):
+            return False
+
+    async def _patiently(self, ask: Callable[[], Awaitable[T]]) -> T:
+        """What `ask` gives, asked again while that can help."""
+        tries, attempts, adapted, away_since = 0, 0, 0, 0.0
+        while True:
+            try:
+                answer = await ask()
+                self._say_away(None)
+                return answer
+            except RequestError:
+                raise
+            except Exception as error:
+                if retries.is_away(error) and getattr(error, "code", "") != "insufficient_quota":
+                    away_since = away_since or time.monotonic()
+                    away = time.monotonic() - away_since
+                    if away > self.args.wait:
+                        raise EngineError(self._say("was away too long", error, self.args.base_url)) from None
+                    if away > SAID_AFTER:
+                        self._say_away(error)
+                else:
+                    away_since = 0.0
+                    if adapted < len(ADAPTABLE) and self._adapts(error):
+                        adapted += 1
+                        continue
+                    self._refuse(error)
+                    tries += 1
+                    if tries > self.args.max_retries:
+                        raise RequestError(self._say(f"failed {tries} times", error)) from None
+                attempts += 1
+                self._counts["retries"] += 1
+                pause = retries.pause_before(attempts, error)
+            await asyncio.sleep(pause)
+
+    def _adapts(self, error: Exception) -> bool:
+        """Take back a field that the model does not know, such as `temperature` of one that reasons; then ask again."""
+        field = str(getattr(error, "param", None) or "")
+        if getattr(error, "code", "") not in UNSUPPORTED or field not in ADAPTABLE:
+            return False
+        if field not in self._unsupported:
+            self._unsupported.add(field)
+            instead = f"{RENAMED[field]} is sent" if field in RENAMED else "it is left out"
+            log.warning("%s does not take %s; %s", self.model, field, instead)
+        return True
+
     def _refuse(self, error: Exception) -> None:
         """Raise what this failure means if trying again cannot help."""
-        status = getattr(error, "status_code", 0)
+        status, address = retries.status_of(error), self.args.base_url
+        if getattr(error, "code", "") == "insufficient_quota":
+            raise EngineError(self._say("has no quota left for this key", error, address)) from None
         if status in (401, 403):
-            raise ConfigError(self._say(f"refuses the key in ${self.args.api_key_env}", error)) from None
+            variable = f"${self.args.api_key_env}"
+            what = f"refuses the key in {variable}" if self._key else f"wants a key, and {variable} is empty"
+            raise ConfigError(self._say(what, error, address)) from None
         if status == 404:
-            raise ConfigError(self._say(f"has no model {self.model!r} or no such address", error)) from None
-        if 400 <= status < 500 and status not in (408, 409):
+            what = f"has no model {self.model!r} or no such address"
+            raise ConfigError(self._say(what, error, address)) from None
+        if retries.is_final(error):
             raise RequestError(self._say("refuses the request", error)) from None
 
-    def _say(self, what: str, error: Exception) -> str:
-        text = f"{self.args.base_url} {what}: {reason(error)}"
+    def _say(self, what: str, error: Exception, who: str = "the endpoint") -> str:
+        """An error's text. That of a request names no address, so that it is the same wherever the server runs."""
+        text = f"{who} {what}: {reason(error)}"
         return text.replace(self._key, "***") if self._key else text
 
-    def _body(self, request: Request) -> dict[str, Any]:
-        images, videos = iter(request.images), iter(request.videos)
-        messages = []
-        for message in request.messages:
-            content: list[dict[str, Any]] = []
-            for part in message.parts:
-                if isinstance(part, TextPart):
-                    content.append({"type": "text", "text": part.text})
-                elif isinstance(part, ImagePart):
-                    content.append(image_part(next(images)))
-                else:
-                    content.extend(map(frame_part, next(videos).pixels))
-            messages.append({"role": message.role, "content": content})
-        chosen, extra = sampling_fields(request.sampling)
-        return {"model": self.model, "messages": messages, "extra_body": extra | self.args.extra_body} | chosen
+    def _say_away(self, error: Exception | None) -> None:
+        """Log when the endpoint goes away and when it is back, once each."""
+        if self._away != (error is not None):
+            self._away = error is not None
+            if error is not None:
+                log.warning("%s; waiting for it", self._say("is away", error, self.args.base_url))
+            else:
+                log.warning("%s is back", self.args.base_url)
 
     def _completion(self, answer: Any) -> Completion:
         choice, usage = answer.choices[0], answer.usage
+        if choice.finish_reason == "content_filter" and not choice.message.content:
+            raise RequestError("the endpoint filtered the answer")
         completion = Completion(
             text=choice.message.content or "",
             finish_reason="length" if choice.finish_reason == "length" else "stop",
@@ -141,45 +206,3 @@ class OpenaiEngine:
         self._counts["prompt_tokens"] += completion.prompt_tokens
         self._counts["completion_tokens"] += completion.completion_tokens
         return completion
-
-
-def is_away(error: Exception) -> bool:
-    if isinstance(error, openai.APITimeoutError):
-        return False
-    return isinstance(error, openai.APIConnectionError) or getattr(error, "status_code", 0) in AWAY
-
-
-def pause_before(attempt: int, error: Exception) -> float:
-    """Seconds until the next attempt: what Retry-After says, else doubling, with jitter; bounded."""
-    response = getattr(error, "response", None)
-    try:
-        asked = float(response.headers["retry-after"]) if response is not None else 0.0
-    except (KeyError, ValueError):
-        asked = 0.0
-    doubled: float = 0.25 * 2 ** min(attempt, 8) * random.uniform(0.5, 1.0)
-    return min(PAUSE_MOST, max(0.0, asked) or doubled)
-
-
-def sampling_fields(sampling: Sampling) -> tuple[dict[str, Any], dict[str, Any]]:
-    """OpenAI's own fields, and those that only some endpoints know, sent only where they were set."""
-    own = {name: getattr(sampling, name) for name in ("temperature", "top_p", "max_tokens", "presence_penalty")}
-    if sampling.seed is not None:
-        own["seed"] = sampling.seed
-    if sampling.stop:
-        own["stop"] = list(sampling.stop)
-    default = Sampling()
-    names = ("top_k", "repetition_penalty")
-    return own, {n: getattr(sampling, n) for n in names if getattr(sampling, n) != getattr(default, n)}
-
-
-def image_part(image: Image) -> dict[str, Any]:
-    buffer = io.BytesIO()
-    image.save(buffer, "PNG")
-    url = "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode()
-    return {"type": "image_url", "image_url": {"url": url}}
-
-
-def frame_part(pixels: Any) -> dict[str, Any]:
-    from PIL import Image
-
-    return image_part(Image.fromarray(pixels))

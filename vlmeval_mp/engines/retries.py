@@ -1,0 +1,66 @@
+"""What a failure over HTTP means, and how long to wait: the endpoint is away, the request failed, or it never can work.
+
+Pure but for the clock and the dice that are passed in; knows no client beyond its exception types.
+"""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable, Mapping
+from email.utils import parsedate_to_datetime
+
+import openai
+
+AWAY = frozenset({429, 502, 503, 504})
+"""The endpoint is busy or not there; it says nothing about the request."""
+AGAIN = frozenset({408, 409})
+"""4xx that pass by themselves; any other refuses the request for good."""
+NOT_IMPLEMENTED = 501
+FIRST, MOST = 0.25, 30.0
+"""Seconds of back-off: of the first attempt, and at most."""
+ASKED_MOST = 300.0
+"""Seconds that a `Retry-After` is believed at most."""
+
+
+def status_of(error: Exception) -> int:
+    return int(getattr(error, "status_code", 0) or 0)
+
+
+def is_away(error: Exception) -> bool:
+    """Whether the endpoint is busy or cannot be reached. A timeout is not: that may be this request's own length."""
+    if isinstance(error, openai.APITimeoutError):
+        return False
+    return isinstance(error, openai.APIConnectionError) or status_of(error) in AWAY
+
+
+def is_final(error: Exception) -> bool:
+    """Whether asking the same again can only fail the same way."""
+    status = status_of(error)
+    return status == NOT_IMPLEMENTED or (400 <= status < 500 and status not in AWAY | AGAIN)
+
+
+def pause_before(
+    attempt: int, error: Exception, now: Callable[[], float] = time.time, dice: Callable[[], float] = random.random
+) -> float:
+    """Seconds until the `attempt`-th further attempt: what the answer asks for, else doubling, with jitter; bounded."""
+    response = getattr(error, "response", None)
+    asked = retry_after(response.headers, now()) if response is not None else 0.0
+    doubled = min(MOST, FIRST * 2 ** min(attempt, 16)) * (0.5 + dice() / 2)
+    return min(ASKED_MOST, asked) or doubled
+
+
+def retry_after(headers: Mapping[str, str], now: float) -> float:
+    """Seconds that an answer's headers ask to wait, 0 if they do not say: RFC 9110 §10.2.3, seconds or a date.
+
+    `retry-after-ms` is OpenAI's own.
+    """
+    try:
+        if "retry-after-ms" in headers:
+            return max(0.0, float(headers["retry-after-ms"]) / 1000)
+        said = headers.get("retry-after", "")
+        if said.strip()[:1].isdigit():
+            return max(0.0, float(said))
+        return max(0.0, parsedate_to_datetime(said).timestamp() - now) if said else 0.0
+    except (ValueError, TypeError, OverflowError):
+        return 0.0
