@@ -93,6 +93,15 @@ def test_predictions_in_another_column_and_under_another_index(tmp_path: Path, d
     assert foreign.evaluate(asked).summary.metrics["accuracy"] == pytest.approx(2 / 3)
 
 
+def test_answers_that_are_already_extracted_are_compared_as_they_are(tmp_path: Path, data: Path) -> None:
+    file = predictions(tmp_path / "m.csv", ("1", "A"), ("2", "B."), ("3", "b"))
+    assert foreign.evaluate(Asked(file, str(data))).summary.metrics["accuracy"] > 0.5
+    found = foreign.evaluate(Asked(file, str(data), extracted=True))
+    assert [s.score.value for s in found.scored] == [1.0, 0.0, 0.0]
+    assert found.summary.other is not None
+    assert found.summary.other.differ == 0
+
+
 def test_a_wrong_column_names_the_nearest(tmp_path: Path, data: Path) -> None:
     file = predictions(tmp_path / "m.csv", *ALL, columns=("index", "predictions"))
     with pytest.raises(ConfigError, match="no column 'prediction'; did you mean 'predictions'"):
@@ -186,6 +195,7 @@ def test_the_command_line_scores_a_file_and_writes_only_where_asked(
         (["--predictions", "m.csv", "--data", "animals.tsv", "--prediction-column", "x"], "no column 'x'"),
         (["r", "--predictions", "m.csv"], "leave one out"),
         (["r", "--data", "animals.tsv"], "--data goes with --predictions"),
+        (["r", "--extracted"], "--extracted goes with --predictions"),
     ],
 )
 def test_a_mistake_is_one_message_and_exit_code_2(

@@ -91,6 +91,9 @@ def _eval_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
     theirs.add_argument("--predictions", type=Path, metavar="FILE", help=formats)
     theirs.add_argument("--data", metavar="D", help="name or TSV of the data set (default: FILE's own answers)")
     theirs.add_argument("--prediction-column", metavar="C", help="where the answers are (default: prediction)")
+    theirs.add_argument(
+        "--extracted", action="store_true", help="they are answers already read out of replies: compare as they are"
+    )
     theirs.add_argument("--index-column", metavar="C", help="which sample a row is of (default: index)")
     theirs.add_argument("--scorer", metavar="FAMILY", help="how to read them (default: the data set's own)")
     theirs.add_argument("--out", type=Path, metavar="DIR", help="write predictions, scores and summary there")

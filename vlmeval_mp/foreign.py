@@ -31,7 +31,10 @@ _WHOLE = re.compile(r"([+-]?\d+)\.0+")
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """What `vlmeval-mp eval --predictions` was asked. `data` "" takes the answers from the file itself."""
+    """What `vlmeval-mp eval --predictions` was asked. `data` "" takes the answers from the file itself.
+
+    `extracted`: the column holds answers already read out of replies; they are compared as they are.
+    """
 
     file: Path
     data: str = ""
@@ -39,6 +42,7 @@ class Asked:
     index: str = "index"
     mode: Mode = "strict"
     scorer: str = ""
+    extracted: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +75,7 @@ def evaluate(asked: Asked) -> Found:
     by_index, extra = _matched(sheet, asked, samples)
     predictions = tuple(_prediction(s, by_index[s.index][asked.column]) for s in samples if s.index in by_index)
     missing = tuple(s.index for s in samples if s.index not in by_index)
-    rules = Rules(scorer=spec.scorer, mode=asked.mode)
+    rules = Rules(scorer=spec.scorer, mode=asked.mode, extracted=asked.extracted)
     model = _stem(asked.file).removesuffix(f"_{spec.name}")
     scored, summary = results.judged(model, spec.name, samples, predictions, rules)
     if extra:

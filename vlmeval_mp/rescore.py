@@ -16,7 +16,7 @@ from vlmeval_mp.paths import RunPaths
 if TYPE_CHECKING:
     from vlmeval_mp.records import RunSpec
 
-_OF_FILES = ("data", "prediction_column", "index_column", "scorer", "out")
+_OF_FILES = ("data", "prediction_column", "extracted", "index_column", "scorer", "out")
 
 
 def refuse_flags_of_files(arguments: argparse.Namespace) -> None:
@@ -70,6 +70,7 @@ def a_file(arguments: argparse.Namespace) -> int:
         index=arguments.index_column or "index",
         mode=arguments.scoring or "strict",
         scorer=arguments.scorer or "",
+        extracted=arguments.extracted,
     )
     found = foreign.evaluate(asked)
     if arguments.out:

@@ -12,6 +12,7 @@ import msgspec
 
 from vlmeval_mp.records import Prediction, Sample, Score
 from vlmeval_mp.scoring.base import FAILED, Rules, Scored
+from vlmeval_mp.scoring.equal import score_equal
 from vlmeval_mp.scoring.families import family_of, scorer_for
 from vlmeval_mp.scoring.postprocess import applied
 
@@ -31,7 +32,7 @@ def score(sample: Sample, prediction: Prediction | None, rules: Rules = STRICT) 
         prediction = msgspec.structs.replace(prediction, error=None, prediction=FAILED)
     if not sample.answer.strip():
         return Score(index=sample.index, value=None, note="the sample has no answer")
-    scorer = scorer_for(family_of(sample, rules.scorer), rules.mode)
+    scorer = score_equal if rules.extracted else scorer_for(family_of(sample, rules.scorer), rules.mode)
     return scorer(sample, applied(rules.post_process, prediction))
 
 

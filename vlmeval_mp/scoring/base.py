@@ -23,11 +23,16 @@ Scorer = Callable[[Sample, Prediction], Score]
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """How the answers of one job are scored. `scorer` is a family's name; "" is the one of each sample's kind."""
+    """How the answers of one job are scored. `scorer` is a family's name; "" is the one of each sample's kind.
+
+    `extracted`: the predictions are answers already read out of replies, to be compared as they are; the family then
+    only says what is made of the verdicts.
+    """
 
     scorer: str = ""
     mode: Mode = "strict"
     post_process: str = ""
+    extracted: bool = False
 
 
 @dataclass(frozen=True, slots=True)
