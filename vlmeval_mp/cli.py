@@ -55,7 +55,7 @@ def _launch(arguments: argparse.Namespace) -> int:
 
     jobs = JobsPaths(arguments.jobs.resolve())
     if arguments.work_dir:
-        from vlmeval_mp.workdir import pred_format
+        from vlmeval_mp.predictiontable import pred_format
 
         pred_format(os.environ)  # a wrong format is said before the night, not after it
     if not (arguments.configs or arguments.config or arguments.model or arguments.data):

@@ -130,16 +130,19 @@ def export(paths: RunPaths, arguments: argparse.Namespace) -> None:
     """VLMEvalKit's tree, if `--work-dir` asks for it."""
     if getattr(arguments, "work_dir", None) is None:
         return
-    from vlmeval_mp import snapshot, workdir
+    from vlmeval_mp import predictiontable, snapshot, workdir
 
-    form = workdir.pred_format(os.environ)
+    form = predictiontable.pred_format(os.environ)
     scored = arguments.mode != "infer"
-    damaged = workdir.export(paths, snapshot.read_record(paths), arguments.work_dir, form, time.time(), scored=scored)
-    for row in damaged[:SHOWN]:
-        print(f"warning: {row.file}, index {row.index}: is not carried whole ({row.reason})", file=sys.stderr)
-    if damaged:
-        rest = f"and {len(damaged) - SHOWN} more; " if len(damaged) > SHOWN else ""
-        print(f"warning: {rest}all are in status.json, their texts in {paths.root}/results", file=sys.stderr)
+    found = workdir.export(paths, snapshot.read_record(paths), arguments.work_dir, form, time.time(), scored=scored)
+    for each in found.damaged[:SHOWN]:
+        where = f"{each.file}, index {each.index}, {each.column}"
+        print(f"warning: {where}: is not carried whole ({each.reason})", file=sys.stderr)
+    if found.damaged:
+        rest = f"and {len(found.damaged) - SHOWN} more; " if len(found.damaged) > SHOWN else ""
+        print(f"warning: {rest}all are in status.json, whole in the _whole.jsonl beside the table", file=sys.stderr)
+    for path in found.unlinked:
+        print(f"warning: {path}: is a file, not a link to the newest run, and stays as it is", file=sys.stderr)
 
 
 def show_results(paths: RunPaths, record: RunRecord, as_json: bool, code: int) -> None:

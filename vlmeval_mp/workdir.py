@@ -1,212 +1,165 @@
-"""VLMEvalKit's output tree, written from a run's finished jobs; its own `evaluate` and `--reuse` read it.
+"""VLMEvalKit's output tree, written from a run; its own `evaluate`, `--reuse` and `vlmutil` read it.
 
-    <work-dir>/<model>/T<yyyymmdd>-<hhmmss>/<model>_<dataset>.xlsx     or tsv, json (`PRED_FORMAT`)
-                                            <model>_<dataset>_acc.csv  yes/no: _score.csv; our own scores
+    <work-dir>/<model>/T<yyyymmdd>-<hhmmss>/<model>_<dataset>.xlsx       or tsv, json (`PRED_FORMAT`)
+                                            <model>_<dataset>_acc.csv    and other evaluators' files (`scorefiles`)
+                                            <model>_<dataset>_whole.jsonl  texts that the table could not carry
                                             status.json
-    <work-dir>/<model>/<model>_<dataset>.xlsx, …                       links to the newest run
+    <work-dir>/<model>/<model>_<dataset>.xlsx, …                         links to the newest run
 
-An export, never read back. A table damages some texts: `Damage` says which; `predictions.jsonl` has them whole.
+Every launch writes a folder of its own, as every run of VLMEvalKit does, and each file in one step. A job without all
+its answers has its state in `status.json` and no table, which VLMEvalKit would prefer to an older, full one.
 """
 
 from __future__ import annotations
 
 import json
 import os
-import re
+import sys
 import time
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
-from vlmeval_mp import __version__, files, results
-from vlmeval_mp.errors import ConfigError, StorageError
-from vlmeval_mp.merge import merge
-from vlmeval_mp.paths import RunPaths
-from vlmeval_mp.records import Prediction, RunRecord, Sample, Summary
-from vlmeval_mp.scoring.base import FAILED
+from vlmeval_mp import __version__, files, predictiontable, results, scorefiles
+from vlmeval_mp.errors import StorageError
+from vlmeval_mp.merge import dataset_of, merge
+from vlmeval_mp.paths import RunPaths, slug
+from vlmeval_mp.predictiontable import Damage
+from vlmeval_mp.records import Job, Json, ModelSpec, RunRecord, RunSpec, Summary
+from vlmeval_mp.scorefiles import ScoreFile
+from vlmeval_mp.scoring import score_all
 from vlmeval_mp.scoring.postprocess import applied
 
-FORMATS = ("xlsx", "tsv", "json")
-CELL = 32_767
-_CONTROL = re.compile("[\x00-\x08\x0b-\x1f]")
-_ABSENT = {"", "None", "NA", "N/A", "n/a", "NaN", "nan", "null", "NULL", "<NA>", "#N/A"}
-_DROPPED = ("image", "index", "question", "answer", "prediction")
+STATUS = "status.json"
+
+
+@dataclass(slots=True)
+class Exported:
+    """What a user should know of a tree: texts that a table could not carry, and names where a link found no room."""
+
+    folders: list[Path] = field(default_factory=list)
+    damaged: list[Damage] = field(default_factory=list)
+    unlinked: list[Path] = field(default_factory=list)
+
+
+def export(paths: RunPaths, record: RunRecord, root: Path, form: str, now: float, *, scored: bool = True) -> Exported:
+    """Write the tree of `record` below `root`; with `scored=False` as VLMEvalKit's `--mode infer`: no scores, no links.
+
+    Raises:
+        StorageError: a file could not be written; what was in `root` is as it was.
+    """
+    found = Exported()
+    names = folder_names([model.name for model in record.spec.models])
+    try:
+        for model in record.spec.models:
+            jobs = [job for job in record.jobs if job.model == model.name]
+            _Tree(paths, record, model, root / names[model.name], form, now, scored, found).write(jobs)
+    except OSError as error:
+        raise StorageError(f"cannot write VLMEvalKit's tree to {root}: {error.strerror or error}") from error
+    return found
+
+
+def folder_names(names: Sequence[str]) -> dict[str, str]:
+    """How VLMEvalKit's API mode writes each name in a file name: a slash becomes "--"; two alike get a hash."""
+    plain = {name: name.replace("/", "--") for name in names}
+    taken = list(plain.values())
+    return {name: p if taken.count(p) == 1 and p.strip(".") else slug(name) for name, p in plain.items()}
 
 
 @dataclass(frozen=True, slots=True)
-class Damage:
-    """A prediction that the table could not carry as it is: whose, and why."""
+class _Tree:
+    """The part of a tree that is one model's. `home` is its folder."""
 
-    file: str
-    index: str
-    reason: str
+    paths: RunPaths
+    record: RunRecord
+    model: ModelSpec
+    home: Path
+    form: str
+    now: float
+    scored: bool
+    found: Exported
 
+    def write(self, jobs: Sequence[Job]) -> None:
+        folder = _new_folder(self.home, self.now)
+        self.found.folders.append(folder)
+        named = folder_names([job.dataset for job in jobs])
+        status: Json = {}
+        links: list[str] = []
+        for job in jobs:
+            stem = f"{self.home.name}_{named[job.dataset]}"
+            status[job.dataset], written = self._write_job(job, folder, stem)
+            links += written
+        about = _run_status(folder.name, self.model.name, self.form, self.now, "all" if self.scored else "infer")
+        files.atomic_write(folder / STATUS, _json(about | {"datasets": status}))
+        for name in links:
+            if not _link(self.home / name, Path(folder.name) / name):
+                self.found.unlinked.append(self.home / name)
 
-def pred_format(environ: Mapping[str, str]) -> str:
-    """VLMEvalKit's `PRED_FORMAT`.
-
-    Raises:
-        ConfigError: it is none of xlsx, tsv, json.
-    """
-    chosen = environ.get("PRED_FORMAT", "xlsx").lower()
-    if chosen not in FORMATS:
-        raise ConfigError(f"PRED_FORMAT: {chosen!r} is none of {', '.join(FORMATS)}")
-    return chosen
-
-
-def export(
-    paths: RunPaths, record: RunRecord, root: Path, form: str, now: float, *, scored: bool = True
-) -> list[Damage]:
-    """Write the tree of `record`'s finished jobs below `root`; gives the rows that the tables could not carry whole.
-
-    With `scored=False` there are the tables and no scores, as VLMEvalKit's `--mode infer` leaves it: without links.
-
-    Raises:
-        StorageError: a file could not be written.
-    """
-    stamp = time.strftime("T%Y%m%d-%H%M%S", time.localtime(now))
-    damaged: list[Damage] = []
-    try:
-        for model in record.spec.models:
-            name = model.name.replace("/", "--")  # a slash would make folders
-            jobs = [job for job in record.jobs if job.model == model.name]
-            statuses: dict[str, Any] = {}
-            for job in jobs:
-                summary = results.read_summary(paths.results(job.model, job.dataset)) if scored else None
-                samples, predictions = merge(paths, job) if summary or not scored else ([], [])
-                if len(samples) < max(1, job.samples):
-                    continue
-                seen = [applied(model.post_process, p) for p in predictions]
-                folder, stem = root / name / stamp, f"{name}_{job.dataset}"
-                folder.mkdir(parents=True, exist_ok=True)
-                harmed = _write_table(folder / f"{stem}.{form}", samples, seen, form)
-                damaged += harmed
-                if summary is None:
-                    statuses[job.dataset] = _inferred(f"{stem}.{form}", harmed)
-                    continue
-                scores = f"{stem}_{'score' if 'yesno' in summary.scorers else 'acc'}.csv"
-                files.atomic_write(folder / scores, _scores(summary).encode())
-                for file in (f"{stem}.{form}", scores):
-                    _link(root / name / file, Path(stamp) / file)
-                statuses[job.dataset] = _status(summary, f"{stem}.{form}", harmed)
-            if statuses:
-                status = _run_status(stamp, name, form, now, "all" if scored else "infer") | {"datasets": statuses}
-                files.atomic_write(root / name / stamp / "status.json", json.dumps(status, indent=2).encode())
-    except OSError as error:
-        raise StorageError(f"cannot write VLMEvalKit's tree to {root}: {error.strerror or error}") from error
-    return damaged
+    def _write_job(self, job: Job, folder: Path, stem: str) -> tuple[Json, list[str]]:
+        """The job's entry in status.json, and the names of the files that are linked."""
+        summary = results.read_summary(self.paths.results(job.model, job.dataset)) if self.scored else None
+        samples, predictions = merge(self.paths, job)
+        if len(samples) < job.samples or (self.scored and summary is None):
+            begun = any(self.paths.job_checkpoints(job.name).glob("*.jsonl"))
+            return {"status": "infer" if begun else "pending", "total": job.samples, "answered": len(samples)}, []
+        seen = [applied(self.model.post_process, prediction) for prediction in predictions]
+        columns = dataset_of(self.paths, job).info.columns
+        table = predictiontable.rows(columns, samples, seen)
+        content = predictiontable.encode(table, self.form)
+        name = f"{stem}.{self.form}"
+        damaged = predictiontable.damages(name, table, content, self.form)
+        self.found.damaged += damaged
+        files.atomic_write(folder / name, content)
+        entry: Json = {"status": "done", "prediction_file": name, "judge_model": "exact_matching"}
+        if damaged:
+            whole = f"{stem}_whole.jsonl"
+            files.atomic_write(folder / whole, _whole(table, damaged))
+            entry |= {"texts_kept_whole_in": whole, "rows_not_carried_whole": _by_index(damaged)}
+        if summary is None:
+            return entry | {"skip_reason": "mode_infer"}, []
+        pairs = zip(samples, predictions, strict=True)
+        compat = score_all(pairs, replace(results.rules_of(self.record.spec, job), mode="compat"))
+        made = scorefiles.score_file(_scorer(self.record.spec, job), compat)
+        if made is None:
+            return entry | _scores(summary, None), [name]
+        files.atomic_write(folder / f"{stem}{made.ending}", made.content)
+        return entry | _scores(summary, made), [name, f"{stem}{made.ending}"]
 
 
-def _write_table(path: Path, samples: Sequence[Sample], predictions: Sequence[Prediction], form: str) -> list[Damage]:
-    import pandas as pd
-
-    rows = [_row(sample, prediction) for sample, prediction in zip(samples, predictions, strict=True)]
-    damaged = [
-        Damage(path.name, sample.index, why)
-        for sample, row in zip(samples, rows, strict=True)
-        if (why := _harm(row["prediction"], form))
-    ]
-    if all(re.fullmatch(r"0|[1-9]\d{0,17}", row["index"]) for row in rows):
-        rows = [row | {"index": int(row["index"])} for row in rows]
-    building = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    if form == "xlsx":
-        _write_xlsx(building, rows)
-    elif form == "tsv":
-        pd.DataFrame(rows).to_csv(building, sep="\t", index=False)
-    else:
-        pd.DataFrame(rows).to_json(building, orient="records", force_ascii=False, indent=4)
-    building.replace(path)
-    return damaged
+def _new_folder(home: Path, now: float) -> Path:
+    """A folder that no other run has, named by the time: by the next free second, if two ask within one."""
+    home.mkdir(parents=True, exist_ok=True)
+    while True:
+        folder = home / time.strftime("T%Y%m%d-%H%M%S", time.localtime(now))
+        try:
+            folder.mkdir()
+        except FileExistsError:
+            now += 1
+        else:
+            return folder
 
 
-def _write_xlsx(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
-    """One sheet with a header; every text is stored as text, so that "=1" is no formula."""
-    from openpyxl import Workbook
-    from openpyxl.cell import WriteOnlyCell
-
-    book = Workbook(write_only=True)
-    sheet = book.create_sheet("Sheet1")
-    columns = list(dict.fromkeys(key for row in rows for key in row))
-    sheet.append(columns)
-    for row in rows:
-        cells: list[Any] = []
-        for column in columns:
-            value = row.get(column)
-            if isinstance(value, str):
-                cell = WriteOnlyCell(sheet)
-                cell.value = _CONTROL.sub("", value)[:CELL]
-                cell.data_type = "s"
-                cells.append(cell)
-            else:
-                cells.append(value)
-        sheet.append(cells)
-    book.save(path)
+def _scorer(spec: RunSpec, job: Job) -> str:
+    return next(data.scorer for data in spec.datasets if data.name == job.dataset)
 
 
-def _row(sample: Sample, prediction: Prediction) -> dict[str, Any]:
-    named = {"hint": sample.hint, "category": sample.category, "l2-category": sample.l2_category, "split": sample.split}
+def _scores(summary: Summary, made: ScoreFile | None) -> Json:
+    """VLMEvalKit's keys hold the compat numbers under its names; both modes are under their own."""
+    modes = {summary.scoring: dict(summary.metrics)}
+    if summary.other is not None:
+        modes[summary.other.scoring] = dict(summary.other.metrics)
+    numbers = dict(made.metrics) if made else dict(summary.metrics)
     return {
-        "index": sample.index,
-        "question": sample.question,
-        **sample.options,
-        "answer": sample.answer,
-        **{key: value for key, value in named.items() if value},
-        **{key: value for key, value in sample.extra.items() if key not in _DROPPED},
-        "prediction": FAILED if prediction.error is not None else prediction.prediction,
-    }
-
-
-def _harm(text: str, form: str) -> str:
-    """What a table of this form does to `text` when VLMEvalKit reads it back; "" if nothing."""
-    if form == "json":
-        return ""
-    if text in _ABSENT:
-        return f"{text!r} reads back as empty"
-    if form == "tsv":
-        return "a carriage return ends the row" if "\r" in text else ""
-    if len(text) > CELL:
-        return f"cut to {CELL} of {len(text)} characters"
-    return "control characters are left out" if _CONTROL.search(text) else ""
-
-
-def _scores(summary: Summary) -> str:
-    """Our scores in the shape of VLMEvalKit's `_acc.csv`: one line per split, or one for all."""
-    import csv
-    import io
-
-    groups = summary.by_category
-    buffer = io.StringIO()
-    writer = csv.writer(buffer, lineterminator="\n")
-    writer.writerow(["split", "Overall", *groups])
-    overall = summary.metrics.get(summary.primary_metric)
-    writer.writerow(["none", overall, *(group.get("accuracy") for group in groups.values())])
-    return buffer.getvalue()
-
-
-def _status(summary: Summary, file: str, harmed: Sequence[Damage]) -> dict[str, Any]:
-    return {
-        "status": "done",
-        "prediction_file": file,
-        "judge_model": None,
-        "primary_metric": summary.primary_metric,
-        "metrics": dict(summary.metrics),
+        "primary_metric": made.primary if made else summary.primary_metric,
+        "metrics": {name: value for name, value in numbers.items() if value is not None},
+        "scoring": modes,
+        "samples_judged_differently": summary.other.differ if summary.other else 0,
         "total": summary.counts.total,
         "failed": summary.counts.failed,
-        "rows_not_carried_whole": {damage.index: damage.reason for damage in harmed},
     }
 
 
-def _inferred(file: str, harmed: Sequence[Damage]) -> dict[str, Any]:
-    return {
-        "status": "done",
-        "prediction_file": file,
-        "skip_reason": "mode_infer",
-        "rows_not_carried_whole": {damage.index: damage.reason for damage in harmed},
-    }
-
-
-def _run_status(stamp: str, model: str, form: str, now: float, mode: str) -> dict[str, Any]:
+def _run_status(stamp: str, model: str, form: str, now: float, mode: str) -> Json:
     made = time.strftime("%Y-%m-%dT%H:%M:%S%z", time.localtime(now))
     return {
         "schema_version": "1.0",
@@ -214,17 +167,48 @@ def _run_status(stamp: str, model: str, form: str, now: float, mode: str) -> dic
         "created_at": made,
         "updated_at": made,
         "commit": f"vlmeval-mp {__version__}",
-        "model_name": model,
+        "argv": sys.argv,
+        "api_mode": False,
+        "world_size": 1,
         "pred_format": form,
+        "eval_format": "csv",
         "mode": mode,
+        "reuse": False,
+        "model_name": model,
     }
 
 
-def _link(link: Path, target: Path) -> None:
-    """Point `link` at `target` in one step; a file that is no link is left alone."""
+def _by_index(damaged: Sequence[Damage]) -> dict[str, str]:
+    found: dict[str, str] = {}
+    for each in damaged:
+        said = f"{each.column}: {each.reason}"
+        found[each.index] = f"{found[each.index]}; {said}" if each.index in found else said
+    return found
+
+
+def _whole(table: Sequence[predictiontable.Row], damaged: Sequence[Damage]) -> bytes:
+    """One line per row that the table does not carry whole, with those of its texts that it does not."""
+    columns: dict[str, list[str]] = {}
+    for each in damaged:
+        columns.setdefault(each.index, []).append(each.column)
+    lines = [
+        {"index": row["index"], **{column: row.get(column, "") for column in columns[row["index"]]}}
+        for row in table
+        if row["index"] in columns
+    ]
+    return b"".join(json.dumps(line, ensure_ascii=False).encode("utf-8", "replace") + b"\n" for line in lines)
+
+
+def _json(value: Json) -> bytes:
+    return json.dumps(value, indent=2, ensure_ascii=False).encode("utf-8", "replace") + b"\n"
+
+
+def _link(link: Path, target: Path) -> bool:
+    """Point `link` at `target` in one step; False if a file that is no link stands there, which is left alone."""
     if link.exists() and not link.is_symlink():
-        return
+        return False
     building = link.with_name(f".{link.name}.{os.getpid()}.tmp")
     building.unlink(missing_ok=True)
     building.symlink_to(target)
     building.replace(link)
+    return True
