@@ -14,7 +14,7 @@ import pytest
 from PIL import Image, ImageOps
 
 from tests.conftest import shared_data
-from vlmeval_mp import media
+from vlmeval_mp import media, videos
 from vlmeval_mp.errors import RequestError
 from vlmeval_mp.records import Frames, ImagePart, Media, MediaLimits, Message, Request, Sampling, TextPart, VideoPart
 
@@ -196,27 +196,6 @@ def test_pillows_settings_are_left_alone_by_many_threads(tmp_path: Path) -> None
 # --- videos ----------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    ("total", "rate", "nframe", "fps", "most", "indices"),
-    [
-        (90, 30.0, 8, 0.0, 768, (10, 20, 30, 40, 50, 60, 70, 80)),
-        (100, 25.0, 3, 0.0, 768, (25, 50, 75)),
-        (100, 25.0, 0, 0.0, 768, (11, 22, 33, 44, 55, 66, 77, 88)),
-        (1, 25.0, 3, 0.0, 768, (0, 0, 0)),
-        (100, 25.0, 0, 1.0, 768, (0, 25, 50, 75)),
-        (100, 29.97, 0, 2.0, 768, (0, 14, 29, 44, 59, 74)),
-        (10, 25.0, 0, 1.0, 768, (0,)),
-        (10, 5.0, 0, 50.0, 768, tuple(i // 10 for i in range(100))),
-        (100, 25.0, 0, 25.0, 4, (20, 40, 60, 80)),
-        (100, 25.0, 50, 0.0, 4, (20, 40, 60, 80)),
-    ],
-)
-def test_frames_are_taken_as_vlmevalkit_takes_them(
-    total: int, rate: float, nframe: int, fps: float, most: int, indices: tuple[int, ...]
-) -> None:
-    assert media.frame_indices(total, rate, nframe, fps, most) == indices
-
-
 def test_the_frames_are_those_at_the_indices(tmp_path: Path) -> None:
     frames = clip(film(tmp_path / "film.mp4", 40), nframe=4)
     assert frames.indices == tuple(levels(frames)) == (8, 16, 24, 32)
@@ -258,7 +237,7 @@ def test_frames_that_would_fill_the_memory_are_refused_before_decoding(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = film(tmp_path / "film.mp4", 5)
-    monkeypatch.setattr(media, "MAX_VIDEO_BYTES", 8 * 64 * 32 * 3)
+    monkeypatch.setattr(videos, "MAX_VIDEO_BYTES", 8 * 64 * 32 * 3)
     assert len(clip(path, nframe=8).pixels) == 8
     with pytest.raises(RequestError, match=r"would give 9 frames of 64 x 32 pixels.*video_max_pixels"):
         clip(path, nframe=9)

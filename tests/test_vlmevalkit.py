@@ -104,8 +104,28 @@ def test_a_generic_data_class_tells_the_kind():
     assert spec_of({"m": {}}, {"x": {"class": "ImageYORNDataset", "dataset": "x"}})[0].datasets[0].type == "yorn"
 
 
+def test_subtitles_are_shown_where_the_shortcut_or_kwarg_says_so():
+    for name, value in (
+        ("Video-MME_8frame_subs", {}),
+        ("LongVideoBench_8frame_subs", {}),
+        ("mine", {"class": "LongVideoBench", "dataset": "LongVideoBench", "nframe": 8, "use_subtitle": True}),
+    ):
+        spec, warnings = spec_of({"m": {}}, {name: value})
+        assert (spec.datasets[0].use_subtitle, warnings) == (True, [])
+    assert not spec_of({"m": {}}, {"Video-MME_8frame": {}})[0].datasets[0].use_subtitle
+
+
 def test_subtitles_that_are_not_shown_are_said():
-    assert "subtitles are not shown" in spec_of({"m": {}}, {"Video-MME_8frame_subs": {}})[1][0]
+    spec, warnings = spec_of({"m": {}}, {"WorldSense_8frame_subs": {}})
+    assert "use_subtitle: has no effect here; subtitles of Video-MME and LongVideoBench only" in warnings[0]
+    assert not spec.datasets[0].use_subtitle
+
+
+def test_frames_are_images_to_a_class_that_takes_no_video():
+    classes = {name: spec_of({"m": {"class": name, "model_path": "/m"}})[0].models[0] for name in CLASSES}
+    native = {name for name, model in classes.items() if model.video == "native"}
+    assert native == {"Qwen2VLChat", "Qwen3VLChat", "LLaVA_OneVision", "LLaVA_OneVision_HF"}
+    assert {name for name, model in classes.items() if model.roles} == {"SmolVLM2"}
 
 
 def test_native_configs_stay_as_they_are():

@@ -24,9 +24,13 @@ TOP_KEYS = (
     "model", "data", "engine", "engine_args", "sampling", "media", "limit", "batch_size", "max_workers", "shard_size",
     "scoring", "judge",
 )  # fmt: skip
-MODEL_KEYS = ("path", "model_path", "engine", "engine_args", "sampling", "prompt", "system_prompt", "post_process")
-DATA_KEYS = ("path", "dataset", "type", "prompt", "nframe", "fps", "limit", "scorer")
+MODEL_KEYS = (
+    "path", "model_path", "engine", "engine_args", "sampling", "prompt", "system_prompt", "post_process", "roles",
+    "video",
+)  # fmt: skip
+DATA_KEYS = ("path", "dataset", "type", "prompt", "nframe", "fps", "limit", "scorer", "use_subtitle")
 TYPES = ("", "mcq", "yorn", "vqa")
+ROLES = ("user", "system", "chat")
 SHARD_SIZE = 32
 
 _CLASS = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")
@@ -185,6 +189,8 @@ def _model(name: str, value: Json, config: Json, flags: Overrides, default_engin
         prompt=_text(value.get("prompt", "default"), f"{where}.prompt"),
         system_prompt=_text(value.get("system_prompt", ""), f"{where}.system_prompt"),
         post_process=_one_of(value.get("post_process", ""), ("", "last_boxed"), f"{where}.post_process"),
+        roles=_one_of(value.get("roles", ""), ("", *ROLES), f"{where}.roles"),
+        video=_one_of(value.get("video", "native"), ("native", "images"), f"{where}.video"),
     )
 
 
@@ -209,6 +215,7 @@ def _dataset(name: str, value: Json, limit: int, *, flagged: bool) -> DataSpec:
         fps=float(fps),
         limit=limit if flagged else _integer(value.get("limit", limit), f"{where}.limit"),
         scorer=_text(value.get("scorer", ""), f"{where}.scorer"),
+        use_subtitle=convert(value.get("use_subtitle", False), bool, f"{where}.use_subtitle"),
     )
 
 

@@ -1,18 +1,21 @@
 """Messages to a request: opens, checks and decodes the media, in order, as RGB.
 
-Owns what a picture is (its first frame, upright, on white, 8 bit), what is refused before decoding, and which frames of
-a video are taken. Blocking, and safe in many threads: decoders release the GIL and no library-wide setting is touched.
-A text-only request loads neither PIL, av nor numpy. Whatever is wrong with the media is a `RequestError` that names the
-image or video, its file and the fault. A truncated picture is refused, never filled up with grey.
+Owns what a picture is (its first frame, upright, on white, 8 bit), what is refused before decoding, and how a video's
+frames and subtitles become parts of a message. Blocking, and safe in many threads: decoders release the GIL and no
+library-wide setting is touched. A text-only request loads neither PIL, av nor numpy. Whatever is wrong with the media
+is a `RequestError` that names the image or video, its file and the fault. A truncated picture is refused, never filled
+up with grey.
 """
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Literal, TypeVar
 
+import msgspec
+
+from vlmeval_mp import subtitles
 from vlmeval_mp.errors import RequestError
 from vlmeval_mp.records import (
     Frames,
@@ -20,22 +23,21 @@ from vlmeval_mp.records import (
     Media,
     MediaLimits,
     Message,
+    Part,
     Request,
     Sampling,
+    Subtitles,
+    TextPart,
     VideoPart,
 )
+from vlmeval_mp.videos import fitted, open_video
 
 if TYPE_CHECKING:
-    import numpy as np
     from PIL import Image
 
 T = TypeVar("T")
 
-DEFAULT_NFRAME = 8
-"""Frames of a video when neither `nframe` nor `fps` is given."""
-
-MAX_VIDEO_BYTES = 2 << 30
-"""Decoded pixels of one video above which it is refused: a few such requests at once would take the host's memory."""
+Video = Literal["native", "images", "whole"]
 
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "PPM")
 """The image formats that are opened; Pillow knows more, some of which start other programs."""
@@ -49,27 +51,87 @@ def prepare(
     limits: MediaLimits,
     nframe: int,
     fps: float,
-    whole_videos: bool = False,
+    video: Video = "native",
 ) -> Request:
     """The request that asks `messages`; media files are absolute, or relative to the data set's `folder`.
 
-    With `whole_videos`, a video need only be there: the engine opens it.
+    A `video` is "native", its frames in one piece; or each frame is one of the "images"; or it is left "whole", as a
+    file that the engine opens, and need only be there. Subtitles are among the texts of the messages that come back;
+    frames with subtitles between them are images, and a clip of a video, which is no file, is always its frames.
 
     Raises:
         RequestError: a picture or video is missing, damaged, too large or of no known format.
     """
-    parts = [part for message in messages for part in message.parts]
-    pictures = [part.media for part in parts if isinstance(part, ImagePart)]
-    clips = [part.media for part in parts if isinstance(part, VideoPart)]
-    images = [_open("image", n, m, folder, lambda path: open_image(path, limits)) for n, m in enumerate(pictures, 1)]
-    if whole_videos:
-        for number, clip in enumerate(clips, 1):
-            _open("video", number, clip, folder, Path.stat)
-        return Request(request_id, messages, sampling, tuple(images))
-    videos = [
-        _open("video", n, m, folder, lambda path: open_video(path, limits, nframe, fps)) for n, m in enumerate(clips, 1)
-    ]
-    return Request(request_id, messages, sampling, tuple(images), tuple(videos))
+    opened = _Opened(folder, limits, nframe, fps, video)
+    asked = tuple(
+        msgspec.structs.replace(message, parts=tuple(p for part in message.parts for p in opened.parts(part)))
+        for message in messages
+    )
+    return Request(request_id, asked, sampling, tuple(opened.images), tuple(opened.videos))
+
+
+class _Opened:
+    """The media of one request, opened part by part."""
+
+    def __init__(self, folder: Path, limits: MediaLimits, nframe: int, fps: float, video: Video) -> None:
+        self.images: list[Image.Image] = []
+        self.videos: list[Frames] = []
+        self._folder, self._limits, self._nframe, self._fps = folder, limits, nframe, fps
+        self._wanted = video
+        self._numbers = {"image": 0, "video": 0}
+
+    def parts(self, part: Part) -> tuple[Part, ...]:
+        """What `part` becomes, now that its frames are known."""
+        if isinstance(part, ImagePart):
+            self.images.append(self._open(part.media, lambda path: open_image(path, self._limits)))
+        elif isinstance(part, VideoPart):
+            if self._wanted == "whole" and part.subtitles is None and not part.media.is_clip:
+                self._open(part.media, Path.stat)
+                return (part,)
+            media = part.media
+            frames = self._open(media, lambda path: open_video(path, media, self._limits, self._nframe, self._fps))
+            return self._video(part, frames)
+        return (part,)
+
+    def _video(self, part: VideoPart, frames: Frames) -> tuple[Part, ...]:
+        spoken = part.subtitles
+        if spoken is not None and spoken.between:
+            return self._between(part.media, frames, spoken)
+        listed: tuple[Part, ...] = ()
+        if spoken is not None:
+            lines = self._spoken(spoken, lambda text: subtitles.listed(text, frames.fps, frames.indices), "")
+            listed = (TextPart(text=spoken.before + lines + spoken.after),)
+        if self._wanted == "images":
+            return (*(self._frame(part.media, frames, place) for place in range(len(frames.indices))), *listed)
+        if self._wanted == "native" or part.media.is_clip:
+            self.videos.append(frames)
+        return (VideoPart(media=part.media), *listed)
+
+    def _between(self, media: Media, frames: Frames, spoken: Subtitles) -> tuple[Part, ...]:
+        times = [index / frames.fps for index in frames.indices]
+        order = self._spoken(
+            spoken, lambda text: subtitles.between(text, times, spoken.origin, spoken.duration), [*range(len(times))]
+        )
+        return tuple(
+            TextPart(text=each) if isinstance(each, str) else self._frame(media, frames, each) for each in order
+        )
+
+    def _frame(self, media: Media, frames: Frames, place: int) -> Part:
+        """One frame as an image; its digest is unique to the frame, so that caches tell it from the others."""
+        from PIL import Image
+
+        self.images.append(Image.fromarray(frames.pixels[place]))
+        digest = media.digest and f"{media.digest}-{frames.indices[place]}"
+        return ImagePart(media=Media(kind="image", digest=digest))
+
+    def _open(self, media: Media, read: Callable[[Path], T]) -> T:
+        self._numbers[media.kind] += 1
+        return _open(media.kind, self._numbers[media.kind], media, self._folder, read)
+
+    def _spoken(self, spoken: Subtitles, read: Callable[[str], T], silence: T) -> T:
+        if spoken.media is None:
+            return silence
+        return _open("subtitles", 1, spoken.media, self._folder, lambda path: read(path.read_text("utf-8-sig")))
 
 
 def _open(kind: str, number: int, media: Media, folder: Path, read: Callable[[Path], T]) -> T:
@@ -141,25 +203,12 @@ def _eight_bit(image: Image.Image) -> Image.Image:
 
 
 def _fit(image: Image.Image, max_pixels: int) -> Image.Image:
-    size = _fitted(image.width, image.height, max_pixels)
+    size = fitted(image.width, image.height, max_pixels)
     if size == image.size:
         return image
     from PIL import Image
 
     return image.resize(size, Image.Resampling.BICUBIC)
-
-
-def _fitted(width: int, height: int, max_pixels: int) -> tuple[int, int]:
-    """The largest size of this aspect with at most `max_pixels`; 0 sets no limit."""
-    if not max_pixels or width * height <= max_pixels:
-        return width, height
-    scale = (max_pixels / (width * height)) ** 0.5
-    # a side that would vanish is 1, and the other then takes what is left
-    if width * scale < 1:
-        return 1, max_pixels
-    if height * scale < 1:
-        return max_pixels, 1
-    return int(width * scale), int(height * scale)
 
 
 def _fault(path: Path, error: Exception) -> str:
@@ -184,103 +233,3 @@ def _reason(error: Exception) -> str:
     if name == "UnidentifiedImageError":
         return f"its header is not that of a {', '.join(FORMATS[:-1])} or {FORMATS[-1]} file"
     return f"{name}: {getattr(error, 'strerror', None) or error}"
-
-
-# --- videos ----------------------------------------------------------------------------------------------------
-
-
-def open_video(path: Path, limits: MediaLimits, nframe: int, fps: float) -> Frames:
-    """Frames of a video as VLMEvalKit takes them: `nframe` spread evenly, or `fps` a second; at most `max_frames`.
-
-    The header's frame count is believed until the stream ends before it; then the frames that were really decoded
-    are counted and the choice is made again. `Frames.fps` is the rate of the source.
-
-    Raises:
-        RequestError: there is no video stream, no frame, or a frame is too large.
-        Exception: whatever the decoder raises.
-    """
-    import av
-
-    total = 0
-    while True:
-        with av.open(str(path)) as container:
-            stream = _stream(container, limits)
-            total = total or stream.frames or _count(path)
-            rate = float(stream.average_rate or stream.guessed_rate or 1)
-            size = _fitted(stream.width, stream.height, limits.video_max_pixels)
-            indices = frame_indices(total, rate, nframe, fps, limits.max_frames or sys.maxsize)
-            if len(indices) * size[0] * size[1] * 3 > MAX_VIDEO_BYTES:
-                shape = f"{len(indices)} frames of {size[0]} x {size[1]} pixels"
-                raise RequestError(f"would give {shape}, more than fit; take fewer frames or set video_max_pixels")
-            pixels, decoded = _decode(container.decode(stream), indices, size)
-        if pixels is not None:
-            return Frames(pixels=pixels, fps=rate, total=total, indices=indices)
-        if not decoded:
-            raise RequestError("has no frame that can be decoded")
-        total = decoded
-
-
-def frame_indices(total: int, rate: float, nframe: int, fps: float, most: int) -> tuple[int, ...]:
-    """Which of `total` frames are taken: every `rate / fps`-th if `fps` is given, else `nframe` spread evenly."""
-    if fps > 0 and not nframe:
-        step = rate / fps
-        count = max(1, int(total / rate * fps))
-        if count <= most:
-            return tuple(min(int(i * step), total - 1) for i in range(count))
-        nframe = most
-    nframe = min(nframe or DEFAULT_NFRAME, most)
-    step = total / (nframe + 1)
-    return tuple(int(i * step) for i in range(1, nframe + 1))
-
-
-def _stream(container: Any, limits: MediaLimits) -> Any:
-    """The picture stream of an open video, its frames small enough by the header."""
-    stream = container.streams.best("video")
-    if stream is None:
-        raise RequestError("has no video stream")
-    if stream.width * stream.height > limits.refuse_pixels:
-        shape = f"{stream.width} x {stream.height} pixels"
-        raise RequestError(f"has frames of {shape}; more than {limits.refuse_pixels:,} are refused")
-    stream.thread_count = 1  # requests are prepared side by side; a thread per core for each would only crowd them
-    return stream
-
-
-def _count(path: Path) -> int:
-    """Number of frames of a container whose header does not say: its packets, not decoded."""
-    import av
-
-    with av.open(str(path)) as container:
-        total = sum(1 for packet in container.demux(container.streams.best("video")) if packet.size)
-    if not total:
-        raise RequestError("has no frame")
-    return total
-
-
-def _decode(frames: Iterator[Any], indices: Sequence[int], size: tuple[int, int]) -> tuple[np.ndarray | None, int]:
-    """The pixels of the frames at `indices`, which ascend; None if there are fewer. And how many were decoded.
-
-    From the start, one by one: seeking lands on other frames in files with broken time stamps.
-    """
-    import numpy as np
-
-    pixels: np.ndarray | None = None
-    taken = decoded = 0
-    for frame in frames:
-        while indices[taken] == decoded:
-            picture = _upright(frame, size)
-            if pixels is None:
-                pixels = np.empty((len(indices), *picture.shape), np.uint8)
-            pixels[taken] = picture
-            taken += 1
-            if taken == len(indices):
-                return pixels, decoded + 1
-        decoded += 1
-    return None, decoded
-
-
-def _upright(frame: Any, size: tuple[int, int]) -> np.ndarray:
-    """RGB pixels of a frame, turned as its display matrix says (a phone held upright)."""
-    import numpy as np
-
-    pixels = frame.to_ndarray(format="rgb24", width=size[0], height=size[1])
-    return np.rot90(pixels, k=round(frame.rotation / 90) % 4)

@@ -15,7 +15,8 @@ class ModelClass:
     """What a model class does unless its kwargs say otherwise.
 
     `sampling` holds what it draws with; `always_greedy`: VLMEvalKit's vLLM path ignores the sampling kwargs.
-    `builder` is the template of its own prompts; `foreign`: it has own prompts that are not known here.
+    `builder` is the template of its own prompts; `foreign`: it has own prompts that are not known here. `video`: it
+    takes a video as such (`VIDEO_LLM`), not its frames as images. `roles` is what becomes of roles, if not "user".
     """
 
     max_tokens: int
@@ -27,6 +28,8 @@ class ModelClass:
     system_prompt: str = ""
     path: str = ""
     note: str = ""
+    video: bool = False
+    roles: str = ""
 
 
 _BEAMS = "VLMEvalKit searches with 3 beams; here one greedy answer is taken"
@@ -35,16 +38,16 @@ _LLAMA4 = {"temperature": 0.01}
 _ASSISTANT = "You are a helpful assistant. "
 
 CLASSES: dict[str, ModelClass] = {
-    "Qwen2VLChat": ModelClass(2048, "qwen2_vl", pixels=True, always_greedy=True),
-    "Qwen3VLChat": ModelClass(32768, "qwen3_vl", pixels=True, sampling=_QWEN3),
+    "Qwen2VLChat": ModelClass(2048, "qwen2_vl", pixels=True, always_greedy=True, video=True),
+    "Qwen3VLChat": ModelClass(32768, "qwen3_vl", pixels=True, sampling=_QWEN3, video=True),
     "InternVLChat": ModelClass(4096, "internvl", path="OpenGVLab/InternVL-Chat-V1-5"),
     "LLaVA": ModelClass(2048, foreign=True, path="liuhaotian/llava-v1.5-7b"),
     "LLaVA_Next": ModelClass(2048, foreign=True, path="llava-hf/llava-v1.6-vicuna-7b-hf"),
     "LLaVA_Next2": ModelClass(2048, path="lmms-lab/llama3-llava-next-8b"),
-    "LLaVA_OneVision": ModelClass(2048, path="lmms-lab/llava-onevision-qwen2-7b-si"),
-    "LLaVA_OneVision_HF": ModelClass(2048, path="llava-hf/llava-onevision-qwen2-0.5b-ov-hf"),
+    "LLaVA_OneVision": ModelClass(2048, path="lmms-lab/llava-onevision-qwen2-7b-si", video=True),
+    "LLaVA_OneVision_HF": ModelClass(2048, path="llava-hf/llava-onevision-qwen2-0.5b-ov-hf", video=True),
     "SmolVLM": ModelClass(2048, foreign=True, path="HuggingFaceTB/SmolVLM-Instruct"),
-    "SmolVLM2": ModelClass(2048, foreign=True, path="HuggingFaceTB/SmolVLM2-2.2B-Instruct"),
+    "SmolVLM2": ModelClass(2048, foreign=True, path="HuggingFaceTB/SmolVLM2-2.2B-Instruct", roles="system"),
     "Gemma3": ModelClass(4096, always_greedy=True, system_prompt=_ASSISTANT, path="google/gemma-3-4b-it"),
     "llama4": ModelClass(4096, foreign=True, sampling=_LLAMA4, path="meta-llama/Llama-4-Scout-17B-16E-Instruct"),
     "llama_vision": ModelClass(2048, foreign=True, path="meta-llama/Llama-3.2-11B-Vision-Instruct"),
@@ -156,6 +159,15 @@ VIDEO_SETS: dict[str, tuple[str, ...]] = {
     "Video_Holmes": ("32frame", "64frame"),
 }
 """Video data sets and the shortcuts of each: `<data set>_<shortcut>` is a name in a VLMEvalKit config."""
+
+SUBTITLED = ("Video-MME", "LongVideoBench")
+"""Video data sets whose subtitles can be shown here."""
+
+JOINED = {
+    "MLVU": ("MLVU_MCQ", "MLVU_OpenEnded"),
+    "TempCompass": ("TempCompass_MCQ", "TempCompass_Captioning", "TempCompass_YorN"),
+}
+"""Names that VLMEvalKit has no file of: it joins those of others (`ConcatVideoDataset`)."""
 
 DATA_TYPES = {
     "ImageMCQDataset": "mcq",

@@ -9,6 +9,8 @@ opens no media: parts carry a `Media`, which need not exist on disk.
     yorn    ImageYORNDataset: question    question              TempCompass_YorN
     vqa     ImageVQADataset               TextBaseDataset       ImageVQADataset's request
 
+The published video benchmarks have wordings of their own, in `videoprompts`.
+
 VLMEvalKit has no wording of its own for open answers on video (MovieChat1k sends the bare question to a judge). The
 request of ImageVQADataset is nearest to how such answers are scored here: by matching a short answer.
 """
@@ -19,30 +21,39 @@ import difflib
 import re
 from collections.abc import Callable
 
-from vlmeval_mp import builders
+from vlmeval_mp import builders, videoprompts
 from vlmeval_mp.errors import ConfigError
 from vlmeval_mp.records import ImagePart, Media, Message, Part, Sample, TextPart, VideoPart
 
 
 def build(
-    sample: Sample, template: str = "default", *, model: str = "default", dataset: str = "", system: str = ""
+    sample: Sample,
+    template: str = "default",
+    *,
+    model: str = "default",
+    dataset: str = "",
+    system: str = "",
+    roles: str = "user",
 ) -> tuple[Message, ...]:
     """The messages that ask `sample`.
 
     `template` is the data set's, `model` the model's. A model's builder (`qwen2_vl`, …) goes before the data set's
     template where it has a wording for `dataset`, as in VLMEvalKit; else the data set's counts, then the model's.
+    `roles` says what becomes of the system text and the begun answer of a video benchmark (`videoprompts`).
 
     Raises:
         ConfigError: no template has that name.
     """
     for name in (template, model):
-        if name not in TEMPLATES and name not in builders.BUILDERS:
-            known = [*TEMPLATES, *builders.BUILDERS]
+        if name not in TEMPLATES and name not in builders.BUILDERS and name not in videoprompts.WORDINGS:
+            known = [*TEMPLATES, *videoprompts.WORDINGS, *builders.BUILDERS]
             near = difflib.get_close_matches(name, known, n=1)
             hint = f"did you mean {near[0]!r}?" if near else f"choose one of {', '.join(known)}"
             raise ConfigError(f"no prompt template is called {name!r}; {hint}")
     own = template if template in builders.BUILDERS else model
     built = builders.BUILDERS[own](sample, dataset) if own in builders.BUILDERS else None
+    if built is None and template in videoprompts.WORDINGS:
+        return videoprompts.messages(sample, template, roles, system)
     name = next((n for n in (template, model) if n in TEMPLATES and n != "default"), "default")
     asked = Message(role="user", parts=built if built is not None else TEMPLATES[name](sample))
     if system:

@@ -30,16 +30,26 @@ class Struct(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class Media(Struct, frozen=True):
-    """One image or video of a sample.
+    """One image or video of a sample, or the subtitles of a video.
 
-    `file` is absolute, or relative to the data set's folder under `jobs/.datasets/`. `digest` is the SHA-256 of the
-    bytes. `error` says why the media cannot be used (found while the data set was read); then `file` may be empty.
+    `file` is absolute, or relative to the data set's folder under `jobs/.datasets/`; a video may be a folder of frames.
+    `digest` is the SHA-256 of the bytes. `error` says why the media cannot be used (found while the data set was read);
+    then `file` may be empty. Of a video, `frames` names the rule by which they are taken, `clip` the seconds (from, to)
+    that the question is about, and `rate` the frames a second, where the file does not say.
     """
 
-    kind: Literal["image", "video"]
+    kind: Literal["image", "video", "subtitles"]
     file: str = ""
     digest: str = ""
     error: str = ""
+    frames: Literal["", "segments"] = ""
+    clip: tuple[float, float] | None = None
+    rate: float = 0.0
+
+    @property
+    def is_clip(self) -> bool:
+        """Whether the video is less than its file, or no file: a clip of it, or a folder of frames."""
+        return self.clip is not None or self.rate > 0
 
 
 class Sample(Struct, frozen=True):
@@ -56,6 +66,7 @@ class Sample(Struct, frozen=True):
     l2_category: str = ""
     split: str = ""
     media: tuple[Media, ...] = ()
+    subtitles: Media | None = None
     extra: dict[str, str] = {}
     error: str = ""
 
@@ -86,8 +97,27 @@ class ImagePart(Struct, frozen=True, tag="image"):
     media: Media
 
 
+class Subtitles(Struct, frozen=True):
+    """How the subtitles of a video come into its prompt; which of its lines do depends on the frames that are taken.
+
+    Between the frames, at their times, or else listed behind them, `before` and `after` around the list. `media` None:
+    there are none, and the list is empty. `origin` is when (seconds of the subtitles) the video begins, `duration` when
+    (likewise) it ends.
+    """
+
+    media: Media | None = None
+    between: bool = False
+    before: str = ""
+    after: str = ""
+    origin: float = 0.0
+    duration: float = 0.0
+
+
 class VideoPart(Struct, frozen=True, tag="video"):
+    """`subtitles` are resolved when the request is prepared; an engine never sees them."""
+
     media: Media
+    subtitles: Subtitles | None = None
 
 
 Part = TextPart | ImagePart | VideoPart
@@ -154,7 +184,8 @@ class Request:
     """What goes into an engine.
 
     `images` are the decoded RGB pictures of the `ImagePart`s in order of appearance, `videos` those of the
-    `VideoPart`s; `videos` is empty for an engine that takes videos whole.
+    `VideoPart`s; `videos` is empty for an engine that takes videos whole. A last message of the assistant is the
+    beginning of the answer, which the engine continues.
     """
 
     id: str
@@ -205,7 +236,11 @@ class Score(Struct, frozen=True):
 
 
 class ModelSpec(Struct, frozen=True):
-    """One model of a run. `path` is a folder, a hub id, or a name the engine knows."""
+    """One model of a run. `path` is a folder, a hub id, or a name the engine knows.
+
+    `roles` says what becomes of a benchmark's system text and begun answer (`videoprompts`); "" is what VLMEvalKit does
+    with the engine's like. `video`: "native", or "images" for a model that takes frames as pictures only.
+    """
 
     name: str
     path: str
@@ -215,12 +250,15 @@ class ModelSpec(Struct, frozen=True):
     prompt: str = "default"
     system_prompt: str = ""
     post_process: str = ""
+    roles: str = ""
+    video: str = "native"
 
 
 class DataSpec(Struct, frozen=True):
     """One data set of a run. `path` is the TSV; `type` is a `Kind`, or "" to tell it by the columns.
 
-    `scorer` is a family of `scoring.families`, or "" for the one of each sample's kind.
+    `scorer` is a family of `scoring.families`, or "" for the one of each sample's kind. `layout` names the video
+    benchmark (`datasets.videobench`) whose columns the file has, "" for the general ones.
     """
 
     name: str
@@ -231,6 +269,8 @@ class DataSpec(Struct, frozen=True):
     fps: float = 0.0
     limit: int = 0
     scorer: str = ""
+    layout: str = ""
+    use_subtitle: bool = False
 
 
 class Job(Struct, frozen=True):

@@ -21,7 +21,7 @@ import msgspec
 from filelock import FileLock, Timeout
 
 from vlmeval_mp import __version__, files, keys, kit, modelclass, queue, snapshot
-from vlmeval_mp.datasets import table
+from vlmeval_mp.datasets import table, videobench
 from vlmeval_mp.datasets.store import Dataset, open_dataset, prepare
 from vlmeval_mp.engines import NEUTRAL_ARGUMENTS
 from vlmeval_mp.errors import ConfigError
@@ -140,6 +140,7 @@ def resolved_data(data: DataSpec) -> DataSpec:
     unsaid = {key: value for key, value in defaults.items() if getattr(data, key) == getattr(UNSAID, key)}
     if data.scorer:
         families.check(data.scorer)
+    videobench.check(data.name, unsaid.get("layout", data.layout), data.fps, data.use_subtitle)
     return msgspec.structs.replace(data, path=str(table.find(data.path).resolve()), **unsaid)
 
 
@@ -181,8 +182,11 @@ def fingerprint_of(spec: RunSpec, datasets: Mapping[str, Dataset]) -> dict[str, 
         found[f"{where}.weights"] = weights_digest(Path(model.path))
         found[f"{where}.engine"] = " ".join([model.engine, *_versions(model.engine)])
         found[f"{where}.prompt"] = model.prompt
-        if model.system_prompt:
-            found[f"{where}.system_prompt"] = model.system_prompt
+        for key in ("system_prompt", "roles"):
+            if getattr(model, key):
+                found[f"{where}.{key}"] = getattr(model, key)
+        if model.video != "native":
+            found[f"{where}.video"] = model.video
         found[f"{where}.sampling"] = _text(model.sampling)
         neutral = NEUTRAL_ARGUMENTS.get(model.engine, frozenset())
         for key, value in sorted(model.engine_args.items()):
@@ -195,6 +199,8 @@ def fingerprint_of(spec: RunSpec, datasets: Mapping[str, Dataset]) -> dict[str, 
         found[f"{where}.content"] = datasets[data.name].info.digest
         for key in ("prompt", "nframe", "fps", "limit"):
             found[f"{where}.{key}"] = str(getattr(data, key))
+        if data.use_subtitle:
+            found[f"{where}.use_subtitle"] = "True"
     return found
 
 

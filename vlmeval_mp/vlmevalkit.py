@@ -13,7 +13,7 @@ from collections.abc import Iterable
 
 from vlmeval_mp.config import DATA_KEYS, MODEL_KEYS
 from vlmeval_mp.errors import ConfigError
-from vlmeval_mp.modelzoo import CLASSES, DATA_TYPES, MODELS, REPUBLISHED, VIDEO_SETS, ModelClass
+from vlmeval_mp.modelzoo import CLASSES, DATA_TYPES, MODELS, REPUBLISHED, SUBTITLED, VIDEO_SETS, ModelClass
 from vlmeval_mp.records import Json
 
 IGNORED_MODEL_KWARGS = {
@@ -40,7 +40,6 @@ IGNORED_MODEL_KWARGS = {
     "attn_implementation": "an engine's own matter",
 }
 IGNORED_DATA_KWARGS = {
-    "use_subtitle": "subtitles are not shown to the model, so the score is that without them",
     "with_subtitle": "subtitles are not shown to the model, so the score is that without them",
     "use_subtitle_time": "subtitles are not shown to the model",
     "use_frame_time": "times of frames are not written into the prompt",
@@ -163,6 +162,10 @@ def _translated(where: str, kwargs: Json, known: ModelClass, engine: str, warnin
         found["system_prompt"] = system
     if kwargs.get("post_process"):
         found["post_process"] = "last_boxed"
+    if not known.video:
+        found["video"] = "images"
+    if known.roles:
+        found["roles"] = known.roles
     pixels = {key: kwargs[key] for key in ("min_pixels", "max_pixels") if kwargs.get(key) is not None}
     if pixels and not known.pixels:
         warnings.append(f"{where}: min_pixels and max_pixels have no effect on this class")
@@ -195,6 +198,12 @@ def _dataset(name: str, value: Json, warnings: list[str]) -> Json:
         value = {**shortcut, **value}
     kwargs = dict(value)
     native = {key: kwargs.pop(key) for key in DATA_KEYS if key in kwargs and key not in _DATA_KWARGS}
+    if native.get("use_subtitle") and ("class" in kwargs or shortcut) and _benchmark(name, value) not in SUBTITLED:
+        del native["use_subtitle"]
+        warnings.append(
+            f"{where}.use_subtitle: has no effect here; subtitles of {' and '.join(SUBTITLED)} only are shown to the "
+            "model, so the score is that without them"
+        )
     _refuse_unknown(where, kwargs, (*_DATA_KWARGS, *DATA_KEYS))
     warnings += [
         f"{where}.{key}: has no effect here; {IGNORED_DATA_KWARGS[key]}"
@@ -207,6 +216,11 @@ def _dataset(name: str, value: Json, warnings: list[str]) -> Json:
         if kwargs["class"] in DATA_TYPES:
             found["type"] = DATA_TYPES[kwargs["class"]]
     return found | native
+
+
+def _benchmark(name: str, value: Json) -> str:
+    """The benchmark that a data entry is about: the name of its file."""
+    return str(value.get("path", value.get("dataset", name))).rsplit("/", 1)[-1].removesuffix(".tsv")
 
 
 def _video_shortcuts() -> dict[str, Json]:

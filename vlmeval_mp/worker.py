@@ -28,7 +28,7 @@ from typing import Any
 
 import msgspec
 
-from vlmeval_mp import checkpoint, engines, files, media, owners, prompts
+from vlmeval_mp import checkpoint, engines, files, media, owners, prompts, videoprompts
 from vlmeval_mp.checkpoint import Answer, Checkpoint
 from vlmeval_mp.datasets.store import Dataset, open_dataset
 from vlmeval_mp.engines.base import Engine, EngineSpec
@@ -40,6 +40,7 @@ from vlmeval_mp.errors import (
     StorageError,
     VlmevalError,
 )
+from vlmeval_mp.frames import DEFAULT_NFRAME
 from vlmeval_mp.heartbeat import Heart
 from vlmeval_mp.paths import JobsPaths, RunPaths
 from vlmeval_mp.queue import Entry, Queue
@@ -135,17 +136,32 @@ class Worker:
         self.heart = Heart(paths.worker(assignment.name), self.status)
 
     def _build_engine(self) -> Engine:
-        infos = [d.info for d in self.datasets.values()]
+        counts = [self._most_media(job, dataset) for job, dataset in self.datasets.items()]
         spec = EngineSpec(
             model=self.model.path,
             args=self.assignment.engine_args,
             device=self.assignment.device,
             tensor_parallel=self.assignment.tensor_parallel,
-            max_images=max((i.max_images for i in infos), default=0),
-            max_videos=max((i.max_videos for i in infos), default=0),
+            max_images=max((images for images, _ in counts), default=0),
+            max_videos=max((videos for _, videos in counts), default=0),
             window=self.assignment.window,
         )
         return engines.engine_class(self.model.engine)(spec)
+
+    def _most_media(self, job: str, dataset: Dataset) -> tuple[int, int]:
+        """The most images and videos that one request about `dataset` carries."""
+        spec, info = self.specs[self.jobs[job].dataset], dataset.info
+        if not self._as_images(spec):
+            return info.max_images, info.max_videos
+        frames = spec.nframe or (self.record.spec.media.max_frames if spec.fps else DEFAULT_NFRAME)
+        return info.max_images + frames * info.max_videos, 0
+
+    def _as_images(self, spec: DataSpec) -> bool:
+        """Whether the frames of videos are sent as images: where the model wants it, and where subtitles part them."""
+        return self.model.video == "images" or (spec.use_subtitle and videoprompts.parts_frames(spec.prompt))
+
+    def _video(self, spec: DataSpec) -> media.Video:
+        return "whole" if self.engine.whole_videos else "images" if self._as_images(spec) else "native"
 
     # --- the main loop ---------------------------------------------------------------------------------------------
 
@@ -252,14 +268,19 @@ class Worker:
     async def _prepare(self, job: Job, sample: Sample) -> Request:
         spec: DataSpec = self.specs[job.dataset]
         messages = prompts.build(
-            sample, spec.prompt, model=self.model.prompt, dataset=Path(spec.path).stem, system=self.model.system_prompt
+            sample,
+            spec.prompt,
+            model=self.model.prompt,
+            dataset=Path(spec.path).stem,
+            system=self.model.system_prompt,
+            roles=self.model.roles or engines.ROLES.get(self.model.engine, "user"),
         )
         folder, limits = self.datasets[job.name].folder, self.record.spec.media
         source = Source(sample, spec, folder)
         if not sample.media:
             return Request(sample.index, messages, self.model.sampling, source=source)
         asked = sample.index, messages, self.model.sampling
-        arguments = *asked, folder, limits, spec.nframe, spec.fps, self.engine.whole_videos
+        arguments = *asked, folder, limits, spec.nframe, spec.fps, self._video(spec)
         async with self.preparing:
             await self.memory_free.wait()
             request = await asyncio.get_running_loop().run_in_executor(self.pool, media.prepare, *arguments)

@@ -15,7 +15,7 @@ from typing import NoReturn
 
 import msgspec
 
-from vlmeval_mp.datasets import rows
+from vlmeval_mp.datasets import rows, videobench
 from vlmeval_mp.datasets.rows import Draft, RowParser
 from vlmeval_mp.datasets.sources import FileFinder, MediaFolder
 from vlmeval_mp.datasets.tsv import Reader
@@ -34,7 +34,11 @@ class Reading:
         self._spec = spec
         self._reader = reader
         self._folder = folder
-        self._parser = RowParser(reader, images or MediaFolder(folder), finder, spec.name)
+        layout = videobench.LAYOUTS.get(spec.layout)
+        if layout is not None and not layout.columns <= {*reader.columns}:
+            layout = None
+        stored = images or MediaFolder(folder)
+        self._parser = RowParser(reader, stored, finder, spec.name, layout, spec.use_subtitle)
         self._referred: dict[str, Draft | None] = {}
         """index that is referred to -> a draft whose image it is, None if only list elements may mean it"""
         self._yes_no: set[bool] = set()
@@ -42,6 +46,8 @@ class Reading:
     def run(self, stat: os.stat_result) -> DatasetInfo:
         self._write_drafts()
         digest = hashlib.sha256(f"{self._reader.digest}\n{READER_VERSION}\n{self._spec.type}\n".encode())
+        if self._parser.layout is not None:
+            digest.update(f"{self._spec.layout}\n{self._spec.use_subtitle}\n".encode())
         kinds: Counter[str] = Counter()
         images = videos = count = 0
         with (self._folder / "samples.jsonl").open("wb") as file:
@@ -51,7 +57,7 @@ class Reading:
                 kinds[sample.kind] += 1
                 images = max(images, sum(media.kind == "image" for media in sample.media))
                 videos = max(videos, sum(media.kind == "video" for media in sample.media))
-                for media in sample.media:
+                for media in (*sample.media, *filter(None, [sample.subtitles])):
                     if not media.file.startswith("media/"):
                         digest.update(f"{media.digest or '-'}\n".encode())
         (self._folder / "drafts.jsonl").unlink()

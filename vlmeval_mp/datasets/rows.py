@@ -15,8 +15,10 @@ from pathlib import PurePosixPath
 
 import msgspec
 
+from vlmeval_mp.datasets import videobench
 from vlmeval_mp.datasets.sources import FileFinder, MediaFolder
 from vlmeval_mp.datasets.tsv import Reader, Row
+from vlmeval_mp.datasets.videobench import Layout
 from vlmeval_mp.records import Kind, Media, Sample, Struct
 
 REFERENCE_CHARACTERS = 64
@@ -48,12 +50,17 @@ class Draft(Struct, frozen=True):
 
 @dataclass(frozen=True, slots=True)
 class RowParser:
-    """Reads the rows of one file; `dataset` is the name under which videos may be kept in a folder."""
+    """Reads the rows of one file; `dataset` is the name under which videos may be kept in a folder.
+
+    A `layout` says what the columns of a published video benchmark mean; `subtitles`: whether its rows name theirs.
+    """
 
     reader: Reader
     images: MediaFolder
     files: FileFinder
     dataset: str
+    layout: Layout | None = None
+    subtitles: bool = False
 
     def draft(self, row: Row) -> Draft:
         """The row as a draft."""
@@ -61,7 +68,7 @@ class RowParser:
         text = {c: self.reader.text(row, c) for c in columns if c != "index" and c not in _MEDIA}
         fields = {name: text.get(column, "") for column, name in _FIELDS.items()}
         declared = KINDS.get(text.get("type", "").strip().lower())
-        media, error, refers, elements = self._media(row)
+        media, error, refers, elements = self._media(row) if self.layout is None else ((), "", "", {})
         if not fields["question"].strip():
             error = self._fault(row, "question", "is empty")
         sample = Sample(
@@ -70,11 +77,31 @@ class RowParser:
             kind=declared or "vqa",
             options={letter: text[letter] for letter in _OPTIONS if text.get(letter)},
             media=media,
+            subtitles=None,
             extra={c: v for c, v in text.items() if v and c not in _FIELDS and c not in _OPTIONS},
             error=error,
             **fields,
         )
+        if self.layout is not None:
+            return Draft(sample=self._understood(self.layout, row, text, sample), typed=True)
         return Draft(sample=sample, typed=declared is not None, refers=refers, elements=elements)
+
+    def _understood(self, layout: Layout, row: Row, text: Mapping[str, str], sample: Sample) -> Sample:
+        """`sample` as the columns of `layout` have it, with its video."""
+        # the columns that name media are no text of a general row
+        files: dict[str, str] = {c: self.reader.text(row, c) for c in ("video", "video_path") if c in row.cells}
+        text = {**text, **files}
+        sample = msgspec.structs.replace(sample, extra={**files, **sample.extra})
+        try:
+            name = videobench.video_name(layout, text)
+            found = self.files.frames(name) if text.get("data_type") == "frame" else self._video(name)
+            video = videobench.clipped(layout, text, found)
+            sample = videobench.understood(layout, text, sample)
+            media = (self._placed(row, "video", video),)
+            spoken = self.files.subtitles(videobench.subtitles_name(layout, text)) if self.subtitles else None
+            return msgspec.structs.replace(sample, media=media, subtitles=spoken)
+        except videobench.CellError as fault:
+            return msgspec.structs.replace(sample, error=sample.error or self._fault(row, fault.column, fault.problem))
 
     def _fault(self, row: Row, column: str, problem: str) -> str:
         return f"{self.reader.path.name} row {row.number}, column {column!r}: {problem}"

@@ -101,14 +101,24 @@ class FileFinder:
         path = self._find(names)
         return self._media("video", path) if path else Media(kind="video", error=self._lost(names[0]))
 
-    def _find(self, names: list[str]) -> Path | None:
-        candidates = (root / name for name in names if not _unsafe(name) for root in self.roots)
-        return next((found for path in candidates if (found := self._inside(path))), None)
+    def frames(self, name: str) -> Media:
+        """The folder called `name`, a video whose frames are pictures."""
+        path = self._find([name], folder=True)
+        return self._media("video", path) if path else Media(kind="video", error=self._lost(name))
 
-    def _inside(self, path: Path) -> Path | None:
+    def subtitles(self, name: str) -> Media:
+        path = self._find([name])
+        return self._media("subtitles", path) if path else Media(kind="subtitles", error=self._lost(name))
+
+    def _find(self, names: list[str], folder: bool = False) -> Path | None:
+        candidates = (root / name for name in names if not _unsafe(name) for root in self.roots)
+        return next((found for path in candidates if (found := self._inside(path, folder))), None)
+
+    def _inside(self, path: Path, folder: bool) -> Path | None:
         try:
             resolved = path.resolve()
-            usable = resolved.is_file() and any(resolved.is_relative_to(root) for root in self.roots)
+            usable = resolved.is_dir() if folder else resolved.is_file()
+            usable = usable and any(resolved.is_relative_to(root) for root in self.roots)
         except (OSError, RuntimeError):  # a name too long for the file system, a loop of links
             return None
         return resolved if usable else None
@@ -120,7 +130,7 @@ class FileFinder:
         folders = ", ".join(str(root) for root in self.roots)
         return f"file {name[:200]!r} does not exist inside {folders}"
 
-    def _media(self, kind: Literal["image", "video"], path: Path) -> Media:
+    def _media(self, kind: Literal["image", "video", "subtitles"], path: Path) -> Media:
         try:
             if path not in self._digests:
                 stat = path.stat()
@@ -139,8 +149,12 @@ def _unsafe(name: str) -> bool:
 def content_digest(path: Path) -> str:
     """SHA-256 of a file of up to 16 MiB; of a larger one, of its size and its first and last MiB.
 
-    A long video is told from another by its edges and size well enough, and reading 100 GB to start a run is not.
+    A long video is told from another by its edges and size well enough, and reading 100 GB to start a run is not. Of a
+    folder of frames, the digest of their names and sizes.
     """
+    if path.is_dir():
+        listed = sorted(f"{file.name} {file.stat().st_size}\n" for file in path.iterdir())
+        return hashlib.sha256("".join(listed).encode("utf-8", "surrogateescape")).hexdigest()
     size = path.stat().st_size
     with path.open("rb") as file:
         if size <= WHOLE_DIGEST_BYTES:

@@ -25,10 +25,10 @@ from pathlib import Path
 
 import msgspec
 
+from vlmeval_mp.datasets import table
 from vlmeval_mp.datasets.reading import READER_VERSION, Reading
 from vlmeval_mp.datasets.rows import KINDS
 from vlmeval_mp.datasets.sources import FileFinder
-from vlmeval_mp.datasets.table import lmu_data
 from vlmeval_mp.datasets.tsv import Reader
 from vlmeval_mp.errors import ConfigError, StorageError
 from vlmeval_mp.files import atomic_write, sync_folder
@@ -46,6 +46,8 @@ class Origin(Struct, frozen=True, omit_defaults=False):
     reader: int
     files: dict[str, tuple[int, int]]
     missing: bool
+    layout: str = ""
+    use_subtitle: bool = False
 
 
 class Dataset:
@@ -114,9 +116,9 @@ def prepare(spec: DataSpec, store: Path) -> Dataset:
             _remove_abandoned(store)
             with _temporary_folder(store) as folder:
                 reader = Reader(file, source)
-                finder = FileFinder((source.parent, lmu_data() / "images" / spec.name, lmu_data()))
+                finder = FileFinder((source.parent, *table.media_folders(spec)))
                 info = Reading(spec, reader, finder, folder).run(stat)
-                origin = Origin(type=spec.type, reader=READER_VERSION, files=finder.seen, missing=finder.missing)
+                origin = Origin(spec.type, READER_VERSION, finder.seen, finder.missing, spec.layout, spec.use_subtitle)
                 (folder / "origin.json").write_bytes(msgspec.json.encode(origin))
                 (folder / "dataset.json").write_bytes(msgspec.json.encode(info))
                 return _publish(folder, store / f"{slug(spec.name)}-{info.digest[:12]}", info)
@@ -135,8 +137,9 @@ def _ready(folder: Path, spec: DataSpec, source: Path, stat: os.stat_result) -> 
         if (info.name, info.source, info.source_size, info.source_mtime_ns) != given:
             return None
         origin = _origin(folder)
-        found_all = not origin.missing and (origin.type, origin.reader) == (spec.type, READER_VERSION)
-        return Dataset(folder) if found_all and _unchanged(origin) else None
+        wanted = (spec.type, READER_VERSION, spec.layout, spec.use_subtitle)
+        same = (origin.type, origin.reader, origin.layout, origin.use_subtitle) == wanted
+        return Dataset(folder) if same and not origin.missing and _unchanged(origin) else None
     except (OSError, ValueError, ConfigError):
         return None
 

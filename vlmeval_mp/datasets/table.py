@@ -10,7 +10,9 @@ import os
 from pathlib import Path
 from typing import Any
 
+from vlmeval_mp.datasets import videobench
 from vlmeval_mp.errors import ConfigError
+from vlmeval_mp.records import DataSpec
 
 BUNDLED = ("DigitsMCQ", "DigitsYORN", "DigitsVQA", "DigitsVideo")
 
@@ -25,8 +27,11 @@ _DEFAULTS: dict[str, dict[str, Any]] = {
 
 
 def defaults(name: str) -> dict[str, Any]:
-    """Fields of `DataSpec` that the data set called `name` wants unless the user says otherwise."""
-    return dict(_DEFAULTS.get(name, {}))
+    """Fields of `DataSpec` that the data set called `name` wants unless the user says otherwise.
+
+    Of a path, the file's name counts if it is a video benchmark's: VLMEvalKit writes such a TSV beside the videos.
+    """
+    return {**videobench.defaults(Path(name).name.removesuffix(".tsv")), **_DEFAULTS.get(name, {})}
 
 
 def lmu_data() -> Path:
@@ -45,6 +50,8 @@ def find(name_or_path: str) -> Path:
     places = [Path(name_or_path).expanduser(), lmu_data() / f"{name}.tsv"]
     if name in BUNDLED:
         places.insert(1, _BUNDLED_FOLDER / f"{name}.tsv")
+    if name in videobench.LAYOUTS:
+        places += [folder / f"{name}.tsv" for folder in (lmu_data() / name, *videobench.folders(name))]
     for place in places:
         if place.is_file():
             return place.resolve()
@@ -54,7 +61,18 @@ def find(name_or_path: str) -> Path:
     raise ConfigError(f"data set {name_or_path!r} was not found; looked for {looked}; {hint}")
 
 
+def media_folders(spec: DataSpec) -> list[Path]:
+    """Where the files that a TSV names are looked for, besides its own folder."""
+    lmu = lmu_data()
+    names = dict.fromkeys((spec.name, Path(spec.path).stem))
+    own = [folder / name for folder in (lmu / "images", lmu) for name in names]
+    return [*own, lmu, *videobench.folders(spec.layout)]
+
+
 def known() -> list[str]:
-    """The names that `find` knows: the bundled ones, and the TSVs in `$LMUData`."""
+    """The names that may be meant: the bundled ones, the TSVs in `$LMUData`, and the video benchmarks."""
     local = sorted(path.stem for path in lmu_data().glob("*.tsv"))
-    return list(dict.fromkeys((*BUNDLED, *local)))
+    cached = [
+        name for name in videobench.LAYOUTS if any((f / f"{name}.tsv").is_file() for f in videobench.folders(name))
+    ]
+    return list(dict.fromkeys((*BUNDLED, *local, *cached)))

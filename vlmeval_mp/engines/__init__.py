@@ -24,6 +24,10 @@ INSTALL = {
     "openai": "pip install 'vlmeval-mp[api]'",
 }
 
+ROLES = {"openai": "system", "vlmevalkit": "chat"}
+"""What becomes of a video benchmark's system text and begun answer (`videoprompts`) where an engine differs from
+"user", as VLMEvalKit's like does: its API classes take the system text apart, a class of its own decides by itself."""
+
 NEUTRAL_ARGUMENTS: dict[str, frozenset[str]] = {
     "vllm": frozenset(
         {"gpu_memory_utilization", "max_num_seqs", "disable_log_stats", "mm_processor_cache_gb", "limit_mm_per_prompt"}

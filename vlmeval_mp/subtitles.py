@@ -1,0 +1,105 @@
+"""Subtitles of a video as texts of its prompt: which lines, by the frames that are taken. Pure; opens no file.
+
+The rules are those of ms-vlmeval 0.0.20: `listed` is VideoMME's, `between` is LongVideoBench's
+(`insert_subtitles_into_frames`). A SubRip text is read as pysubs2 reads it, which VideoMME uses.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import re
+from collections.abc import Sequence
+from typing import Any
+
+_STAMP = re.compile(r"(\d{1,2}):(\d{1,2}):(\d{1,2})[.,](\d{1,3})")
+_STYLE = re.compile(r"< *(/?) *([isub]) *>")
+_TAG = re.compile(r"< */? *[a-zA-Z][^>]*>")
+
+Cue = tuple[int, int, str]
+"""Begin and end in milliseconds, and the text, its lines joined by a space."""
+
+
+def cues(text: str) -> list[Cue]:
+    """The cues of a SubRip text, in its order.
+
+    Raises:
+        ValueError: it has none; the message says so.
+    """
+    found: list[tuple[int, int, list[str]]] = []
+    for line in io.StringIO(text):
+        stamps = _STAMP.findall(line)
+        if len(stamps) == 2:
+            begin, end = (_milliseconds(*stamp) for stamp in stamps)
+            found.append((begin, end, []))
+        elif found:
+            found[-1][2].append(line)
+    if not found:
+        raise ValueError("holds no subtitle")
+    return [(begin, end, _spoken(lines)) for begin, end, lines in found]
+
+
+def _milliseconds(hours: str, minutes: str, seconds: str, fraction: str) -> int:
+    whole = (int(hours) * 60 + int(minutes)) * 60 + int(seconds)
+    return whole * 1000 + int(fraction.ljust(3, "0"))
+
+
+def _spoken(lines: Sequence[str]) -> str:
+    """The text of the lines below a cue's time; at their end stands the number of the following cue."""
+    blank = not "".join(lines[:-1]).strip()
+    if len(lines) > 1 and blank and lines[-1].strip().isdecimal():
+        return ""
+    text = re.sub(r"\n+ *\d+ *$", "", "".join(lines).strip())
+    text = _STYLE.sub(lambda tag: f"{{\\{tag[2]}{0 if tag[1] else 1}}}", text)
+    return _TAG.sub("", text).replace("\n", " ").replace("\\N", " ")
+
+
+def listed(text: str, rate: float, indices: Sequence[int]) -> str:
+    """The line of a SubRip text that is spoken at each of the frames `indices`, `rate` a second; silence adds none."""
+    spoken = cues(text)
+    lines = []
+    for index in indices:
+        now = round(index * (1000 / rate))
+        line = next((words for begin, end, words in spoken if begin < now < end), "")
+        if line.strip():
+            lines.append(line)
+    return "\n".join(lines)
+
+
+def between(text: str, times: Sequence[float], origin: float, duration: float) -> list[int | str]:
+    """Frames (their places in `times`, which are seconds) and lines of LongVideoBench's JSON subtitles, in order.
+
+    A line stands behind the last frame that is not later than its middle, if any frame is shown while it is spoken.
+
+    Raises:
+        ValueError: it is not such a JSON text.
+    """
+    try:
+        spoken = [_line(entry, origin, duration) for entry in json.loads(text)]
+    except (KeyError, TypeError, IndexError, AttributeError) as error:
+        raise ValueError(f"is no list of subtitles with times ({type(error).__name__}: {error})") from error
+    placed: list[int | str] = []
+    shown = 0
+    for begin, end, words in spoken:
+        middle = (begin + end) / 2
+        while shown < len(times) and times[shown] <= middle:
+            placed.append(shown)
+            shown += 1
+        if end - begin < 1:
+            begin, end = middle - 0.5, middle + 0.5
+        if any(begin < time < end for time in times):
+            placed.append(f"{words}\n")
+    return placed + list(range(shown, len(times)))
+
+
+def _line(entry: dict[str, Any], origin: float, duration: float) -> tuple[float, float, str]:
+    if "timestamp" in entry:
+        begin, end = entry["timestamp"]
+        # an end that is not known is no decimal number
+        return begin - origin, (end if isinstance(end, float) else duration) - origin, entry["text"]
+    return _seconds(entry["start"]) - origin, _seconds(entry["end"]) - origin, entry["line"]
+
+
+def _seconds(stamp: str) -> float:
+    hours, minutes, seconds = stamp.split(":")
+    return int(hours) * 3600 + int(minutes) * 60 + float(seconds)
