@@ -70,7 +70,19 @@ def _launch(arguments: argparse.Namespace) -> int:
         return _plan(specs, jobs)
     if arguments.mode == "eval":
         return _score_again(specs, jobs, arguments)
-    return _drain_all([(runs.submit(spec, jobs)[0], runs.resolved(spec)) for spec in specs], arguments)
+    return _drain_all([(_submitted(spec, jobs, arguments), runs.resolved(spec)) for spec in specs], arguments)
+
+
+def _submitted(spec: RunSpec, jobs: JobsPaths, arguments: argparse.Namespace) -> RunPaths:
+    """The run of `spec`; with `--reuse`, with the answers that are under `--work-dir`."""
+    from vlmeval_mp import runs
+
+    paths, record, _ = runs.submit(spec, jobs)
+    if arguments.work_dir and (arguments.reuse or arguments.mode == "eval"):
+        from vlmeval_mp import importing
+
+        importing.reuse(paths, record, arguments.work_dir, unpickle=arguments.unpickle)
+    return paths
 
 
 def _drain_all(waiting: Sequence[tuple[RunPaths, RunSpec | None]], arguments: argparse.Namespace) -> int:
@@ -91,11 +103,12 @@ def _score_again(specs: Sequence[RunSpec], jobs: JobsPaths, arguments: argparse.
 
     worst = EXIT_COMPLETE
     for spec in specs:
-        paths = jobs.run(spec.name)
-        if not paths.record.exists():
+        if not jobs.run(spec.name).record.exists() and not arguments.work_dir:
             raise ConfigError(
-                f"--mode eval: there is no run {spec.name!r} in {jobs.root}; launch it without --mode first"
+                f"--mode eval: there is no run {spec.name!r} in {jobs.root}; launch it without --mode first, or name "
+                "the --work-dir that has VLMEvalKit's answers"
             )
+        paths = _submitted(spec, jobs, arguments)
         worst = max(worst, rescore.a_run(paths, runs.resolved(spec), arguments))
         launch.export(paths, arguments)
     return worst
@@ -109,6 +122,17 @@ def _submit(arguments: argparse.Namespace) -> int:
         paths, record, new = runs.submit(spec, jobs)
         samples = sum(j.samples for j in record.jobs)
         print(f"{'queued' if new else 'is queued already'}: {record.spec.name}, {samples} samples, in {paths.root}")
+    return EXIT_COMPLETE
+
+
+def _import(arguments: argparse.Namespace) -> int:
+    from vlmeval_mp import importing, runs
+
+    jobs = JobsPaths(arguments.jobs.resolve())
+    for spec in _specs(arguments):
+        paths, record, _ = runs.submit(spec, jobs)
+        importing.into(paths, record, arguments.source, unpickle=arguments.unpickle)
+        importing.finish(paths, record, runs.resolved(spec))
     return EXIT_COMPLETE
 
 
@@ -229,6 +253,7 @@ def _eval(arguments: argparse.Namespace) -> int:
 VERBS: dict[str, Callable[[argparse.Namespace], int]] = {
     "launch": _launch,
     "submit": _submit,
+    "import": _import,
     "resume": _resume,
     "status": _status,
     "logs": _logs,

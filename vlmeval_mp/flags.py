@@ -61,7 +61,13 @@ def parser() -> argparse.ArgumentParser:
     logs.add_argument("-n", type=int, default=20, metavar="LINES", help="how many last lines (default: 20)")
     logs.set_defaults(verb="logs")
     score = _eval_parser(verbs)
-    for verb in (submit, resume, status, logs, score):
+    take = verbs.add_parser("import", help="take over answers that VLMEvalKit has; launch then asks only the rest")
+    kitflags.add_import(take)
+    _what(take)
+    _scoring(take)
+    kitflags.add_choosing(take.add_argument_group("as in VLMEvalKit's run.py"))
+    take.set_defaults(verb="import")
+    for verb in (submit, resume, status, logs, score, take):
         verb.add_argument("--jobs", type=Path, default=Path("jobs"), metavar="DIR", help="jobs folder (default: jobs)")
     return top
 

@@ -137,12 +137,12 @@ def _matched(
 ) -> tuple[Mapping[str, Mapping[str, str]], tuple[str, ...]]:
     """The row of each sample that has one, by the sample's index; and the indexes of rows without a sample."""
     _refuse_twice(sheet, asked.index)
-    known = {_canonical(s.index): s.index for s in samples} | {s.index: s.index for s in samples}
+    known = {canonical(s.index): s.index for s in samples} | {s.index: s.index for s in samples}
     found: dict[str, Mapping[str, str]] = {}
     extra: list[str] = []
     for row in sheet.rows:
         own = row[asked.index]
-        index = known.get(own, known.get(_canonical(own)))
+        index = known.get(own, known.get(canonical(own)))
         if index is None:
             extra.append(own)
         else:
@@ -160,7 +160,7 @@ def _matched(
 def _refuse_twice(sheet: Sheet, column: str) -> None:
     seen: dict[str, int] = {}
     for number, row in enumerate(sheet.rows, 1):
-        index = _canonical(row[column])
+        index = canonical(row[column])
         if not index:
             raise ConfigError(f"{sheet.path}: row {number}, column {column!r}: is empty; which sample is it of?")
         if seen.setdefault(index, number) != number:
@@ -170,7 +170,7 @@ def _refuse_twice(sheet: Sheet, column: str) -> None:
             )
 
 
-def _canonical(index: str) -> str:
+def canonical(index: str) -> str:
     """What indexes of one sample have in common: a table may have made 1.0 of "1"."""
     index = index.strip()
     whole = _WHOLE.fullmatch(index)

@@ -14,6 +14,7 @@ from vlmeval_mp import keys
 from vlmeval_mp.errors import ConfigError
 
 API_ENGINE = "openai"
+UNPICKLE = "also take half-finished answers from pickles; reading one runs code in it: only files that you trust"
 RULES = ("", "exact_matching")
 """Names of a judge that mean: none, answers are scored by rules."""
 
@@ -26,8 +27,16 @@ def add(verb: argparse.ArgumentParser) -> None:
     flags.add_argument("--work-dir", type=Path, metavar="DIR", help="also write VLMEvalKit's output tree there")
     modes = "infer: answers without scores, which `vlmeval-mp eval` adds; eval: score the run again (default: all)"
     flags.add_argument("--mode", choices=("all", "infer", "eval"), default="all", help=modes)
-    flags.add_argument("--reuse", action="store_true", help="the same launch again always goes on where it was")
+    reused = "first take over the newest answers that are under --work-dir, of VLMEvalKit too (see import)"
+    flags.add_argument("--reuse", action="store_true", help=reused)
+    flags.add_argument("--unpickle", action="store_true", help=UNPICKLE)
     flags.add_argument("--keep-failed", action="store_true", help="failed samples stay as they are (always so here)")
+
+
+def add_import(verb: argparse.ArgumentParser) -> None:
+    """Those of `import`."""
+    verb.add_argument("source", type=Path, metavar="WORK_DIR_OR_FILE", help="VLMEvalKit's outputs, or one file of them")
+    verb.add_argument("--unpickle", action="store_true", help=UNPICKLE)
 
 
 def add_choosing(flags: argparse._ActionsContainer) -> None:
@@ -69,8 +78,8 @@ def warnings(arguments: argparse.Namespace, engines: set[str]) -> list[str]:
         said.append(f"--retry: is for API models; with engine {local} a failed sample is an error in the results")
     if local and getattr(arguments, "api_nproc", None) is not None:
         said.append(f"--api-nproc: has no effect on engine {local}; say --batch-size for samples in flight")
-    if getattr(arguments, "reuse", False):
-        said.append("--reuse: has no effect; the same launch again always goes on where it was")
+    if getattr(arguments, "reuse", False) and not arguments.work_dir:
+        said.append("--reuse: has no effect without --work-dir; the same launch again always goes on where it was")
     if (judge := getattr(arguments, "judge", None) or "") not in RULES:
         said.append(f"--judge {judge}: there is no judge here; answers are scored by rules")
     return said

@@ -212,7 +212,10 @@ class Completion:
 
 
 class Prediction(Struct, frozen=True):
-    """A sample's recorded outcome: text, or an error saying why there is none. Failure is never text."""
+    """A sample's recorded outcome: text, or an error saying why there is none. Failure is never text.
+
+    `source` is the file that an answer was imported from, "" for one that this run asked for.
+    """
 
     index: str
     row: int
@@ -221,6 +224,7 @@ class Prediction(Struct, frozen=True):
     finish_reason: str = ""
     prompt_tokens: int = 0
     completion_tokens: int = 0
+    source: str = ""
 
 
 class Score(Struct, frozen=True):
@@ -450,7 +454,8 @@ class OtherMode(Struct, frozen=True, omit_defaults=False):
 class Summary(Struct, frozen=True, omit_defaults=False):
     """`summary.json` of one job. Metrics are fractions in 0..1, unless the name ends in `_points`.
 
-    `stderr` is the standard error of the primary metric, `stderrs` has that of each.
+    `stderr` is the standard error of the primary metric, `stderrs` has that of each. `imported`: answers that were
+    taken over from a file, by file.
     """
 
     model: str
@@ -466,3 +471,4 @@ class Summary(Struct, frozen=True, omit_defaults=False):
     scoring: str
     stderrs: dict[str, float | None] = {}
     other: OtherMode | None = None
+    imported: dict[str, int] = {}

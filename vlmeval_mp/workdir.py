@@ -20,12 +20,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from vlmeval_mp import __version__, files, predictiontable, results, scorefiles
+from vlmeval_mp import __version__, checkpoint, files, kitfiles, predictiontable, results, scorefiles
 from vlmeval_mp.errors import StorageError
 from vlmeval_mp.merge import dataset_of, merge
 from vlmeval_mp.paths import RunPaths, slug
 from vlmeval_mp.predictiontable import Damage
-from vlmeval_mp.records import Job, Json, ModelSpec, RunRecord, RunSpec, Summary
+from vlmeval_mp.records import Job, Json, ModelSpec, RunRecord, RunSpec, Shard, Summary
 from vlmeval_mp.scorefiles import ScoreFile
 from vlmeval_mp.scoring import score_all
 from vlmeval_mp.scoring.postprocess import applied
@@ -100,8 +100,9 @@ class _Tree:
         summary = results.read_summary(self.paths.results(job.model, job.dataset)) if self.scored else None
         samples, predictions = merge(self.paths, job)
         if len(samples) < job.samples or (self.scored and summary is None):
-            begun = any(self.paths.job_checkpoints(job.name).glob("*.jsonl"))
-            return {"status": "infer" if begun else "pending", "total": job.samples, "answered": len(samples)}, []
+            rows = Shard(job=job.name, first=0, last=job.samples - 1)
+            answered = len(checkpoint.search(self.paths.checkpoints, rows).answers)
+            return {"status": "infer" if answered else "pending", "total": job.samples, "answered": answered}, []
         seen = [applied(self.model.post_process, prediction) for prediction in predictions]
         columns = dataset_of(self.paths, job).info.columns
         table = predictiontable.rows(columns, samples, seen)
@@ -156,7 +157,16 @@ def _scores(summary: Summary, made: ScoreFile | None) -> Json:
         "samples_judged_differently": summary.other.differ if summary.other else 0,
         "total": summary.counts.total,
         "failed": summary.counts.failed,
+        **_origin(summary),
     }
+
+
+def _origin(summary: Summary) -> Json:
+    """Where answers were imported from, if any were; `source_run` is VLMEvalKit's key for the run they are of."""
+    if not summary.imported:
+        return {}
+    earlier = [Path(file).parent.name for file in summary.imported if kitfiles.is_run(Path(file).parent.name)]
+    return {"imported": dict(summary.imported), **({"source_run": earlier[0]} if earlier else {})}
 
 
 def _run_status(stamp: str, model: str, form: str, now: float, mode: str) -> Json:

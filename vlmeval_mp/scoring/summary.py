@@ -32,6 +32,9 @@ def summarize(
         scorers=dict(sorted(Counter(family_of(s.sample, rules.scorer) for s in scored).items())),
         scoring=mode_name(rules.mode),
         other=None if other is None else _other(scored, other, rules),
+        imported=dict(
+            sorted(Counter(s.prediction.source for s in scored if s.prediction and s.prediction.source).items())
+        ),
     )
 
 
