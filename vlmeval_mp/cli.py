@@ -166,7 +166,7 @@ def _specs(arguments: argparse.Namespace) -> list[RunSpec]:
     for path, value in given:
         here = [[n for n in names if not Path(n).exists()] for names in (said.models, said.data)]
         ours, warnings = vlmevalkit.translate(
-            value, default_engine=engine, engine=said.engine, models=here[0], data=here[1]
+            value, default_engine=engine, engine=said.engine, models=here[0], data=here[1], environ=os.environ
         )
         for warning in warnings:
             print(f"warning: {warning}", file=sys.stderr)

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
+from vlmeval_mp import apizoo
 from vlmeval_mp.config import DATA_KEYS, MODEL_KEYS
 from vlmeval_mp.errors import ConfigError
 from vlmeval_mp.modelzoo import CLASSES, DATA_TYPES, MODELS, REPUBLISHED, SUBTITLED, VIDEO_SETS, ModelClass
@@ -56,6 +57,7 @@ _MODEL_KWARGS = (
     "post_process", *_DRAWN, *IGNORED_MODEL_KWARGS,
 )  # fmt: skip
 _DATA_KWARGS = ("class", "dataset", "nframe", "fps", *IGNORED_DATA_KWARGS)
+SHORTCUTS = MODELS | apizoo.API_MODELS
 _SHORTCUT = re.compile(r"(?:(?P<nframe>\d+)frame|(?P<fps>[\d.]+)fps)(?P<subs>_subs)?")
 
 
@@ -66,17 +68,19 @@ def translate(
     engine: str | None = None,
     models: Iterable[str] = (),
     data: Iterable[str] = (),
+    environ: Mapping[str, str] | None = None,
 ) -> tuple[Json, list[str]]:
     """`config` in our own keys, and one line per thing in it that has no effect here.
 
-    `engine`, `models` and `data` are what the command line says; shortcuts among the names become entries.
+    `engine`, `models` and `data` are what the command line says; shortcuts among the names become entries. `environ` is
+    where addresses of APIs may be.
 
     Raises:
         ConfigError: a class or kwarg is unknown; names the nearest valid one.
     """
     warnings: list[str] = []
     given = {key: dict(config[key]) for key in ("model", "data") if isinstance(config.get(key), dict)}
-    for key, named, shortcuts in (("model", models, MODELS), ("data", data, _video_shortcuts())):
+    for key, named, shortcuts in (("model", models, SHORTCUTS), ("data", data, _video_shortcuts())):
         for name in named:
             if name in shortcuts and name not in given.get(key, {}):
                 given.setdefault(key, {})[name] = {}
@@ -84,7 +88,9 @@ def translate(
     for name, value in given.get("model", {}).items():
         if isinstance(value, dict):
             used = chosen if engine else value.get("engine") or chosen or default_engine
-            given["model"][name] = _model(name, value, str(used), warnings)
+            given["model"][name] = _model(name, value, str(used), warnings, environ or {})
+            if engine and engine != "openai" and given["model"][name].get("engine") == "openai":
+                raise ConfigError(f"model.{name}: is asked over an API; --engine {engine} cannot run it")
     for name, value in given.get("data", {}).items():
         if isinstance(value, dict):
             given["data"][name] = _dataset(name, value, warnings)
@@ -94,25 +100,27 @@ def translate(
 # --- models ----------------------------------------------------------------------------------------------------
 
 
-def _model(name: str, value: Json, engine: str, warnings: list[str]) -> Json:
+def _model(name: str, value: Json, engine: str, warnings: list[str], environ: Mapping[str, str]) -> Json:
     where = f"model.{name}"
     if engine == "vlmevalkit":
         return _wrapped(where, value, warnings)
-    if "class" not in value and (name not in MODELS or "path" in value):
-        if not value and (near := difflib.get_close_matches(name, MODELS, n=1, cutoff=0.85)) and "/" not in name:
+    if "class" not in value and (name not in SHORTCUTS or "path" in value):
+        if not value and (near := difflib.get_close_matches(name, SHORTCUTS, n=1, cutoff=0.85)) and "/" not in name:
             warnings.append(
                 f"{where}: is no known shortcut and is taken as a path or hub id; did you mean {near[0]!r}?"
             )
         return value
-    kwargs = {**MODELS.get(name, {}), **value} if "class" not in value else dict(value)
+    kwargs = {**SHORTCUTS.get(name, {}), **value} if "class" not in value else dict(value)
+    if kwargs["class"] in apizoo.APIS:
+        return _api(where, kwargs, engine, warnings, environ)
     native = {key: kwargs.pop(key) for key in MODEL_KEYS if key in kwargs and key not in _MODEL_KWARGS}
     class_ = kwargs.pop("class")
     known = CLASSES.get(class_)
     if known is None:
-        near = difflib.get_close_matches(str(class_), CLASSES, n=1)
+        near = difflib.get_close_matches(str(class_), [*CLASSES, *apizoo.APIS], n=1)
         hint = f"did you mean {near[0]!r}? " if near else ""
         raise ConfigError(
-            f"{where}.class: {class_!r} is not known here; {hint}known classes: {', '.join(CLASSES)}. "
+            f"{where}.class: {class_!r} is not known here; {hint}known classes: {', '.join([*CLASSES, *apizoo.APIS])}. "
             'With "engine": "vlmevalkit" any class of an installed VLMEvalKit is run by itself'
         )
     _refuse_unknown(where, kwargs, _MODEL_KWARGS)
@@ -128,6 +136,15 @@ def _model(name: str, value: Json, engine: str, warnings: list[str]) -> Json:
         if isinstance(native.get(key), dict):
             native[key] = found.get(key, {}) | native[key]
     return found | native
+
+
+def _api(where: str, kwargs: Json, engine: str, warnings: list[str], environ: Mapping[str, str]) -> Json:
+    """An entry of a class that asks an API. Only the fake engine can stand in for one."""
+    class_ = kwargs.pop("class")
+    found = apizoo.entry(where, class_, kwargs, environ, warnings)
+    if engine == "fake":
+        return found | {"engine": engine, "engine_args": kwargs.get("engine_args", {})}
+    return found
 
 
 def _wrapped(where: str, value: Json, warnings: list[str]) -> Json:
