@@ -98,6 +98,8 @@ def _device_groups(arguments: argparse.Namespace, spec: RunSpec) -> list[DeviceG
     workers = 1 if not arguments.parallel else (arguments.max_workers or spec.max_workers)
     if arguments.tp < 1:
         raise ConfigError("--tp: must be at least 1")
+    if not arguments.gpus and all(m.engine == kitflags.API_ENGINE for m in spec.models):
+        return gpus.cpu_groups(workers or 1, sorted(os.sched_getaffinity(0)))  # the work is done elsewhere
     found = gpus.discover() if arguments.device != "cpu" else []
     needs_device = any(m.engine != "fake" for m in spec.models)
     if arguments.device == "cpu" or (arguments.device == "auto" and not found and not arguments.gpus):

@@ -116,6 +116,8 @@ def resolved(spec: RunSpec) -> RunSpec:
 
 def _model_path(model: ModelSpec) -> str:
     """A bundled name, a local folder made absolute, or a hub id as it is."""
+    if model.engine == "openai":
+        return model.path  # a name that the endpoint knows
     if model.path in BUNDLED_MODELS:
         return str(BUNDLED_MODELS[model.path])
     local = Path(model.path).expanduser()

@@ -1,0 +1,208 @@
+"""A run against an OpenAI-compatible endpoint: scripted for what is rare, a real `vllm serve` for what is true."""
+
+import contextlib
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections import Counter
+
+import pytest
+
+from tests.e2e.test_launch import Place, done_samples, wait_until
+from tests.endpoint import endpoint
+from tests.engines.contract import MODEL
+from tests.faults.chaos import ENV, answered_ids, processes_of
+from vlmeval_mp.paths import JobsPaths
+
+KEY = "sk-test-0123456789abcdef"
+MAIN = [sys.executable, "-m", "vlmeval_mp.cli"]
+
+
+class ApiPlace(Place):
+    """A text benchmark that is asked of an endpoint."""
+
+    def command(self, verb, *arguments):
+        return [
+            *MAIN, verb, *map(str, arguments), *(["--model", "m", "--data", str(self.tsv)] if verb == "launch" else []),
+            "--run", "r", "--plain", "--jobs", str(self.jobs),
+        ]  # fmt: skip
+
+    def lines(self):
+        path = self.paths.results("m", "numbers") / "predictions.jsonl"
+        return [json.loads(line) for line in path.read_text().splitlines()]
+
+
+@pytest.fixture
+def place(tmp_path):
+    return ApiPlace(tmp_path)
+
+
+def launch(place, *arguments, code=0, **env):
+    command = place.command("launch", *arguments)
+    done = subprocess.run(command, env=ENV | env, capture_output=True, text=True, timeout=120)
+    assert done.returncode == code, done.stdout + done.stderr
+    return done
+
+
+def test_a_base_url_is_all_that_an_endpoint_needs(place):
+    with endpoint() as server:
+        launch(place, "--base-url", f"{server.url}/chat/completions")
+        assert len(server.bodies) == 100
+    assert {line["prediction"] for line in place.lines()} == {"seven"}
+    assert [p.name for p in place.paths.logs.glob("w*.log")] == ["w0.log"]
+
+
+def test_the_key_is_sent_and_shown_nowhere(place):
+    with endpoint() as server:
+        server.script = [200] * 20 + [400, 500, 500, 429]
+        done = launch(place, "--base-url", server.url, "--retry", "1", code=1, OPENAI_API_KEY=KEY)
+        assert server.keys == {f"Bearer {KEY}"}
+    assert any("***" in line.get("error", "") for line in place.lines())
+    kept = {path: path.read_text(errors="replace") for path in place.jobs.rglob("*") if path.is_file()}
+    assert {"run.json", "w0.log", "predictions.jsonl", "supervisor.log"} <= {path.name for path in kept}
+    assert [str(path) for path, text in kept.items() if KEY in text] == []
+    assert KEY not in done.stdout + done.stderr
+
+
+def test_a_key_that_is_refused_ends_the_launch_at_once_without_showing_it(place):
+    with endpoint() as server:
+        server.script = [401] * 200
+        done = launch(place, "--base-url", server.url, code=2, OPENAI_API_KEY=KEY)
+    assert "refuses the key in $OPENAI_API_KEY" in done.stdout
+    assert KEY not in done.stdout + done.stderr + place.paths.log("w0").read_text()
+
+
+@pytest.mark.parametrize(("arguments", "most"), [(["--api-nproc", "3"], 3), (["--batch-size", "5"], 5)])
+def test_as_many_requests_are_in_flight_as_was_said(place, arguments, most):
+    with endpoint(seconds=0.05) as server:
+        launch(place, "--base-url", server.url, *arguments)
+        assert server.most == most
+
+
+def test_requests_are_tried_again_as_often_as_was_said(place):
+    with endpoint() as server:
+        server.script = [500] * 3
+        launch(place, "--base-url", server.url, "--retry", "0", "--api-nproc", "1", code=1)
+        assert len(server.bodies) == 100
+    assert ["error" in line for line in place.lines()].count(True) == 3
+
+
+def test_an_endpoint_that_is_back_in_time_is_waited_for(place):
+    with endpoint(seconds=0.05) as server:
+        port = server.server_port
+        running = subprocess.Popen(
+            place.command("launch", "--base-url", server.url, "--api-nproc", "2"), env=ENV, stdout=subprocess.DEVNULL
+        )
+        wait_until(lambda: len(server.bodies) > 20)
+    time.sleep(1)
+    assert running.poll() is None
+    with endpoint(port=port):
+        assert running.wait(60) == 0
+    assert not any("error" in line for line in place.lines())
+    assert set(Counter(answered_ids(place.paths)).values()) == {1}
+
+
+def test_an_endpoint_that_stays_away_ends_the_launch_resumably(place):
+    args = ["--api-nproc", "2", "--engine-args", '{"wait": 0.2}']
+    with endpoint(seconds=0.05) as server:
+        port = server.server_port
+        running = subprocess.Popen(
+            place.command("launch", "--base-url", server.url, *args), env=ENV, stdout=subprocess.PIPE, text=True
+        )
+        wait_until(lambda: done_samples(place.paths) >= 32)
+    out, _ = running.communicate(timeout=90)
+    assert running.returncode == 70, out
+    assert "was away too long" in out
+    before = set(answered_ids(place.paths))
+    with endpoint(port=port) as server:
+        launch(place, "--base-url", server.url, *args)
+        asked = {body["messages"][0]["content"][0]["text"].split()[2] for body in server.bodies}
+    assert not before & asked
+    assert set(Counter(answered_ids(place.paths)).values()) == {1}
+    assert len(place.lines()) == 100
+
+
+# --- a real server ---------------------------------------------------------------------------------------------------
+
+
+@contextlib.contextmanager
+def vllm_serve(port, log):
+    """`vllm serve` of the bundled model on the CPU, in a process group of its own; gives its process."""
+    command = [
+        sys.executable, "-m", "vllm.entrypoints.openai.api_server", "--model", MODEL, "--served-model-name", "demo",
+        "--dtype", "float32", "--enforce-eager", "--host", "127.0.0.1", "--port", str(port), "--max-num-seqs", "64",
+        "--max-model-len", "2048", "--limit-mm-per-prompt", '{"image": 2, "video": 0}', "--seed", "0",
+    ]  # fmt: skip
+    env = ENV | {"VLLM_CPU_KVCACHE_SPACE": "1", "VLLM_NO_USAGE_STATS": "1", "OMP_NUM_THREADS": "1"}
+    with open(log, "ab") as out:
+        server = subprocess.Popen(command, env=env, stdout=out, stderr=out, start_new_session=True)
+    try:
+        yield server
+    finally:
+        kill(server)
+
+
+def kill(server):
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(server.pid, signal.SIGKILL)
+    server.wait()
+
+
+def serves(port):
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/health", timeout=1) as answer:
+            return answer.status == 200
+    except OSError:
+        return False
+
+
+def free_port():
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return listener.getsockname()[1]
+
+
+def run_command(jobs, *arguments):
+    what = ["--model", "demo", "--data", "DigitsVQA", "--run", "r", "--plain", "--jobs", str(jobs)]
+    return [*MAIN, "launch", *what, *arguments]
+
+
+def texts(jobs):
+    path = JobsPaths(jobs).run("r").results("demo", "DigitsVQA") / "predictions.jsonl"
+    return {(line := json.loads(text))["index"]: line.get("prediction", line) for text in path.read_text().splitlines()}
+
+
+@pytest.mark.vllm
+@pytest.mark.timeout(600)
+def test_vllm_serve_answers_as_the_vllm_engine_and_may_be_killed_on_the_way(tmp_path):
+    port, log = free_port(), tmp_path / "serve.log"
+    ours, theirs = tmp_path / "ours", tmp_path / "theirs"
+    config = tmp_path / "r.json"
+    config.write_text(json.dumps({"sampling": {"max_tokens": 64}}))
+    arguments = ["--config", str(config), "--base-url", f"http://127.0.0.1:{port}/v1", "--api-nproc", "4"]
+    with vllm_serve(port, log) as server:
+        local = ["--config", str(config), "--engine", "vllm", "--device", "cpu", "--max-workers", "1"]
+        done = subprocess.run(run_command(ours, *local), env=ENV, capture_output=True, text=True, timeout=240)
+        assert done.returncode == 0, done.stdout + done.stderr
+        wait_until(lambda: serves(port), 240)
+        running = subprocess.Popen(run_command(theirs, *arguments), env=ENV, stdout=subprocess.PIPE, text=True)
+        paths = JobsPaths(theirs).run("r")
+        wait_until(lambda: done_samples(paths) >= 100, 60)
+        kill(server)
+    answered = set(answered_ids(paths))
+    assert 100 <= len(answered) < 480
+    assert running.poll() is None
+    with vllm_serve(port, log):
+        out, _ = running.communicate(timeout=300)
+    assert running.returncode == 0, out + log.read_text()[-2000:]
+    assert texts(theirs) == texts(ours)
+    assert len(texts(ours)) == 480
+    assert len(set(texts(ours).values())) >= 10
+    assert set(Counter(answered_ids(paths)).values()) == {1}
+    assert log.read_text().count('"POST /v1/chat/completions HTTP/1.1" 200') < 480 + 16
+    assert processes_of(paths) == {}
