@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -14,14 +13,7 @@ from vlmeval_mp.errors import ConfigError, DependencyError
 from vlmeval_mp.modelclass import find, load, resolve, source_digest
 from vlmeval_mp.records import ModelSpec
 
-
-@pytest.fixture(autouse=True)
-def closed_again() -> Iterator[None]:
-    """Leaves no opened VLMEvalKit behind for tests that import it as it is."""
-    before = set(sys.modules)
-    yield
-    for name in [n for n in sys.modules if n.partition(".")[0] == "vlmeval" and n not in before]:
-        del sys.modules[name]
+pytestmark = pytest.mark.usefixtures("closed_kit")
 
 
 @pytest.fixture
@@ -116,6 +108,21 @@ def test_a_class_of_vlmevalkit_is_imported_alone_and_its_prompts_know_the_benchm
     assert mmmu == "vlmeval.dataset.image_mcq"
 
 
+def test_a_function_of_a_package_s_own_runs_all_of_it_only_when_it_is_called() -> None:
+    code = (
+        "import sys; from vlmeval_mp.modelclass import load\n"
+        "print(load('InternVLChat', '').__name__, any(n.startswith('vlmeval.dataset.') for n in sys.modules))\n"
+        "from vlmeval.dataset import infer_dataset_basename as name\n"
+        "try: print(name('MMStar_8frame'))\n"
+        "except ImportError as error: print(error.name)\n"
+        "print(any(n.startswith('vlmeval.dataset.') for n in sys.modules))"
+    )
+    first, answer, loaded = run(code)
+    assert first == "InternVLChat False"
+    assert answer in ("MMStar", "cv2", "datasets", "decord", "jieba", "joblib", "nltk", "scipy", "torchvision")
+    assert loaded == "True"
+
+
 def test_a_class_derived_from_vlmevalkit_s_base_is_imported_without_the_rest(tmp_path: Path) -> None:
     (tmp_path / "mine.py").write_text(
         "from vlmeval.vlm.base import BaseModel\n"
@@ -154,7 +161,7 @@ def test_local_weights_are_made_absolute_so_that_they_count_in_the_fingerprint(
     [
         (wrapped("Qwen2VLChatt"), "did you mean 'Qwen2VLChat'"),
         (wrapped("Qwen2.5-VL-7B-Instuct"), "'Qwen2.5-VL-7B-Instruct'"),
-        (wrapped("GPT4V", kwargs={"key": "s3cret"}), "export the environment variable"),
+        (wrapped("GPT4V", kwargs={"key": "s3cret"}), "model.m.key: a key is read from the environment only"),
         (wrapped("no_such_module:Model"), "'no_such_module' was not found"),
         (wrapped("GPT4V", kwargs=[1]), "must be an object"),
     ],

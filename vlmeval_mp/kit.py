@@ -48,6 +48,12 @@ def exports(init: Path) -> dict[str, tuple[str, str]]:
     return found
 
 
+@functools.cache
+def _functions(init: Path) -> frozenset[str]:
+    body = ast.parse(init.read_text(encoding="utf-8")).body
+    return frozenset(node.name for node in body if isinstance(node, ast.FunctionDef))
+
+
 def model_classes(root: Path) -> dict[str, str]:
     """VLMEvalKit's model classes: name → "module:Class". The one under `vlmeval.api` wins, as in its run.py."""
     found: dict[str, str] = {}
@@ -115,15 +121,28 @@ def registry(root: Path) -> dict[str, Named]:
 
 
 class _Package(ModuleType):
-    """A package whose `__init__` is not run: what it would export is imported when it is asked for."""
+    """A package whose `__init__` is not run: what it would export is imported when it is asked for.
+
+    A function that the `__init__` itself defines runs all of it when it is called.
+    """
 
     def __getattr__(self, name: str) -> Any:
-        found = exports(Path(self.__path__[0]) / "__init__.py").get(name)
+        init = Path(self.__path__[0]) / "__init__.py"
+        if name in _functions(init):
+            return functools.partial(self._call, name)
+        found = exports(init).get(name)
         if found is None:
             raise AttributeError(f"module {self.__name__!r} has no attribute {name!r} without its __init__")
         value = getattr(importlib.import_module(f"{self.__name__}.{found[0]}"), found[1])
         setattr(self, name, value)
         return value
+
+    def _call(self, name: str, *args: Any, **kwargs: Any) -> Any:
+        if name not in vars(self):
+            assert self.__spec__ is not None
+            assert self.__spec__.loader is not None
+            self.__spec__.loader.exec_module(self)
+        return vars(self)[name](*args, **kwargs)
 
 
 def open_package() -> None:

@@ -20,15 +20,12 @@ from typing import Any
 
 import msgspec
 
-from vlmeval_mp import kit
+from vlmeval_mp import keys, kit
 from vlmeval_mp.errors import ConfigError, DependencyError
 from vlmeval_mp.records import Json, ModelSpec, RunSpec
 
 OWN = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")
 """A class of the user's own: "module:Class"."""
-
-SECRETS = ("key", "api_key", "token", "secret_key")
-"""Arguments that would put a secret into a run's record."""
 
 DISTRIBUTION = {
     "cv2": "opencv-python-headless", "PIL": "pillow", "sklearn": "scikit-learn", "skimage": "scikit-image",
@@ -50,7 +47,7 @@ def resolve(model: ModelSpec, folders: Sequence[Path]) -> ModelSpec:
     arguments; arguments that the config gives win.
 
     Raises:
-        ConfigError: there is no such class, model name or module; an argument holds a secret.
+        ConfigError: there is no such class, model name or module; an argument holds a key.
         DependencyError: the name is VLMEvalKit's, and it is not installed.
     """
     args = dict(model.engine_args)
@@ -62,13 +59,9 @@ def resolve(model: ModelSpec, folders: Sequence[Path]) -> ModelSpec:
         args["class"], args["folder"] = name, _folder_of(name.partition(":")[0], folders)
     else:
         named = _kit_class(name)
-        bound = {key: value for key, value in named.kwargs.items() if key not in SECRETS}
+        bound = {k: v for k, v in named.kwargs.items() if k.lower() not in keys.NAMES or keys.is_placeholder(v)}
         args["class"], kwargs = named.class_, bound | kwargs
-    if secret := next((key for key in SECRETS if kwargs.get(key)), None):
-        raise ConfigError(
-            f"model.{model.name}.{secret}: would be written into the run's record; leave it out and export the "
-            "environment variable that the class reads"
-        )
+    keys.refuse(f"model.{model.name}", kwargs)
     path = args["class"]
     if isinstance(weights := kwargs.get("model_path"), str) and weights:
         path = str(Path(weights).expanduser().resolve()) if Path(weights).expanduser().is_dir() else weights

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -34,13 +32,7 @@ from vlmeval_mp.records import (
 MODELS = "tests.engines.ownmodels"
 
 
-@pytest.fixture(autouse=True)
-def closed_again() -> Iterator[None]:
-    """Leaves no opened VLMEvalKit behind for tests that import it as it is."""
-    before = set(sys.modules)
-    yield
-    for name in [n for n in sys.modules if n.partition(".")[0] == "vlmeval" and n not in before]:
-        del sys.modules[name]
+pytestmark = pytest.mark.usefixtures("closed_kit")
 
 
 class TestOneByOneContract(EngineContract):
