@@ -289,6 +289,27 @@ async def test_the_data_set_s_name_reaches_the_class_and_samples_of_two_sets_are
     await engine.close()
 
 
+DOCS = Path(__file__).resolve().parents[2] / "docs" / "vlmevalkit.md"
+
+
+async def test_the_class_in_the_documentation_runs(tmp_path: Path) -> None:
+    code = DOCS.read_text().partition("## Your own model class")[2].partition("```python\n")[2].partition("```")[0]
+    stand_in = (
+        "class Net:\n"
+        "    def cuda(self): return self\n"
+        "    def answer(self, files, text): return f'{[f[-5:] for f in files]} {text}'\n"
+        "def load(path): return Net()\n"
+    )
+    (tmp_path / "documented_models.py").write_text(stand_in + code)
+    (tmp_path / "a.mp4").write_bytes(b"not decoded here")
+    args = {"class": "documented_models:VideoAgent", "folder": str(tmp_path), "kwargs": {"model_path": "/m"}}
+    engine = VlmevalkitEngine(EngineSpec(model="x", args=args))
+    await engine.start()
+    said = await engine.generate(sourced("What?", tmp_path, media=(Media(kind="video", file="a.mp4"),)))
+    assert said.text == "['a.mp4'] What?"
+    await engine.close()
+
+
 # --- what is refused -------------------------------------------------------------------------------------------
 
 
