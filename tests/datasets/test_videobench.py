@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import functools
 import importlib.util
 import json
@@ -14,12 +15,27 @@ from typing import Any
 
 import pytest
 
+from tests.builders import worker_for
 from tests.datasets import videobench_files as files
-from vlmeval_mp import media, prompts, videos
+from vlmeval_mp import media, prompts, runs, videos
+from vlmeval_mp.config import Overrides, build
 from vlmeval_mp.datasets import store, table, videobench
 from vlmeval_mp.errors import ConfigError, RequestError
+from vlmeval_mp.merge import merge
 from vlmeval_mp.modelzoo import SUBTITLED
-from vlmeval_mp.records import DataSpec, ImagePart, MediaLimits, Message, Request, Sample, Sampling, TextPart
+from vlmeval_mp.paths import JobsPaths
+from vlmeval_mp.records import (
+    DataSpec,
+    ImagePart,
+    MediaLimits,
+    Message,
+    Prediction,
+    Request,
+    Sample,
+    Sampling,
+    TextPart,
+)
+from vlmeval_mp.worker import Worker
 
 THEIRS = Path(__file__).with_name("vlmevalkit_prompts.py")
 PYTHON = os.environ.get("VLMEVALKIT_PYTHON") or (
@@ -149,7 +165,7 @@ def test_an_answer_that_is_an_option_s_text_becomes_its_letter(tmp_path: Path) -
     assert [s.answer for s in samples] == ["A", "D", "B"]
     assert [s.extra["answer"] for s in samples] == ["a cat", "100 ", "(b) a dog: 50%"]
     assert samples[0].category == "Action Sequence"
-    assert first("MLVU_MCQ", tmp_path / "m").answer == "B"
+    assert [s.answer for s in samples_of(files.mlvu_mcq(tmp_path / "m"))] == ["B", "B"]
 
 
 def test_an_answer_that_is_a_place_becomes_a_letter(tmp_path: Path) -> None:
@@ -284,6 +300,52 @@ def test_a_cell_that_makes_no_sense_costs_its_sample_only(
     bad, *good = samples_of(path)
     assert bad.error == f"MVBench.tsv row 1, column {column!r}: {message}"
     assert not any(sample.error for sample in good)
+
+
+# --- runs ------------------------------------------------------------------------------------------------------
+
+
+def worked(
+    tmp_path: Path, tsv: Path, data: dict[str, Any] | None = None, **model: Any
+) -> tuple[Worker, list[Prediction]]:
+    """A run over `tsv` on an engine that says the last text it was asked."""
+    config = {
+        "model": {"m": {"path": "m", **model}},
+        "data": {"d": {"path": str(tsv), "nframe": 3, **(data or {})}},
+        "engine_args": {"answers": "echo"},
+    }
+    spec = build(config, Overrides(engine="fake"), name="run", default_engine="fake")
+    paths, record, _ = runs.submit(spec, JobsPaths(tmp_path / "jobs"))
+    worker = worker_for(paths, record)
+    asyncio.run(worker.run())
+    return worker, merge(paths, record.jobs[0])[1]
+
+
+def test_a_run_asks_what_is_there_and_reports_what_is_not(tmp_path: Path) -> None:
+    tsv = files.mvbench(tmp_path / "data")
+    (tmp_path / "data/video/clevrer/sub/cars.mp4").unlink()
+    worker, (clip, gone, frames) = worked(tmp_path, tsv)
+    assert (worker.engine.spec.max_images, worker.engine.spec.max_videos) == (0, 1)
+    assert clip.prediction == frames.prediction == "Best option:("
+    assert "row 2, column 'video': file 'video/clevrer/sub/cars.mp4' does not exist inside" in str(gone.error)
+
+
+def test_frames_are_counted_as_images_where_they_are_sent_as_such(tmp_path: Path) -> None:
+    worker, (done,) = worked(tmp_path, files.mvbench_mp4(tmp_path / "data"), video="images", roles="chat")
+    assert (worker.engine.spec.max_images, worker.engine.spec.max_videos) == (3, 0)
+    assert done.prediction == "Best option:("
+    tsv = files.long_video_bench(tmp_path / "long")
+    (tmp_path / "s").mkdir()
+    spoken, _ = worked(tmp_path / "s", tsv, {"use_subtitle": True})
+    assert (spoken.engine.spec.max_images, spoken.engine.spec.max_videos) == (3, 0)
+
+
+def test_subtitles_and_roles_are_part_of_what_a_run_is(tmp_path: Path) -> None:
+    tsv = files.video_mme(tmp_path / "data")
+    worked(tmp_path, tsv)
+    for changed in ({"data": {"use_subtitle": True}}, {"roles": "chat"}, {"video": "images"}):
+        with pytest.raises(ConfigError, match="exists with another configuration"):
+            worked(tmp_path, tsv, **changed)
 
 
 # --- where files are looked for --------------------------------------------------------------------------------

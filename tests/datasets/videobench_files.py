@@ -101,9 +101,13 @@ def mvbench_mp4(folder: Path) -> Path:
 
 def mlvu_mcq(folder: Path) -> Path:
     film(folder / "MLVU/video/4_count/cars.mp4", "cars")
+    film(folder / "MLVU/video/1_plotQA/bottles.mp4")
+    shared = {"duration": 12.5, "question": QUESTION}
     return write(folder, "MLVU_MCQ", [
-        {"task_type": "count", "prefix": "./MLVU/video/4_count", "duration": 12.5, "video": "cars.mp4",
-         "question": QUESTION, "answer": "2", "candidates": ["1", "2", "3", "5"]},
+        {"task_type": "count", "prefix": "./MLVU/video/4_count", "video": "cars.mp4", **shared, "answer": "2",
+         "candidates": ["1", "2", "3", "5"]},
+        {"task_type": "plotQA", "prefix": "./MLVU/video/1_plotQA", "video": "bottles.mp4", **shared, "answer": "Blue",
+         "candidates": ["Red", "Blue"]},
     ])  # fmt: skip
 
 

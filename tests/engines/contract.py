@@ -7,6 +7,7 @@ after the contract run before these, and the last test here closes the engine.
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import os
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -75,6 +76,25 @@ def descendants() -> dict[int, str]:
         except OSError:
             continue
     return {pid: line for pid, line in found.items() if line and "resource_tracker" not in line}
+
+
+def begun(request: Request, answer: str) -> Request:
+    """`request` with the beginning of its answer said already."""
+    said = Message(role="assistant", parts=(TextPart(text=answer),))
+    return dataclasses.replace(request, messages=(*request.messages, said))
+
+
+async def goes_on_with_a_begun_answer(engine: Engine) -> None:
+    """What was said already is not said again, and no second turn is opened behind it."""
+    asked = [ask(f"whole{n}", "Which digit is this? Write a word.", (picture(n),)) for n in range(6)]
+    whole = [(await engine.generate(request)).text for request in asked]
+    longer = [(request, text) for request, text in zip(asked, whole, strict=True) if len(text) > 1]
+    assert longer, "no answer is long enough for its beginning to be given"
+    rest = [(await engine.generate(begun(request, text[:1]))).text for request, text in longer]
+    assert rest == [text[1:] for _, text in longer]
+    system = Message(role="system", parts=(TextPart(text="Be brief."),))
+    told = dataclasses.replace(asked[0], messages=(system, *asked[0].messages))
+    assert (await engine.generate(told)).prompt_tokens > (await engine.generate(asked[0])).prompt_tokens
 
 
 @pytest.mark.asyncio(loop_scope="class")

@@ -19,7 +19,7 @@ import pytest
 from PIL import Image
 
 from tests.endpoint import GOOD, Endpoint, endpoint
-from tests.engines.contract import ask, clip, picture
+from tests.engines.contract import ask, begun, clip, picture
 from vlmeval_mp.engines.base import EngineSpec
 from vlmeval_mp.engines.openai import OpenaiEngine
 from vlmeval_mp.errors import ConfigError, EngineError, RequestError
@@ -70,6 +70,18 @@ async def test_a_video_is_sent_as_its_frames(server: Endpoint) -> None:
     await answer(server, ask("1", "What?", videos=(clip(1, frames=3),)))
     kinds = [part["type"] for part in server.bodies[0]["messages"][0]["content"]]
     assert kinds == ["image_url"] * 3 + ["text"]
+
+
+@pytest.mark.parametrize(("owner", "told"), [("vllm", True), ("openai", False)])
+async def test_a_server_of_open_models_is_told_to_go_on_with_a_begun_answer(owner: str, told: bool) -> None:
+    with endpoint(owner=owner) as server:
+        await answer(server, begun(ask("1", "What?"), "Best option:("), ask("2", "What?"))
+    first, second = server.bodies
+    assert first["messages"][-1] == {"role": "assistant", "content": [{"type": "text", "text": "Best option:("}]}
+    assert (first.get("continue_final_message"), first.get("add_generation_prompt")) == (
+        (True, False) if told else (None, None)
+    )
+    assert "continue_final_message" not in second
 
 
 # --- pictures ------------------------------------------------------------------------------------------------------

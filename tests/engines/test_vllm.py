@@ -6,7 +6,7 @@ import signal
 
 import pytest
 
-from tests.engines.contract import MODEL, EngineContract, ask, clip, descendants, picture
+from tests.engines.contract import MODEL, EngineContract, ask, clip, descendants, goes_on_with_a_begun_answer, picture
 from vlmeval_mp import engines
 from vlmeval_mp.engines.base import Engine, EngineSpec
 from vlmeval_mp.errors import ConfigError, EngineError, RequestError
@@ -19,6 +19,9 @@ ARGS = {"max_model_len": 2048}
 
 @pytest.mark.asyncio(loop_scope="class")
 class Extras:
+    async def test_a_begun_answer_is_gone_on_with(self, engine: Engine) -> None:
+        await goes_on_with_a_begun_answer(engine)
+
     async def test_odd_media_and_texts_are_answered_or_refused_and_harm_no_neighbour(self, engine: Engine) -> None:
         good = [ask(str(n), f"Question {n}?", (picture(n),)) for n in range(4)]
         alone = [(await engine.generate(request)).text for request in good]

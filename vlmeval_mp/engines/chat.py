@@ -30,6 +30,15 @@ class Special:
         return self._pattern.sub(lambda match: f"{match[0][0]} {match[0][1:]}", text)
 
 
+def ending(request: Request) -> dict[str, bool]:
+    """What a chat template is told of the end: a turn of the assistant is opened, or the last message goes on.
+
+    A last message of the assistant is the beginning of the answer; closing its turn would ask for another one.
+    """
+    begun = request.messages[-1].role == "assistant"
+    return {"add_generation_prompt": not begun, "continue_final_message": begun}
+
+
 def digests(request: Request) -> tuple[list[str | None], list[str | None]]:
     """Digests of the images and of the videos of a request, in order; None where a digest is not known."""
     parts = [part for message in request.messages for part in message.parts]

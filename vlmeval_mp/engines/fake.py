@@ -55,6 +55,7 @@ class FakeEngine:
 
     def __init__(self, spec: EngineSpec) -> None:
         refuse_unknown("fake", spec.args, FakeArgs.__struct_fields__)
+        self.spec = spec
         try:
             self.args = msgspec.convert(spec.args, FakeArgs)
         except msgspec.ValidationError as error:

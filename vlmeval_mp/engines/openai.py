@@ -19,7 +19,7 @@ import openai
 from vlmeval_mp import keys
 from vlmeval_mp.engines import chatbody, retries
 from vlmeval_mp.engines.base import EngineSpec, refuse_unknown
-from vlmeval_mp.engines.chat import reason
+from vlmeval_mp.engines.chat import ending, reason
 from vlmeval_mp.errors import ConfigError, EngineError, RequestError
 from vlmeval_mp.records import Completion, Request
 
@@ -92,6 +92,8 @@ class OpenaiEngine:
         args = self.args
         said = await asyncio.to_thread(chatbody.messages, request, args.media, args.image_detail, args.image_side)
         own, extra = chatbody.sampling_fields(request.sampling, all_known=self._all_known)
+        if self._all_known and request.messages[-1].role == "assistant":
+            extra |= ending(request)  # a vendor goes on with a begun answer by its own rule, if at all
 
         async def ask() -> Completion:
             fields = {RENAMED.get(k, k) if k in self._unsupported else k: v for k, v in own.items()}

@@ -128,7 +128,7 @@ class TransformersEngine:
     def _inputs(self, requests: Sequence[Request]) -> dict[str, Any]:
         template = self._processor.apply_chat_template
         found: dict[str, Any] = {
-            "text": [template(self._messages(r), tokenize=False, add_generation_prompt=True) for r in requests],
+            "text": [template(self._messages(r), tokenize=False, **chat.ending(r)) for r in requests],
             "padding": True,
             "return_tensors": "pt",
         }

@@ -49,7 +49,6 @@ class VllmEngine:
         self._numbers = itertools.count()
         self._params: dict[Sampling, SamplingParams] = {}
         self._llm: Any = None
-        self._template = ChatParams(chat_template_kwargs={"add_generation_prompt": True})
         self._special: chat.Special | None = None
         self._tokens = {"prompt_tokens": 0.0, "completion_tokens": 0.0}
         self._waiting: set[asyncio.Timeout] = set()
@@ -118,7 +117,8 @@ class VllmEngine:
         in the child, and a request refused in between would leave an entry without its pair, for others to stumble on.
         """
         renderer = self._llm.renderer
-        _, prompt = renderer.render_messages(self._messages(request), self._template)
+        template = ChatParams(chat_template_kwargs=chat.ending(request))
+        _, prompt = renderer.render_messages(self._messages(request), template)
         if request.images or request.videos:
             prompt["multi_modal_data"], prompt["multi_modal_uuids"] = media(request)
         rendered = await renderer.render_cmpl_async([prompt], renderer.default_chat_tok_params, skip_mm_cache=True)
