@@ -35,7 +35,7 @@ from vlmeval_mp.records import (
     Sampling,
     TextPart,
 )
-from vlmeval_mp.worker import Worker
+from vlmeval_mp.worker import Worker, live
 
 THEIRS = Path(__file__).with_name("vlmevalkit_prompts.py")
 PYTHON = os.environ.get("VLMEVALKIT_PYTHON") or (
@@ -317,7 +317,7 @@ def worked(
     spec = build(config, Overrides(engine="fake"), name="run", default_engine="fake")
     paths, record, _ = runs.submit(spec, JobsPaths(tmp_path / "jobs"))
     worker = worker_for(paths, record)
-    asyncio.run(worker.run())
+    assert asyncio.run(live(worker)) == 0
     return worker, merge(paths, record.jobs[0])[1]
 
 

@@ -15,6 +15,7 @@ from vlmeval_mp import results, runs, snapshot, workdir
 from vlmeval_mp.config import Overrides, build
 from vlmeval_mp.merge import merge
 from vlmeval_mp.paths import JobsPaths
+from vlmeval_mp.worker import live
 
 BENCHMARKS = {
     "VideoMME": (files.video_mme, ["B. (b) a dog", "Answer: C"]),
@@ -49,7 +50,7 @@ async def test_their_evaluate_gives_our_accuracy(tmp_path: Path, form: str) -> N
         spec = build(config, Overrides(engine="fake"), name=kind, default_engine="fake")
         paths = runs.submit(spec, JobsPaths(tmp_path / "jobs"))[0]
         record = snapshot.read_record(paths)
-        await worker_for(paths, record).run()
+        assert await live(worker_for(paths, record)) == 0
         (job,) = record.jobs
         rules = results.rules_of(record.spec, job)
         answered = merge(paths, job)

@@ -223,7 +223,7 @@ def _letter(layout: Layout, answer: str, elements: list[str]) -> str:
 
 def _named(pattern: str, text: Mapping[str, str]) -> str:
     cells = {name: text.get(name, "").strip() for _, name, _, _ in string.Formatter().parse(pattern) if name}
-    return pattern.format_map(cells) if all(cells.values()) else ""
+    return pattern.format_map(cells).replace("//", "/") if all(cells.values()) else ""
 
 
 def _number(text: Mapping[str, str], column: str) -> float:
