@@ -121,6 +121,33 @@ def test_subtitles_that_are_not_shown_are_said():
     assert not spec.datasets[0].use_subtitle
 
 
+@pytest.mark.parametrize(
+    ("name", "value", "parts"),
+    [
+        ("MLVU_8frame", {}, {"MLVU_MCQ_8frame": "MLVU_MCQ", "MLVU_OpenEnded_8frame": "MLVU_OpenEnded"}),
+        (
+            "mine",
+            {"class": "MLVU", "dataset": "MLVU", "nframe": 8, "fps": -1},
+            {"mine_MLVU_MCQ": "MLVU_MCQ", "mine_MLVU_OpenEnded": "MLVU_OpenEnded"},
+        ),
+    ],
+)
+def test_a_name_that_joins_files_becomes_an_entry_for_each(name, value, parts):
+    spec, warnings = spec_of({"m": {}}, {name: value})
+    assert {data.name: data.path for data in spec.datasets} == parts
+    assert {data.nframe for data in spec.datasets} == {8}
+    assert "each with results of its own" in warnings[0]
+
+
+def test_a_joined_name_on_the_command_line_does_so_too():
+    said = ["TempCompass", "MVBench_8frame"]
+    ours, _ = vlmevalkit.translate({}, default_engine="vllm", data=said)
+    spec = config.build(ours, Overrides(models=("m",), data=tuple(said)), name="run", default_engine="vllm")
+    names = ["TempCompass_MCQ", "TempCompass_Captioning", "TempCompass_YorN", "MVBench_8frame"]
+    assert [data.name for data in spec.datasets] == names
+    assert spec.datasets[3].nframe == 8
+
+
 def test_frames_are_images_to_a_class_that_takes_no_video():
     classes = {name: spec_of({"m": {"class": name, "model_path": "/m"}})[0].models[0] for name in CLASSES}
     native = {name for name, model in classes.items() if model.video == "native"}

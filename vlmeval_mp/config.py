@@ -140,7 +140,7 @@ def _entries(config: Json, key: str, flagged: tuple[str, ...]) -> dict[str, Json
         if not isinstance(value, dict):
             raise ConfigError(f"{key}.{name}: must be an object, {{}} if there is nothing to set")
     if not flagged:
-        return dict(given)
+        return _parted(given)
     chosen: dict[str, Json] = {}
     for text in flagged:
         if text in given:
@@ -150,7 +150,12 @@ def _entries(config: Json, key: str, flagged: tuple[str, ...]) -> dict[str, Json
             if short in chosen:
                 raise ConfigError(f"--{key}: two entries would both be called {short!r}; put them into a config")
             chosen[short] = {"path": text}
-    return chosen
+    return _parted(chosen)
+
+
+def _parted(entries: Json) -> dict[str, Json]:
+    """`entries`, with one that joins several replaced by these."""
+    return {each: entry for name, value in entries.items() for each, entry in value.get("joins", {name: value}).items()}
 
 
 def _short_name(text: str) -> str:

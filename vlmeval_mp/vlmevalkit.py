@@ -8,13 +8,13 @@ beside VLMEvalKit's and win. Nothing is dropped in silence: a kwarg is used, or 
 from __future__ import annotations
 
 import difflib
-import re
 from collections.abc import Iterable, Mapping
 
-from vlmeval_mp import apizoo
-from vlmeval_mp.config import DATA_KEYS, MODEL_KEYS
+from vlmeval_mp import apizoo, dataentries
+from vlmeval_mp.config import MODEL_KEYS
+from vlmeval_mp.dataentries import refuse_unknown
 from vlmeval_mp.errors import ConfigError
-from vlmeval_mp.modelzoo import CLASSES, DATA_TYPES, MODELS, REPUBLISHED, SUBTITLED, VIDEO_SETS, ModelClass
+from vlmeval_mp.modelzoo import CLASSES, MODELS, REPUBLISHED, ModelClass
 from vlmeval_mp.records import Json
 
 IGNORED_MODEL_KWARGS = {
@@ -40,15 +40,6 @@ IGNORED_MODEL_KWARGS = {
     "torch_dtype": "say engine_args.dtype",
     "attn_implementation": "an engine's own matter",
 }
-IGNORED_DATA_KWARGS = {
-    "with_subtitle": "subtitles are not shown to the model, so the score is that without them",
-    "use_subtitle_time": "subtitles are not shown to the model",
-    "use_frame_time": "times of frames are not written into the prompt",
-    "use_audio": "audio is not sent",
-    "pack": "each question is asked by itself",
-    "skip_noimg": "a sample without its image is reported as failed",
-    "verbose": "answers are in predictions.jsonl",
-}
 WRAPPED_KEYS = ("path", "engine", "engine_args", "sampling", "prompt")
 """Our own keys in the entry of a class that is run by itself; all others are its constructor's."""
 _DRAWN = ("temperature", "top_p", "top_k", "repetition_penalty", "presence_penalty")
@@ -56,9 +47,7 @@ _MODEL_KWARGS = (
     "model_path", "min_pixels", "max_pixels", "max_new_tokens", "do_sample", "use_custom_prompt", "system_prompt",
     "post_process", *_DRAWN, *IGNORED_MODEL_KWARGS,
 )  # fmt: skip
-_DATA_KWARGS = ("class", "dataset", "nframe", "fps", *IGNORED_DATA_KWARGS)
 SHORTCUTS = MODELS | apizoo.API_MODELS
-_SHORTCUT = re.compile(r"(?:(?P<nframe>\d+)frame|(?P<fps>[\d.]+)fps)(?P<subs>_subs)?")
 
 
 def translate(
@@ -80,7 +69,7 @@ def translate(
     """
     warnings: list[str] = []
     given = {key: dict(config[key]) for key in ("model", "data") if isinstance(config.get(key), dict)}
-    for key, named, shortcuts in (("model", models, SHORTCUTS), ("data", data, _video_shortcuts())):
+    for key, named, shortcuts in (("model", models, SHORTCUTS), ("data", data, dataentries.shortcuts())):
         for name in named:
             if name in shortcuts and name not in given.get(key, {}):
                 given.setdefault(key, {})[name] = {}
@@ -93,7 +82,7 @@ def translate(
                 raise ConfigError(f"model.{name}: is asked over an API; --engine {engine} cannot run it")
     for name, value in given.get("data", {}).items():
         if isinstance(value, dict):
-            given["data"][name] = _dataset(name, value, warnings)
+            given["data"][name] = dataentries.translate(name, value, warnings)
     return {**config, **given}, warnings
 
 
@@ -123,7 +112,7 @@ def _model(name: str, value: Json, engine: str, warnings: list[str], environ: Ma
             f"{where}.class: {class_!r} is not known here; {hint}known classes: {', '.join([*CLASSES, *apizoo.APIS])}. "
             'With "engine": "vlmevalkit" any class of an installed VLMEvalKit is run by itself'
         )
-    _refuse_unknown(where, kwargs, _MODEL_KWARGS)
+    refuse_unknown(where, kwargs, _MODEL_KWARGS)
     warnings += [
         f"{where}.{key}: has no effect here; {IGNORED_MODEL_KWARGS[key]}"
         for key in kwargs
@@ -203,60 +192,3 @@ def _sampling(where: str, kwargs: Json, known: ModelClass, warnings: list[str]) 
     if drawn := [key for key in said if said[key] not in (0, 0.0) and not (key.endswith("penalty") and said[key] == 1)]:
         warnings.append(f"{where}: {', '.join(drawn)} have no effect: VLMEvalKit asks this class greedily, and so here")
     return found
-
-
-# --- data sets -------------------------------------------------------------------------------------------------
-
-
-def _dataset(name: str, value: Json, warnings: list[str]) -> Json:
-    where = f"data.{name}"
-    shortcut = _video_shortcuts().get(name)
-    if "class" not in value and "path" not in value and shortcut:
-        value = {**shortcut, **value}
-    kwargs = dict(value)
-    native = {key: kwargs.pop(key) for key in DATA_KEYS if key in kwargs and key not in _DATA_KWARGS}
-    if native.get("use_subtitle") and ("class" in kwargs or shortcut) and _benchmark(name, value) not in SUBTITLED:
-        del native["use_subtitle"]
-        warnings.append(
-            f"{where}.use_subtitle: has no effect here; subtitles of {' and '.join(SUBTITLED)} only are shown to the "
-            "model, so the score is that without them"
-        )
-    _refuse_unknown(where, kwargs, (*_DATA_KWARGS, *DATA_KEYS))
-    warnings += [
-        f"{where}.{key}: has no effect here; {IGNORED_DATA_KWARGS[key]}"
-        for key in kwargs
-        if key in IGNORED_DATA_KWARGS and kwargs[key]
-    ]
-    found: Json = {key: kwargs[key] for key in ("dataset", "nframe", "fps") if key in kwargs}
-    if "class" in kwargs:  # VLMEvalKit's classes take fps=-1 and nframe=0 for "not said"
-        found = {k: v for k, v in found.items() if k == "dataset" or not isinstance(v, int | float) or v > 0}
-        if kwargs["class"] in DATA_TYPES:
-            found["type"] = DATA_TYPES[kwargs["class"]]
-    return found | native
-
-
-def _benchmark(name: str, value: Json) -> str:
-    """The benchmark that a data entry is about: the name of its file."""
-    return str(value.get("path", value.get("dataset", name))).rsplit("/", 1)[-1].removesuffix(".tsv")
-
-
-def _video_shortcuts() -> dict[str, Json]:
-    found: dict[str, Json] = {}
-    for dataset, endings in VIDEO_SETS.items():
-        for ending in endings:
-            match = _SHORTCUT.fullmatch(ending)
-            assert match is not None
-            frames: Json = {"nframe": int(match["nframe"])} if match["nframe"] else {"fps": float(match["fps"])}
-            found[f"{dataset}_{ending}"] = {"dataset": dataset, **frames} | (
-                {"use_subtitle": True} if match["subs"] else {}
-            )
-    return found
-
-
-def _refuse_unknown(where: str, given: Iterable[str], known: Iterable[str]) -> None:
-    valid = list(known)
-    for key in given:
-        if key not in valid:
-            near = difflib.get_close_matches(key, valid, n=1)
-            hint = f"did you mean {near[0]!r}?" if near else f"known here: {', '.join(valid)}"
-            raise ConfigError(f"{where}: there is no kwarg {key!r}; {hint}")
