@@ -123,7 +123,9 @@ class Finisher:
         samples, predictions = merge(self._paths, job)
         folder = self._paths.results(job.model, job.dataset)
         if self._scored:
-            results.write(folder, job.model, job.dataset, samples, predictions, self._rules[job.name])
+            summary = results.write(folder, job.model, job.dataset, samples, predictions, self._rules[job.name])
+            if summary.problem:
+                self.error = self.error or VlmevalError(f"{job.model} on {job.dataset}: {summary.problem}")
         else:
             results.write_predictions(folder, job.dataset, samples, predictions)
         self._finished.append(job.name)

@@ -20,7 +20,7 @@ from vlmeval_mp.datasets import gold, table
 from vlmeval_mp.errors import ConfigError
 from vlmeval_mp.records import DataSpec, Prediction, Sample, Summary
 from vlmeval_mp.scoring import families
-from vlmeval_mp.scoring.base import FAILED, Mode, Rules, Scored
+from vlmeval_mp.scoring.base import EVALUATOR, FAILED, Mode, Rules, Scored
 from vlmeval_mp.sheets import Sheet
 
 SHOWN = 5
@@ -66,7 +66,7 @@ def evaluate(asked: Asked) -> Found:
         ConfigError: the file or the data set cannot be read, a column is missing, an index stands twice, or no row
             belongs to any sample.
     """
-    if asked.scorer:
+    if asked.scorer and asked.scorer != EVALUATOR:
         families.check(asked.scorer)
     sheet = sheets.read(asked.file)
     for column in (asked.index, asked.column):
@@ -75,7 +75,7 @@ def evaluate(asked: Asked) -> Found:
     by_index, extra = _matched(sheet, asked, samples)
     predictions = tuple(_prediction(s, by_index[s.index][asked.column]) for s in samples if s.index in by_index)
     missing = tuple(s.index for s in samples if s.index not in by_index)
-    rules = Rules(scorer=spec.scorer, mode=asked.mode, extracted=asked.extracted)
+    rules = Rules(scorer=spec.scorer, mode=asked.mode, extracted=asked.extracted, source=spec.path)
     model = _stem(asked.file).removesuffix(f"_{spec.name}")
     scored, summary = results.judged(model, spec.name, samples, predictions, rules)
     if extra:

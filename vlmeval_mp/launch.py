@@ -35,7 +35,7 @@ def drain(paths: RunPaths, arguments: argparse.Namespace, spec: RunSpec | None) 
     record = snapshot.read_record(paths)
     if spec is None:
         runs.check(paths, record)
-    wanted = asked(spec or record.spec, arguments.scoring)
+    wanted = spec or record.spec
     for line in kitflags.warnings(arguments, {m.engine for m in wanted.models}):
         print(f"warning: {line}", file=sys.stderr)
     groups = _device_groups(arguments, wanted)
@@ -48,7 +48,7 @@ def drain(paths: RunPaths, arguments: argparse.Namespace, spec: RunSpec | None) 
         tensor_parallel=arguments.tp,
         windows={m.name: _window(m, arguments, wanted) for m in wanted.models},
         engine_args={m.name: _engine_args(m, arguments) for m in wanted.models},
-        asked=wanted,
+        asked=asked(record.spec, wanted, arguments.scoring),
         scored=scored,
         verbose=arguments.verbose,
         notes=(("info", LIVE_ANSWERS),) if arguments.verbose and mode == "live" else (),
@@ -70,11 +70,15 @@ def drain(paths: RunPaths, arguments: argparse.Namespace, spec: RunSpec | None) 
     return code
 
 
-def asked(spec: RunSpec, scoring: str | None) -> RunSpec:
-    """`spec` with `--scoring` in place of its own mode, if it was given."""
+def asked(frozen: RunSpec, wanted: RunSpec, scoring: str | None) -> RunSpec:
+    """`frozen` with what `wanted` and `--scoring` say of scoring, which changes no answer."""
     import msgspec
 
-    return msgspec.structs.replace(spec, scoring=scoring) if scoring else spec
+    scorers = {data.name: data.scorer for data in wanted.datasets}
+    datasets = tuple(
+        msgspec.structs.replace(data, scorer=scorers.get(data.name) or data.scorer) for data in frozen.datasets
+    )
+    return msgspec.structs.replace(frozen, scoring=scoring or wanted.scoring, judge=wanted.judge, datasets=datasets)
 
 
 def _window(model: ModelSpec, arguments: argparse.Namespace, spec: RunSpec) -> int:

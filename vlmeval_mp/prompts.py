@@ -25,6 +25,9 @@ from vlmeval_mp import builders, videoprompts
 from vlmeval_mp.errors import ConfigError
 from vlmeval_mp.records import ImagePart, Media, Message, Part, Sample, TextPart, VideoPart
 
+READY = "vlmevalkit"
+"""The template of data sets that are read through VLMEvalKit's classes: what `build_prompt` made is in the sample."""
+
 
 def build(
     sample: Sample,
@@ -38,15 +41,21 @@ def build(
     """The messages that ask `sample`.
 
     `template` is the data set's, `model` the model's. A model's builder (`qwen2_vl`, …) goes before the data set's
-    template where it has a wording for `dataset`, as in VLMEvalKit; else the data set's counts, then the model's.
+    template where it has a wording for `dataset`, as in VLMEvalKit; else the data set's counts, then the model's. The
+    template `READY` sends what the sample carries, whatever the model's builder.
     `roles` says what becomes of the system text and the begun answer of a video benchmark (`videoprompts`).
 
     Raises:
         ConfigError: no template has that name.
     """
+    if template == READY:
+        if not sample.ready:
+            raise ConfigError(f"sample {sample.index!r} carries no prompt of VLMEvalKit's; give its data set by name")
+        spoken = system and sample.ready[0].role != "system"
+        return (Message(role="system", parts=(TextPart(text=system),)), *sample.ready) if spoken else sample.ready
     for name in (template, model):
         if name not in TEMPLATES and name not in builders.BUILDERS and name not in videoprompts.WORDINGS:
-            known = [*TEMPLATES, *videoprompts.WORDINGS, *builders.BUILDERS]
+            known = [*TEMPLATES, *videoprompts.WORDINGS, *builders.BUILDERS, READY]
             near = difflib.get_close_matches(name, known, n=1)
             hint = f"did you mean {near[0]!r}?" if near else f"choose one of {', '.join(known)}"
             raise ConfigError(f"no prompt template is called {name!r}; {hint}")

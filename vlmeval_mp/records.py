@@ -53,7 +53,10 @@ class Media(Struct, frozen=True):
 
 
 class Sample(Struct, frozen=True):
-    """One data set row to be answered. `row` is its 0-based place in the file, `index` its id as written there."""
+    """One data set row to be answered. `row` is its 0-based place in the file, `index` its id as written there.
+
+    `ready` are messages that were made when the data set was read, by code that workers do not need.
+    """
 
     index: str
     row: int
@@ -69,6 +72,7 @@ class Sample(Struct, frozen=True):
     subtitles: Media | None = None
     extra: dict[str, str] = {}
     error: str = ""
+    ready: tuple[Message, ...] = ()
 
 
 class DatasetInfo(Struct, frozen=True):
@@ -261,8 +265,9 @@ class ModelSpec(Struct, frozen=True):
 class DataSpec(Struct, frozen=True):
     """One data set of a run. `path` is the TSV; `type` is a `Kind`, or "" to tell it by the columns.
 
-    `scorer` is a family of `scoring.families`, or "" for the one of each sample's kind. `layout` names the video
-    benchmark (`datasets.videobench`) whose columns the file has, "" for the general ones.
+    `scorer` is a family of `scoring.families`, "vlmevalkit" for VLMEvalKit's own evaluator, or "" for the one of each
+    sample's kind. `layout` names the video benchmark (`datasets.videobench`) whose columns the file has, "" for the
+    general ones.
     """
 
     name: str
@@ -455,7 +460,9 @@ class Summary(Struct, frozen=True, omit_defaults=False):
     """`summary.json` of one job. Metrics are fractions in 0..1, unless the name ends in `_points`.
 
     `stderr` is the standard error of the primary metric, `stderrs` has that of each. `imported`: answers that were
-    taken over from a file, by file.
+    taken over from a file, by file. With `as_reported` the metrics are another evaluator's own numbers in its own unit,
+    and `counts.scored` are the samples that they rest on. `notes` say what a reader of the numbers must know, `problem`
+    why scoring failed; both are sentences.
     """
 
     model: str
@@ -472,3 +479,6 @@ class Summary(Struct, frozen=True, omit_defaults=False):
     stderrs: dict[str, float | None] = {}
     other: OtherMode | None = None
     imported: dict[str, int] = {}
+    as_reported: bool = False
+    notes: tuple[str, ...] = ()
+    problem: str = ""

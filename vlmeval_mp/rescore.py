@@ -10,7 +10,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from vlmeval_mp import launch
-from vlmeval_mp.errors import EXIT_COMPLETE, EXIT_INCOMPLETE, ConfigError
+from vlmeval_mp.errors import EXIT_COMPLETE, EXIT_INCOMPLETE, ConfigError, VlmevalError
 from vlmeval_mp.paths import RunPaths
 
 if TYPE_CHECKING:
@@ -36,8 +36,8 @@ def a_run(paths: RunPaths, asked: RunSpec | None, arguments: argparse.Namespace)
     from vlmeval_mp.merge import merge
 
     record = snapshot.read_record(paths)
-    code = EXIT_COMPLETE
-    asked = asked or launch.asked(record.spec, arguments.scoring)
+    code, problems = EXIT_COMPLETE, []
+    asked = launch.asked(record.spec, asked or record.spec, arguments.scoring)
     for job in record.jobs:
         samples, predictions = merge(paths, job)
         if len(samples) < job.samples:
@@ -48,8 +48,12 @@ def a_run(paths: RunPaths, asked: RunSpec | None, arguments: argparse.Namespace)
             code = EXIT_INCOMPLETE
             continue
         rules = results.rules_of(asked, job)
-        results.write(paths.results(job.model, job.dataset), job.model, job.dataset, samples, predictions, rules)
+        folder = paths.results(job.model, job.dataset)
+        summary = results.write(folder, job.model, job.dataset, samples, predictions, rules)
+        problems += [f"{job.model} on {job.dataset}: {summary.problem}"] if summary.problem else []
     launch.show_results(paths, record, arguments.json, code)
+    if problems:
+        raise VlmevalError("\n".join(problems))
     return code
 
 
@@ -77,4 +81,6 @@ def a_file(arguments: argparse.Namespace) -> int:
         results.save(arguments.out, found.scored, found.summary)
     shown = [(found.summary, None)]
     display.show_results(shown, arguments.out, sys.stdout, as_json=arguments.json, warnings=found.warnings)
+    if found.summary.problem:
+        raise VlmevalError(found.summary.problem)
     return EXIT_COMPLETE

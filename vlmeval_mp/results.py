@@ -13,6 +13,7 @@ from pathlib import Path
 import msgspec
 
 from vlmeval_mp import files
+from vlmeval_mp.adapter.evaluation import evaluate_job
 from vlmeval_mp.errors import StorageError, VlmevalError
 from vlmeval_mp.records import Job, Prediction, RunSpec, Sample, Score, Struct, Summary
 from vlmeval_mp.scoring import STRICT, score_all
@@ -55,7 +56,7 @@ def write(
         StorageError: a file could not be written.
         VlmevalError: a prediction belongs to no sample.
     """
-    scored, summary = judged(model, dataset, samples, predictions, rules)
+    scored, summary = judged(model, dataset, samples, predictions, rules, folder)
     save(folder, scored, summary)
     return summary
 
@@ -72,16 +73,24 @@ def save(folder: Path, scored: Sequence[Scored], summary: Summary) -> None:
 
 
 def judged(
-    model: str, dataset: str, samples: Sequence[Sample], predictions: Sequence[Prediction], rules: Rules
+    model: str,
+    dataset: str,
+    samples: Sequence[Sample],
+    predictions: Sequence[Prediction],
+    rules: Rules,
+    folder: Path | None = None,
 ) -> tuple[list[Scored], Summary]:
-    """Each sample with its verdict, and the summary of them in both modes; writes nothing.
+    """Each sample with its verdict, and the summary of them in both modes.
 
-    `predictions` may be in any order; a sample without one counts as failed.
+    `predictions` may be in any order; a sample without one counts as failed. Writes nothing but what an evaluator of
+    VLMEvalKit's leaves, and that only if there is a `folder` for it.
 
     Raises:
         VlmevalError: a prediction belongs to no sample.
     """
     pairs = list(zip(samples, _in_order(dataset, samples, predictions), strict=True))
+    if not rules.pure:
+        return evaluate_job(folder, model, dataset, pairs, rules)
     scored, other = score_all(pairs, rules), score_all(pairs, replace(rules, mode=_other(rules.mode)))
     return scored, summarize(model, dataset, scored, rules, other)
 
@@ -116,7 +125,8 @@ def rules_of(spec: RunSpec, job: Job) -> Rules:
     model = next(m for m in spec.models if m.name == job.model)
     data = next(d for d in spec.datasets if d.name == job.dataset)
     mode: Mode = "compat" if spec.scoring == "compat" else "strict"
-    return Rules(scorer=data.scorer, mode=mode, post_process=model.post_process)
+    judge = "" if spec.judge == "exact_matching" else spec.judge
+    return Rules(data.scorer, mode, model.post_process, source=data.path, judge=judge)
 
 
 def _other(mode: Mode) -> Mode:

@@ -28,6 +28,7 @@ from vlmeval_mp.errors import ConfigError
 from vlmeval_mp.paths import JobsPaths, RunPaths, slug
 from vlmeval_mp.records import DataSpec, Job, ModelSpec, RunRecord, RunSpec
 from vlmeval_mp.scoring import families
+from vlmeval_mp.scoring.base import EVALUATOR
 
 RECORD_VERSION = 1
 UNSAID = DataSpec(name="", path="")
@@ -140,10 +141,10 @@ def resolved_data(data: DataSpec) -> DataSpec:
     if data.nframe or data.fps:
         defaults = {key: value for key, value in defaults.items() if key not in ("nframe", "fps")}
     unsaid = {key: value for key, value in defaults.items() if getattr(data, key) == getattr(UNSAID, key)}
-    if data.scorer:
+    if data.scorer and data.scorer != EVALUATOR:
         families.check(data.scorer)
     videobench.check(data.name, unsaid.get("layout", data.layout), data.fps, data.use_subtitle)
-    return msgspec.structs.replace(data, path=str(table.find(data.path).resolve()), **unsaid)
+    return msgspec.structs.replace(data, path=str(table.find(data.path)), **unsaid)
 
 
 def _job(model: ModelSpec, data: DataSpec, dataset: Dataset) -> Job:

@@ -12,6 +12,7 @@ import string
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import PurePosixPath
+from typing import Any
 
 import msgspec
 
@@ -66,7 +67,7 @@ class RowParser:
         """The row as a draft."""
         columns = self.reader.columns
         text = {c: self.reader.text(row, c) for c in columns if c != "index" and c not in _MEDIA}
-        fields = {name: text.get(column, "") for column, name in _FIELDS.items()}
+        fields: dict[str, Any] = {name: text.get(column, "") for column, name in _FIELDS.items()}
         declared = KINDS.get(text.get("type", "").strip().lower())
         media, error, refers, elements = self._media(row) if self.layout is None else ((), "", "", {})
         if not fields["question"].strip():

@@ -44,8 +44,10 @@ class MediaFolder:
     def add(self, text: bytes) -> Media:
         """The image that base64 `text` holds; data URI, line breaks and missing padding are accepted."""
         data = decode_base64(text)
-        if isinstance(data, str):
-            return Media(kind="image", error=data)
+        return Media(kind="image", error=data) if isinstance(data, str) else self.keep(data)
+
+    def keep(self, data: bytes) -> Media:
+        """The image whose bytes are `data`."""
         digest = hashlib.sha256(data)
         name = self._known.get(digest.digest())
         if name is None:

@@ -25,7 +25,9 @@ from pathlib import Path
 
 import msgspec
 
+from vlmeval_mp.adapter import client
 from vlmeval_mp.datasets import table
+from vlmeval_mp.datasets.official import OfficialReading
 from vlmeval_mp.datasets.reading import READER_VERSION, Reading
 from vlmeval_mp.datasets.rows import KINDS
 from vlmeval_mp.datasets.sources import FileFinder
@@ -33,6 +35,7 @@ from vlmeval_mp.datasets.tsv import Reader
 from vlmeval_mp.errors import ConfigError, StorageError
 from vlmeval_mp.files import atomic_write, sync_folder
 from vlmeval_mp.paths import slug
+from vlmeval_mp.prompts import READY
 from vlmeval_mp.records import DatasetInfo, DataSpec, Sample, Struct
 
 ABANDONED_AFTER = 3600.0
@@ -40,7 +43,10 @@ ABANDONED_AFTER = 3600.0
 
 
 class Origin(Struct, frozen=True, omit_defaults=False):
-    """`origin.json`. `files` maps each named file to its (size, mtime_ns); `missing`: some name was not found."""
+    """`origin.json`. `type` is the `DataSpec`'s, or says which VLMEvalKit made the prompts.
+
+    `files` maps each named file to its (size, mtime_ns); `missing`: some name was not found.
+    """
 
     type: str
     reader: int
@@ -107,18 +113,23 @@ def prepare(spec: DataSpec, store: Path) -> Dataset:
         file = source.open("rb")
     except OSError as error:
         raise ConfigError(f"data set {spec.name!r}: {source} cannot be read: {error.strerror or error}") from error
+    official = spec.prompt == READY
+    kind = f"{READY}: {client.version(client.interpreter())}" if official else spec.type
     with file:
         for folder in sorted(store.glob(f"{slug(spec.name)}-*")):
-            if (ready := _ready(folder, spec, source, stat)) is not None:
+            if (ready := _ready(folder, spec, kind, source, stat)) is not None:
                 return ready
         try:
             store.mkdir(parents=True, exist_ok=True)
             _remove_abandoned(store)
             with _temporary_folder(store) as folder:
-                reader = Reader(file, source)
-                finder = FileFinder((source.parent, *table.media_folders(spec)))
-                info = Reading(spec, reader, finder, folder).run(stat)
-                origin = Origin(spec.type, READER_VERSION, finder.seen, finder.missing, spec.layout, spec.use_subtitle)
+                if official:
+                    theirs = OfficialReading(spec, folder)
+                    info, finder = theirs.run(stat), theirs.finder
+                else:
+                    finder = FileFinder((source.parent, *table.media_folders(spec)))
+                    info = Reading(spec, Reader(file, source), finder, folder).run(stat)
+                origin = Origin(kind, READER_VERSION, finder.seen, finder.missing, spec.layout, spec.use_subtitle)
                 (folder / "origin.json").write_bytes(msgspec.json.encode(origin))
                 (folder / "dataset.json").write_bytes(msgspec.json.encode(info))
                 return _publish(folder, store / f"{slug(spec.name)}-{info.digest[:12]}", info)
@@ -129,7 +140,7 @@ def prepare(spec: DataSpec, store: Path) -> Dataset:
 # --- the folder ------------------------------------------------------------------------------------------------
 
 
-def _ready(folder: Path, spec: DataSpec, source: Path, stat: os.stat_result) -> Dataset | None:
+def _ready(folder: Path, spec: DataSpec, kind: str, source: Path, stat: os.stat_result) -> Dataset | None:
     """The data set in `folder`, if it is what reading `source` again would give."""
     try:
         info = msgspec.json.decode((folder / "dataset.json").read_bytes(), type=DatasetInfo)
@@ -137,7 +148,7 @@ def _ready(folder: Path, spec: DataSpec, source: Path, stat: os.stat_result) -> 
         if (info.name, info.source, info.source_size, info.source_mtime_ns) != given:
             return None
         origin = _origin(folder)
-        wanted = (spec.type, READER_VERSION, spec.layout, spec.use_subtitle)
+        wanted = (kind, READER_VERSION, spec.layout, spec.use_subtitle)
         same = (origin.type, origin.reader, origin.layout, origin.use_subtitle) == wanted
         return Dataset(folder) if same and not origin.missing and _unchanged(origin) else None
     except (OSError, ValueError, ConfigError):

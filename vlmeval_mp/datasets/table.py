@@ -1,6 +1,7 @@
 """Data set names: where the TSV of each lies, and what goes with the name.
 
-Owns the bundled names, the `$LMUData` folder and per-name defaults. Reads no TSV.
+Owns the bundled names, the `$LMUData` folder and per-name defaults; `adapter.names` knows VLMEvalKit's other names.
+Reads no TSV.
 """
 
 from __future__ import annotations
@@ -10,8 +11,11 @@ import os
 from pathlib import Path
 from typing import Any
 
+from vlmeval_mp import adapter
+from vlmeval_mp.adapter import names
 from vlmeval_mp.datasets import videobench
 from vlmeval_mp.errors import ConfigError
+from vlmeval_mp.modelzoo import DATA_TYPES
 from vlmeval_mp.records import DataSpec
 
 BUNDLED = ("DigitsMCQ", "DigitsYORN", "DigitsVQA", "DigitsVideo")
@@ -29,9 +33,15 @@ _DEFAULTS: dict[str, dict[str, Any]] = {
 def defaults(name: str) -> dict[str, Any]:
     """Fields of `DataSpec` that the data set called `name` wants unless the user says otherwise.
 
-    Of a path, the file's name counts if it is a video benchmark's: VLMEvalKit writes such a TSV beside the videos.
+    Of a path, the file's name counts if it is a video benchmark's: VLMEvalKit writes such a TSV beside the videos. A
+    benchmark of VLMEvalKit's that is in no table here is asked and scored by VLMEvalKit's own class.
     """
-    return {**videobench.defaults(Path(name).name.removesuffix(".tsv")), **_DEFAULTS.get(name, {})}
+    own = {**videobench.defaults(Path(name).name.removesuffix(".tsv")), **_DEFAULTS.get(name, {})}
+    if own or name in BUNDLED:
+        return own
+    found = names.known().get(name)
+    theirs = found is not None and found.modality in ("IMAGE", "TEXT") and found.kind not in DATA_TYPES
+    return dict(adapter.DEFAULTS) if theirs else {}
 
 
 def lmu_data() -> Path:
@@ -54,23 +64,38 @@ def find(name_or_path: str) -> Path:
         places += [folder / f"{name}.tsv" for folder in (lmu_data() / name, *videobench.folders(name))]
     for place in places:
         if place.is_file():
-            return place.resolve()
-    near = difflib.get_close_matches(Path(name).name, known(), n=1)
-    hint = f"did you mean {near[0]!r}?" if near else f"names known here: {', '.join(known())}"
+            return place.absolute()  # a link keeps its name, which may be a benchmark's
     looked = ", ".join(map(str, places))
-    raise ConfigError(f"data set {name_or_path!r} was not found; looked for {looked}; {hint}")
+    raise ConfigError(f"data set {name_or_path!r} was not found; looked for {looked}; {_hint(Path(name).name)}")
+
+
+def _hint(name: str) -> str:
+    """What to do about a name that has no file."""
+    benchmarks = names.known()
+    if name in benchmarks:
+        return _where(benchmarks[name])
+    near = difflib.get_close_matches(name, [*known(), *benchmarks], n=1)
+    return f"did you mean {near[0]!r}?" if near else f"names known here: {', '.join(known())}"
+
+
+def _where(benchmark: names.Benchmark) -> str:
+    if benchmark.modality == "SEVERAL":
+        return f"in VLMEvalKit it is several data sets; name them one by one: {benchmark.source}"
+    if not benchmark.source:
+        return "VLMEvalKit fetches it by itself and names no TSV; nothing is downloaded here"
+    return f"nothing is downloaded here; the official file is {benchmark.source}"
 
 
 def media_folders(spec: DataSpec) -> list[Path]:
     """Where the files that a TSV names are looked for, besides its own folder."""
     lmu = lmu_data()
-    names = dict.fromkeys((spec.name, Path(spec.path).stem))
-    own = [folder / name for folder in (lmu / "images", lmu) for name in names]
+    called = dict.fromkeys((spec.name, Path(spec.path).stem))
+    own = [folder / name for folder in (lmu / "images", lmu) for name in called]
     return [*own, lmu, *videobench.folders(spec.layout)]
 
 
 def known() -> list[str]:
-    """The names that may be meant: the bundled ones, the TSVs in `$LMUData`, and the video benchmarks."""
+    """The names whose files are here: the bundled ones, the TSVs in `$LMUData`, and video benchmarks in HF's cache."""
     local = sorted(path.stem for path in lmu_data().glob("*.tsv"))
     cached = [
         name for name in videobench.LAYOUTS if any((f / f"{name}.tsv").is_file() for f in videobench.folders(name))

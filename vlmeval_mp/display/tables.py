@@ -115,12 +115,12 @@ def _rows(summaries: Results, spared: Sequence[str] = ()) -> list[list[str]]:
     names = {s.primary_metric for s in found}
     counts = [name for name, count in _COUNTS.items() if name not in spared and any(count(s.counts) for s in found)]
     timed = "samples/s" not in spared and any(speed is not None for _, speed in summaries)
-    metric = [_spoken(*names)] if len(names) == 1 else ["metric", "score"]
+    metric = [_spoken(*names)] if len(names) == 1 and "" not in names else ["metric", "score"]
     heading = ["dataset", *(["model"] if models else []), *metric, "samples", "failed", *counts]
     rows = [[*heading, *(["samples/s"] if timed else [])]]
     for summary, speed in summaries:
         row = [safe(summary.dataset), *([safe(summary.model)] if models else [])]
-        row += [_spoken(summary.primary_metric)] if len(names) > 1 else []
+        row += [_spoken(summary.primary_metric) or "–"] if len(metric) > 1 else []
         row += [_measured(summary), f"{summary.counts.total:,}", f"{summary.counts.failed:,}"]
         row += [f"{_COUNTS[name](summary.counts):,}" for name in counts]
         rows.append([*row, *([rate(speed).removesuffix("/s")] if timed else [])])
@@ -134,8 +134,16 @@ def _spoken(metric: str) -> str:
 
 def _measured(summary: Summary) -> str:
     name = summary.primary_metric
+    if summary.as_reported:
+        value, error = (_plain(v) for v in (summary.metrics.get(name), summary.stderr))
+        return value if summary.stderr is None else f"{value} ± {error}"
     value = _number(name, summary.metrics.get(name))
     return value if summary.stderr is None else f"{value} ± {_number(name, summary.stderr)}"
+
+
+def _plain(value: float | None) -> str:
+    """A number of another evaluator's, which may be a fraction or percent."""
+    return "–" if value is None else f"{value:.4g}" if abs(value) < 1 else f"{value:,.2f}"
 
 
 def _number(metric: str, value: float | None) -> str:
@@ -156,6 +164,7 @@ def _notes(summaries: Results, folder: Path | None, spared: Sequence[str] = ()) 
         untold = [f"{n:,} {name}" for name in _COUNTS if name in spared and (n := _COUNTS[name](summary.counts))]
         notes += [f"{who}: {', '.join(untold)}"] if untold else []
         notes += [f"{who}: {note}"] if (note := _other(summary)) else []
+        notes += [f"{who}: {safe(note)}" for note in (*summary.notes, summary.problem) if note]
     return notes + ([] if folder is None else [_where(folder)])
 
 

@@ -30,6 +30,8 @@ def score(sample: Sample, prediction: Prediction | None, rules: Rules = STRICT) 
         if rules.mode == "strict":
             return Score(index=sample.index, value=None, note=f"failed: {prediction.error}")
         prediction = msgspec.structs.replace(prediction, error=None, prediction=FAILED)
+    if not rules.pure:
+        return Score(index=sample.index, value=None, note="scored when the whole job is done")
     if not sample.answer.strip():
         return Score(index=sample.index, value=None, note="the sample has no answer")
     scorer = score_equal if rules.extracted else scorer_for(family_of(sample, rules.scorer), rules.mode)

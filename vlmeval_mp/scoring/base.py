@@ -18,6 +18,9 @@ COMPAT = f"compat (ms-vlmeval {COMPAT_VERSION})"
 FAILED = "Failed to obtain answer via API."
 """What VLMEvalKit writes for an answer it did not get, and then scores like any other text."""
 
+EVALUATOR = "vlmevalkit"
+"""The scorer that is VLMEvalKit's own evaluator: it scores whole jobs, in a process of its own."""
+
 Scorer = Callable[[Sample, Prediction], Score]
 
 
@@ -26,13 +29,20 @@ class Rules:
     """How the answers of one job are scored. `scorer` is a family's name; "" is the one of each sample's kind.
 
     `extracted`: the predictions are answers already read out of replies, to be compared as they are; the family then
-    only says what is made of the verdicts.
+    only says what is made of the verdicts. `source` is the data set's TSV and `judge` a judge's name, for `EVALUATOR`.
     """
 
     scorer: str = ""
     mode: Mode = "strict"
     post_process: str = ""
     extracted: bool = False
+    source: str = ""
+    judge: str = ""
+
+    @property
+    def pure(self) -> bool:
+        """Whether the verdict on a sample is one of `families`, from the sample and its prediction alone."""
+        return self.scorer != EVALUATOR
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from vlmeval_mp.errors import ConfigError
 from vlmeval_mp.records import Kind, Sample
 from vlmeval_mp.scoring import closeness, maths, metrics, mmmu, videochoice, vqa
-from vlmeval_mp.scoring.base import Aggregator, Mode, Scorer
+from vlmeval_mp.scoring.base import EVALUATOR, Aggregator, Mode, Scorer
 from vlmeval_mp.scoring.choice import score_choice
 from vlmeval_mp.scoring.compat import letters, video
 from vlmeval_mp.scoring.compat import maths as compat_maths
@@ -91,7 +91,7 @@ def check(family: str) -> Family:
         ConfigError: there is none; names the nearest.
     """
     if family not in FAMILIES:
-        near = difflib.get_close_matches(family, FAMILIES, n=1)
-        hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(FAMILIES)}"
+        near = difflib.get_close_matches(family, [*FAMILIES, EVALUATOR], n=1)
+        hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(FAMILIES)} and {EVALUATOR}"
         raise ConfigError(f"no scorer is called {family!r}; {hint}")
     return FAMILIES[family]

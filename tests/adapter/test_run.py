@@ -1,0 +1,112 @@
+"""A benchmark of VLMEvalKit's that we have no scorer for, as a user runs it: by its name, with `launch` and `eval`."""
+
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+
+from vlmeval_mp import prompts, runs
+from vlmeval_mp.config import Overrides, build
+from vlmeval_mp.datasets.store import open_dataset
+from vlmeval_mp.paths import JobsPaths
+
+ENV = {**os.environ, "HF_HUB_OFFLINE": "1"}
+
+
+@pytest.fixture
+def run(lmu, tmp_path):
+    def command(*arguments, code=0):
+        done = subprocess.run(
+            [sys.executable, "-m", "vlmeval_mp.cli", *map(str, arguments), "--jobs", str(tmp_path / "jobs")],
+            env={**ENV, "LMUData": str(lmu.folder)}, capture_output=True, text=True, timeout=250,
+        )  # fmt: skip
+        assert done.returncode == code, done.stdout + done.stderr
+        return done
+
+    return command
+
+
+def launch(*data):
+    return ["launch", "--model", "m", "--engine", "fake", "--device", "cpu", "--plain", "--run", "r", "--data", *data]
+
+
+def answers(table):
+    return ["--engine-args", json.dumps({"answers": table})]
+
+
+def summary_of(tmp_path, dataset):
+    return json.loads((tmp_path / "jobs/r/results/m" / dataset / "summary.json").read_text())
+
+
+def test_a_benchmark_with_a_prompt_of_its_own_is_answered_and_scored_by_its_class(run, lmu, tmp_path):
+    lmu.count_bench()
+    table = {"1": "1", "2": "two", "3": "I see 3", "4": "5"}
+    done = run(*launch("CountBenchQA"), *answers(table), "--max-workers", "1")
+    found = summary_of(tmp_path, "CountBenchQA")
+    assert found["metrics"] == {"accuracy": 50.0}
+    assert found["scoring"] == "vlmevalkit (ms-vlmeval 0.0.20)"
+    assert found["counts"]["scored"] == 4
+    assert "50.00" in done.stdout
+    assert "scored as vlmevalkit (ms-vlmeval 0.0.20)" in done.stdout
+    files = {p.name for p in (tmp_path / "jobs/r/results/m/CountBenchQA/vlmevalkit").iterdir()}
+    assert {"m_CountBenchQA.tsv", "m_CountBenchQA_acc.csv"} < files
+    before = (tmp_path / "jobs/r/results/m/CountBenchQA/summary.json").read_bytes()
+    run("eval", "r")
+    assert (tmp_path / "jobs/r/results/m/CountBenchQA/summary.json").read_bytes() == before
+
+
+def test_several_data_sets_and_a_limit(run, lmu, tmp_path):
+    """VizWiz: ten people's answers in a column of its own; a person's answer counts against the other nine."""
+    lmu.viz_wiz()
+    lmu.count_bench()
+    table = {"1": "thing 1", "2": "no idea", "3": "thing 3"}
+    run(*launch("VizWiz", "CountBenchQA"), *answers(table), "--limit", "2", "--max-workers", "1")
+    found = summary_of(tmp_path, "VizWiz")
+    assert (found["primary_metric"], found["metrics"]) == ("Overall", {"Overall": 50.0})
+    assert found["counts"]["total"] == 2
+    assert summary_of(tmp_path, "CountBenchQA")["metrics"] == {"accuracy": 50.0}
+
+
+def test_a_set_that_needs_a_judge_ends_with_its_answers_and_a_clear_line(run, lmu, tmp_path):
+    lmu.mmvet()
+    done = run(*launch("MMVet"), "--max-workers", "1")
+    found = summary_of(tmp_path, "MMVet")
+    assert (found["metrics"], found["counts"]["unscored"], found["counts"]["failed"]) == ({}, 3, 0)
+    assert "MMVet: needs a judge: MMVet.evaluate asks one, and none was named." in done.stdout
+    assert len((tmp_path / "jobs/r/results/m/MMVet/predictions.jsonl").read_text().splitlines()) == 3
+
+
+def test_an_evaluator_that_fails_costs_no_answer_and_no_other_data_set(run, lmu, tmp_path):
+    lmu.write("VizWiz", [{"index": 1, "image": "A" * 80, "question": "q", "answer": "a"}])
+    lmu.count_bench()
+    done = run(*launch("VizWiz", "CountBenchQA"), "--max-workers", "1", code=1)
+    assert "m on VizWiz: not scored" in done.stderr
+    assert summary_of(tmp_path, "CountBenchQA")["metrics"]["accuracy"] >= 0
+    assert summary_of(tmp_path, "VizWiz")["counts"]["failed"] == 1  # no picture in it
+
+
+def test_the_class_named_in_a_config_is_used(lmu, tmp_path):
+    lmu.count_bench()
+    config = {"data": {"Counting": {"dataset": "CountBenchQA"}}}
+    spec = build(config, Overrides(models=("m",), engine="fake", run="r"), name="r", default_engine="fake")
+    _, record, _ = runs.submit(spec, JobsPaths(tmp_path / "jobs"))
+    assert record.spec.datasets[0].prompt == prompts.READY
+    samples = open_dataset(tmp_path / "jobs/.datasets" / record.jobs[0].folder).samples(0, 3)
+    assert samples[0].ready
+    assert record.fingerprint["data.Counting.prompt"] == "vlmevalkit"
+
+
+def test_without_vlmeval_the_install_line_is_said(run, lmu, monkeypatch):
+    lmu.count_bench()
+    monkeypatch.setitem(ENV, "VLMEVALKIT_PYTHON", "/nowhere/python")
+    done = run(*launch("CountBenchQA"), code=3)
+    assert "VLMEVALKIT_PYTHON: /nowhere/python cannot be started" in done.stderr
+
+
+def test_a_misspelt_name_gets_the_nearest_and_a_missing_file_where_it_was_looked_for(run, lmu):
+    assert "did you mean 'CountBenchQA'?" in run(*launch("CountBenhQA"), code=2).stderr
+    said = run(*launch("VizWiz"), code=2).stderr
+    assert f"{lmu.folder}/VizWiz.tsv" in said
+    assert "the official file is https://" in said

@@ -1,0 +1,99 @@
+"""`vlmeval.api` as evaluators see it: a judge that was named, or an honest stand-in for one that was not.
+
+A stand-in never works and never answers. What happened with the judge is noted in a file, because evaluators run in
+pools of processes and catch exceptions: whether a score rests on a judge is decided by those notes, not by the score.
+"""
+
+from __future__ import annotations
+
+import importlib
+import types
+from pathlib import Path
+from typing import Any
+
+FAILED = "Failed to obtain answer via API."
+
+
+class NoJudgeError(Exception):
+    """An evaluator asked a judge that nobody named."""
+
+
+class Notes:
+    """What happened with the judge: `built`, `asked` without one, `failed` calls of one."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def add(self, what: str) -> None:
+        with self._path.open("a") as file:
+            file.write(f"{what}\n")
+
+    def count(self, what: str) -> int:
+        return self._path.read_text().split().count(what) if self._path.exists() else 0
+
+
+def api_module(folder: Path, notes: Notes, judge: str) -> types.ModuleType:
+    """The module to stand for `vlmeval.api`; `judge` is "" or the name the user gave."""
+
+    class StandIn:
+        is_api, fail_msg, verbose = True, FAILED, False
+
+        def __init__(self, *arguments: Any, **named: Any) -> None:
+            self.model = str(named.get("model") or (arguments[0] if arguments else "a judge"))
+            notes.add("built")
+
+        def working(self) -> bool:
+            return False
+
+        def generate(self, *_arguments: Any, **_named: Any) -> str:
+            notes.add("asked")
+            raise NoJudgeError(f"the evaluator asked {self.model}, and no judge was named")
+
+        chat = generate_inner = chat_inner = generate
+
+    module = types.ModuleType("vlmeval.api")
+    module.__path__ = [str(folder / "api")]
+    if not judge:
+        module.__getattr__ = lambda name: _class(name, StandIn)  # type: ignore[method-assign]
+        return module
+
+    def lookup(name: str) -> Any:
+        return _class(name, _noting(notes) if name == "OpenAIWrapper" else StandIn)
+
+    module.__getattr__ = lookup  # type: ignore[method-assign]
+    return module
+
+
+def _class(name: str, kind: type) -> type:
+    if name.startswith("__"):
+        raise AttributeError(name)
+    return kind
+
+
+def _noting(notes: Notes) -> type:
+    real: type = importlib.import_module("vlmeval.api.gpt").OpenAIWrapper
+
+    class Judge(real):  # type: ignore[misc]
+        """The named judge. `reachable` asked it already; evaluators would do so with half a minute of retries."""
+
+        def working(self) -> bool:
+            return True
+
+        def generate(self, *arguments: Any, **named: Any) -> Any:
+            answer = super().generate(*arguments, **named)
+            if answer is None or self.fail_msg.strip() in str(answer):
+                notes.add("failed")
+            return answer
+
+    return Judge
+
+
+def reachable(judge: str, arguments: dict[str, Any]) -> str:
+    """Why the named judge does not answer; "" if it does."""
+    build = importlib.import_module("vlmeval.dataset.utils.judge_util").build_judge
+    try:
+        model = build(model=judge, **{**arguments, "retry": 1, "timeout": 30, "verbose": False})
+        answer = model.generate("hello")
+    except Exception as error:
+        return f"{type(error).__name__}: {error}"
+    return "" if answer and model.fail_msg.strip() not in str(answer) else "no answer to a first question"
