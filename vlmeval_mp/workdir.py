@@ -25,9 +25,8 @@ from vlmeval_mp.errors import StorageError
 from vlmeval_mp.merge import dataset_of, merge
 from vlmeval_mp.paths import RunPaths, slug
 from vlmeval_mp.predictiontable import Damage
-from vlmeval_mp.records import Job, Json, ModelSpec, RunRecord, RunSpec, Shard, Summary
+from vlmeval_mp.records import Job, Json, ModelSpec, RunRecord, Shard, Summary
 from vlmeval_mp.scorefiles import ScoreFile
-from vlmeval_mp.scoring import score_all
 from vlmeval_mp.scoring.postprocess import applied
 
 STATUS = "status.json"
@@ -118,13 +117,14 @@ class _Tree:
             entry |= {"texts_kept_whole_in": whole, "rows_not_carried_whole": _by_index(damaged)}
         if summary is None:
             return entry | {"skip_reason": "mode_infer"}, []
-        pairs = zip(samples, predictions, strict=True)
-        compat = score_all(pairs, replace(results.rules_of(self.record.spec, job), mode="compat"))
-        made = scorefiles.score_file(_scorer(self.record.spec, job), compat)
-        if made is None:
-            return entry | _scores(summary, None), [name]
-        files.atomic_write(folder / f"{stem}{made.ending}", made.content)
-        return entry | _scores(summary, made), [name, f"{stem}{made.ending}"]
+        rules = replace(results.rules_of(self.record.spec, job), mode="compat")
+        scored, _ = results.judged(job.model, job.dataset, samples, predictions, rules)
+        made = scorefiles.score_file(rules.scorer, scored)
+        linked = [name]
+        if made and made.ending:
+            files.atomic_write(folder / f"{stem}{made.ending}", made.content)
+            linked.append(f"{stem}{made.ending}")
+        return entry | _scores(summary, made), linked
 
 
 def _new_folder(home: Path, now: float) -> Path:
@@ -138,10 +138,6 @@ def _new_folder(home: Path, now: float) -> Path:
             now += 1
         else:
             return folder
-
-
-def _scorer(spec: RunSpec, job: Job) -> str:
-    return next(data.scorer for data in spec.datasets if data.name == job.dataset)
 
 
 def _scores(summary: Summary, made: ScoreFile | None) -> Json:
