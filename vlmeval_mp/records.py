@@ -462,7 +462,8 @@ class Summary(Struct, frozen=True, omit_defaults=False):
     `stderr` is the standard error of the primary metric, `stderrs` has that of each. `imported`: answers that were
     taken over from a file, by file. With `as_reported` the metrics are another evaluator's own numbers in its own unit,
     and `counts.scored` are the samples that they rest on. `notes` say what a reader of the numbers must know, `problem`
-    why scoring failed; both are sentences.
+    why scoring failed; both are sentences. `by` has what else a
+    benchmark is broken down by: a column of its file, or two ("duration/domain"), to a group per value.
     """
 
     model: str
@@ -482,3 +483,4 @@ class Summary(Struct, frozen=True, omit_defaults=False):
     as_reported: bool = False
     notes: tuple[str, ...] = ()
     problem: str = ""
+    by: dict[str, dict[str, dict[str, float | int | None]]] = {}

@@ -21,7 +21,7 @@ from vlmeval_mp.datasets.sources import FileFinder, MediaFolder
 from vlmeval_mp.datasets.tsv import Reader
 from vlmeval_mp.records import DatasetInfo, DataSpec, Media, Sample
 
-READER_VERSION = 1
+READER_VERSION = 2
 """Part of every digest; grows when the same TSV would give other samples."""
 
 

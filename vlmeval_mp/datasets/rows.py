@@ -66,7 +66,7 @@ class RowParser:
     def draft(self, row: Row) -> Draft:
         """The row as a draft."""
         columns = self.reader.columns
-        text = {c: self.reader.text(row, c) for c in columns if c != "index" and c not in _MEDIA}
+        text = {c: self.reader.text(row, c) for c in columns if c not in ("index", *_MEDIA) or c == "image_path"}
         fields: dict[str, Any] = {name: text.get(column, "") for column, name in _FIELDS.items()}
         declared = KINDS.get(text.get("type", "").strip().lower())
         media, error, refers, elements = self._media(row) if self.layout is None else ((), "", "", {})

@@ -24,11 +24,17 @@ from vlmeval_mp.scoring.yesno import score_yesno
 
 @dataclass(frozen=True, slots=True)
 class Family:
-    """The scorers of one family, and its aggregator."""
+    """The scorers of one family, its aggregator, and by what its summaries are broken down besides the general columns.
+
+    `by` names columns of the data set's file; "a/b" is every pair of values. The cells of `listed` columns name several
+    groups, as a list literal or between commas.
+    """
 
     compat: Scorer
     strict: Scorer
     aggregate: Aggregator = metrics.mean
+    by: tuple[str, ...] = ()
+    listed: tuple[str, ...] = ()
 
 
 FAMILIES: dict[str, Family] = {
@@ -82,6 +88,12 @@ def scorer_for(family: str, mode: Mode) -> Scorer:
 def aggregator_of(scorer: str) -> Aggregator:
     """What turns the verdicts of a data set that names `scorer` into metrics."""
     return check(scorer).aggregate if scorer else metrics.mean
+
+
+def breakdowns_of(scorer: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """`by` and `listed` of the family that a data set names."""
+    family = check(scorer) if scorer else None
+    return (family.by, family.listed) if family else ((), ())
 
 
 def check(family: str) -> Family:

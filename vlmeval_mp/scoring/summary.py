@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
 
-from vlmeval_mp.records import Counts, OtherMode, Sample, Summary
+from vlmeval_mp.records import Counts, OtherMode, Summary
 from vlmeval_mp.scoring.base import Metric, Mode, Rules, Scored, mode_name
-from vlmeval_mp.scoring.families import aggregator_of, family_of
+from vlmeval_mp.scoring.families import aggregator_of, breakdowns_of, family_of
+from vlmeval_mp.scoring.groups import grouped
 
 Group = dict[str, float | int | None]
 
@@ -18,6 +19,9 @@ def summarize(
     """The summary of one job; `other` is the same samples scored in the other mode, if that was done."""
     metrics = aggregator_of(rules.scorer)(scored, rules.mode)
     primary = next(iter(metrics))
+    by, listed = breakdowns_of(rules.scorer)
+    columns = ("category", "l2-category", "split", *by)
+    found = {column: _groups(grouped(scored, column, listed), rules) for column in columns}
     return Summary(
         model=model,
         dataset=dataset,
@@ -26,9 +30,10 @@ def summarize(
         stderr=metrics[primary].stderr,
         stderrs={name: metric.stderr for name, metric in metrics.items()},
         counts=counts_of(scored),
-        by_category=_by(lambda s: s.category, scored, rules),
-        by_l2_category=_by(lambda s: s.l2_category, scored, rules),
-        by_split=_by(lambda s: s.split, scored, rules),
+        by_category=found["category"],
+        by_l2_category=found["l2-category"],
+        by_split=found["split"],
+        by={column: found[column] for column in by if found[column]},
         scorers=dict(sorted(Counter(family_of(s.sample, rules.scorer) for s in scored).items())),
         scoring=mode_name(rules.mode),
         other=None if other is None else _other(scored, other, rules),
@@ -66,13 +71,9 @@ def _other(scored: Sequence[Scored], other: Sequence[Scored], rules: Rules) -> O
     )
 
 
-def _by(name: Callable[[Sample], str], scored: Sequence[Scored], rules: Rules) -> dict[str, Group]:
-    """Metrics and counts per group, sorted by name; samples that name no group are in none."""
-    groups: dict[str, list[Scored]] = {}
-    for each in scored:
-        if group := name(each.sample):
-            groups.setdefault(group, []).append(each)
-    return {group: _group(part, rules) for group, part in sorted(groups.items())}
+def _groups(groups: Mapping[str, Sequence[Scored]], rules: Rules) -> dict[str, Group]:
+    """Metrics and counts per group, sorted by name."""
+    return {name: _group(part, rules) for name, part in sorted(groups.items())}
 
 
 def _group(scored: Sequence[Scored], rules: Rules) -> Group:
