@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from vlmeval_mp.errors import ConfigError
 from vlmeval_mp.records import Kind, Sample
-from vlmeval_mp.scoring import closeness, maths, metrics, mmmu, videochoice, vqa
+from vlmeval_mp.scoring import closeness, jointly, maths, metrics, mmmu, rates, videochoice, vqa
 from vlmeval_mp.scoring.base import EVALUATOR, Aggregator, Mode, Scorer
 from vlmeval_mp.scoring.choice import score_choice
 from vlmeval_mp.scoring.compat import letters, video
@@ -37,38 +37,48 @@ class Family:
     listed: tuple[str, ...] = ()
 
 
+_ABILITIES = ("split/l2-category", "split/category")
+_VIDEO_MME = (
+    "duration", "domain", "sub_category", "task_type", "duration/domain", "duration/sub_category", "duration/task_type",
+)  # fmt: skip
+_LONG_VIDEO = ("duration_group", "question_category", "duration_group/question_category")
+_TEMPORAL = ("dim", "task_type", "dim/task_type")
+_MATHS = ("task", "skills", "question_type", "answer_type")
+
 FAMILIES: dict[str, Family] = {
     # multiple choice
-    "mcq": Family(letters.mcq, score_choice),
-    "circular": Family(letters.mcq, score_choice),
-    "mmmu": Family(letters.mmmu, mmmu.score_mmmu),
-    "mmmu-cot": Family(letters.mmmu_cot, mmmu.score_mmmu),
+    "mcq": Family(letters.mcq, score_choice, by=_ABILITIES),
+    "circular": Family(letters.mcq, score_choice, jointly.circular, by=_ABILITIES),
+    "blink": Family(letters.mcq, score_choice, metrics.macro("task_mean_accuracy", "category")),
+    "mmmu": Family(letters.mmmu, mmmu.score_mmmu, metrics.first_split("validation"), by=_ABILITIES),
+    "mmmu-cot": Family(letters.mmmu_cot, mmmu.score_mmmu, by=_ABILITIES),
     # yes or no
     "yesno": Family(compat_yesno.yesno, score_yesno),
-    "mme": Family(compat_yesno.yesno, score_yesno),
-    "pope": Family(compat_yesno.yesno, score_yesno),
-    "hallusion": Family(compat_yesno.yesno, score_yesno),
-    "amber": Family(compat_yesno.amber, score_yesno),
+    "mme": Family(compat_yesno.yesno, score_yesno, jointly.mme),
+    "pope": Family(compat_yesno.yesno, score_yesno, rates.yes_rates("f1", exploded=True), listed=("category",)),
+    "hallusion": Family(compat_yesno.yesno, score_yesno, jointly.hallusion),
+    "amber": Family(compat_yesno.amber, score_yesno, rates.amber),
+    "vsr": Family(compat_yesno.yesno, score_yesno, rates.yes_rates("accuracy")),
     # short answers
     "open": Family(compat_vqa.textvqa, score_open),
     "exact": Family(compat_vqa.exact, score_open),
     "gqa": Family(compat_vqa.gqa, score_open),
-    "textvqa": Family(compat_vqa.textvqa, vqa.score_textvqa),
-    "relaxed": Family(compat_vqa.relaxed, closeness.score_relaxed),
-    "anls": Family(compat_vqa.anls, closeness.score_anls),
-    "ocrbench": Family(compat_vqa.ocrbench, vqa.score_ocrbench),
+    "textvqa": Family(compat_vqa.textvqa, vqa.score_textvqa, metrics.mean_called("vqa_score")),
+    "relaxed": Family(compat_vqa.relaxed, closeness.score_relaxed, metrics.mean_called("relaxed_accuracy")),
+    "anls": Family(compat_vqa.anls, closeness.score_anls, metrics.mean_called("anls")),
+    "ocrbench": Family(compat_vqa.ocrbench, vqa.score_ocrbench, rates.ocrbench),
     # videos
-    "videomme": Family(video.first_letter("ABCD"), videochoice.score_listed),
-    "longvideobench": Family(video.first_letter("ABCDE"), videochoice.score_listed),
-    "mvbench": Family(video.mvbench, videochoice.score_listed),
-    "mlvu": Family(video.mlvu, videochoice.score_listed),
-    "tempcompass-mcq": Family(video.tempcompass_mcq, videochoice.score_tempcompass),
-    "tempcompass-yesno": Family(compat_yesno.tempcompass_yesno, score_yesno),
+    "videomme": Family(video.first_letter("ABCD"), videochoice.score_listed, by=_VIDEO_MME),
+    "longvideobench": Family(video.first_letter("ABCDE"), videochoice.score_listed, by=_LONG_VIDEO),
+    "mvbench": Family(video.mvbench, videochoice.score_listed, by=("task_type",)),
+    "mlvu": Family(video.mlvu, videochoice.score_listed, metrics.macro("m_avg", "task_type"), by=("task_type",)),
+    "tempcompass-mcq": Family(video.tempcompass_mcq, videochoice.score_tempcompass, by=_TEMPORAL),
+    "tempcompass-yesno": Family(compat_yesno.tempcompass_yesno, score_yesno, by=_TEMPORAL),
     # mathematics
-    "mathvista": Family(compat_maths.mathvista, maths.score_mathvista),
-    "mathvision": Family(compat_maths.mathvision, maths.score_mathvision),
+    "mathvista": Family(compat_maths.mathvista, maths.score_mathvista, by=_MATHS, listed=("skills",)),
+    "mathvision": Family(compat_maths.mathvision, maths.score_mathvision, by=("level",)),
     # a judge's
-    "judge": Family(compat_maths.judged, compat_maths.judged),
+    "judge": Family(compat_maths.judged, compat_maths.judged, listed=("category",)),
 }
 
 OF_KIND: dict[Kind, str] = {"mcq": "mcq", "yorn": "yesno", "vqa": "open"}

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from vlmeval_mp.scoring import estimates
 from vlmeval_mp.scoring.base import Aggregator, Metric, Mode, Scored
-from vlmeval_mp.scoring.metrics import Values, asked, by, values
+from vlmeval_mp.scoring.metrics import Values, asked, average_of, by, mean, part, values
 from vlmeval_mp.scoring.yesno import read_yesno
 
 TEXT = (
@@ -97,3 +97,26 @@ def ocrbench(scored: Sequence[Scored], mode: Mode) -> dict[str, Metric]:  # noqa
 def _count(known: Values) -> estimates.Estimate:
     """The sum, with the error that it has as a mean."""
     return estimates.mean(known) * len(known)
+
+
+# --- AMBER -----------------------------------------------------------------------------------------------------
+
+AMBER = {
+    "discriminative-attribute-state": "attribute",
+    "discriminative-attribute-number": "attribute",
+    "discriminative-attribute-action": "attribute",
+    "discriminative-hallucination": "existence",
+    "discriminative-relation": "relation",
+    "relation": "relation",
+}
+"""AMBER's categories, and the area under which each is published."""
+
+
+def amber(scored: Sequence[Scored], mode: Mode) -> dict[str, Metric]:
+    """AMBER: the mean of the accuracies of its areas, each of these, and the accuracy over all samples."""
+    found = estimates.clusters([s.sample for s in scored])
+    known = values(scored)
+    areas = by(scored, lambda s: AMBER.get(s.category, s.category))
+    metrics = {"average_accuracy": found.metric(average_of(known, areas.values()))}
+    metrics |= {f"{area}_accuracy": found.metric(estimates.mean(part(known, p))) for area, p in areas.items()}
+    return metrics | mean(scored, mode)
