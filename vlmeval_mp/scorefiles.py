@@ -12,69 +12,103 @@ aggregator, over the whole or over a part. Shapes are facts of ms-vlmeval 0.0.20
 
 from __future__ import annotations
 
-import csv
-import io
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from typing import Any
 
-from vlmeval_mp.records import Sample
+from vlmeval_mp.scoreshapes import (
+    Job,
+    Numbers,
+    ScoreFile,
+    Shape,
+    all_groups,
+    by_split,
+    category_of,
+    fractions,
+    groups,
+    hundred,
+    one_line,
+    percents,
+    rating_by,
+    right_of_all,
+    table_of,
+    yes_or_no,
+)
 from vlmeval_mp.scoring.base import Scored
-from vlmeval_mp.scoring.families import aggregator_of
+from vlmeval_mp.scoring.families import breakdowns_of
 
-NONE = "none"
-"""The split of a data set that has none."""
-ABBREVIATED = {
-    "coarse_perception": "CP",
-    "finegrained_perception (instance-level)": "FP-S",
-    "finegrained_perception (cross-instance)": "FP-C",
-    "logic_reasoning": "LR",
-    "relation_reasoning": "RR",
-    "attribute_reasoning": "AR",
+
+def figures(job: Job) -> ScoreFile:
+    """MME: the points of perception and reasoning, then of each category."""
+    whole = job.metrics(job.scored)
+    line: Numbers = {area: whole.get(f"{area}_points", 0.0) for area in ("perception", "reasoning")}
+    return one_line(
+        "_score.csv", line | {name: job.primary(part) for name, part in groups(job.scored, category_of).items()}
+    )
+
+
+def rates_by(*columns: str, **renamed: str) -> Shape:
+    """POPE and HallusionBench: percent, a line for the whole and for each group of `columns`."""
+
+    def shape(job: Job) -> ScoreFile:
+        listed = breakdowns_of(job.scorer)[1]
+        lines: list[dict[str, Any]] = []
+        for split, part in {"Overall": job.scored, **all_groups(job.scored, columns, listed)}.items():
+            found = job.metrics(part)
+            lines.append({"split": split} | {n: 100 * (found[metric] or 0.0) for n, metric in renamed.items()})
+        return ScoreFile("_score.csv", table_of(lines), by_split(lines))
+
+    return shape
+
+
+def areas(job: Job) -> ScoreFile:
+    """AMBER: percent by area, then their mean."""
+    found = job.metrics(job.scored)
+    named = {name.removesuffix("_accuracy"): v for name, v in found.items() if name.endswith("_accuracy")}
+    mean = named.pop("average")
+    line = {name.capitalize(): hundred(value) for name, value in named.items()} | {"Avg ACC": hundred(mean)}
+    return one_line("_score.csv", line)
+
+
+def binary(job: Job) -> ScoreFile:
+    """VSR: percent, but F1 as a fraction."""
+    found = job.metrics(job.scored)
+    line = {name: hundred(found[m]) for name, m in (("precision",) * 2, ("recall",) * 2, ("acc", "accuracy"))}
+    return one_line("_score.csv", line | {"f1_score": found["f1"]})
+
+
+def points(job: Job) -> ScoreFile:
+    """OCRBench: the points of each area, and of all, as an object."""
+    found = job.metrics(job.scored)
+    areas = {name: int(found.get(f"{area}_points") or 0) for name, area in _OCR_AREAS.items()}
+    whole = int(found["final_score_points"] or 0)
+    board: dict[str, float] = {**areas, "Final Score": whole, "Final Score Norm": whole / 10}
+    content = json.dumps(board, indent=4, ensure_ascii=False).encode()
+    return ScoreFile("_score.json", content, {name: float(value) for name, value in board.items()})
+
+
+_OCR_AREAS = {
+    "Text Recognition": "text_recognition",
+    "Scene Text-centric VQA": "scene_vqa",
+    "Doc-oriented VQA": "doc_vqa",
+    "Key Information Extraction": "key_information",
+    "Handwritten Mathematical Expression Recognition": "handwritten_math",
 }
-"""How MMBench's abilities are written in `_acc.csv`."""
-
-Number = float | None
-Numbers = dict[str, Number]
-Named = Callable[[Sample], str]
 
 
-@dataclass(frozen=True, slots=True)
-class ScoreFile:
-    """One evaluator's file: what follows the stem of its name, its bytes, its numbers by VLMEvalKit's flat names."""
-
-    ending: str
-    content: bytes
-    metrics: dict[str, float]
-
-    @property
-    def primary(self) -> str:
-        """The name of the number that stands for the data set."""
-        whole = [name for name in self.metrics if name.rpartition("|")[2].lower() in ("overall", "final score")]
-        return next(iter(whole or self.metrics), "")
-
-
-@dataclass(frozen=True, slots=True)
-class Job:
-    """What a shape is made of: the compat verdicts of one job in data set order, and the scorer that gave them."""
-
-    scorer: str
-    scored: Sequence[Scored]
-
-    def metrics(self, part: Sequence[Scored]) -> Numbers:
-        """The aggregator's numbers over `part`."""
-        return {name: metric.value for name, metric in aggregator_of(self.scorer)(part, "compat").items()}
-
-    def primary(self, part: Sequence[Scored]) -> Number:
-        return next(iter(self.metrics(part).values())) if part else None
-
-    def percent(self, part: Sequence[Scored]) -> Number:
-        value = self.primary(part)
-        return None if value is None else value * 100
-
-
-Shape = Callable[[Job], ScoreFile]
+SHAPES: dict[str, Shape] = {
+    "mme": figures,
+    "pope": rates_by("category", Overall="f1", acc="accuracy", precision="precision", recall="recall"),
+    "hallusion": rates_by("category", "l2-category", aAcc="aAcc", fAcc="fAcc", qAcc="qAcc"),
+    "amber": areas,
+    "vsr": binary,
+    "ocrbench": points,
+    "videomme": rating_by(
+        "domain", "sub_category", "task_type", over="duration", groups=("short", "medium", "long")
+    ),
+    "longvideobench": rating_by("question_category", over="duration_group", groups=("15", "60", "600", "3600")),
+    "mvbench": right_of_all("task_type"),
+}  # fmt: skip
 
 
 def score_file(scorer: str, scored: Sequence[Scored]) -> ScoreFile | None:
@@ -84,155 +118,3 @@ def score_file(scorer: str, scored: Sequence[Scored]) -> ScoreFile | None:
     kind = scored[0].sample.kind
     shape = SHAPES.get(scorer) or {"mcq": fractions, "yorn": yes_or_no, "vqa": percents}[kind]
     return shape(Job(scorer, scored))
-
-
-# --- shapes --------------------------------------------------------------------------------------------------------
-
-
-def fractions(job: Job) -> ScoreFile:
-    """Multiple choice: a line per split; the whole, then each l2-category, then each category."""
-    splits = _groups(job.scored, _split, named=NONE)
-    lines: list[dict[str, Any]] = []
-    for split, part in splits.items():
-        line: dict[str, Any] = {"split": split, "Overall": job.primary(part)}
-        for column in (_l2_category, _category):
-            for name in _names(job.scored, column):
-                line[ABBREVIATED.get(name, name)] = job.primary([s for s in part if column(s.sample) == name])
-        lines.append(line)
-    flat = {f"split={x['split']}|{k}": v for x in lines for k, v in x.items() if k != "split" and v is not None}
-    return ScoreFile("_acc.csv", _csv(lines), flat)
-
-
-def percents(job: Job) -> ScoreFile:
-    """Open answers: the splits and the whole, or without splits the whole and the categories."""
-    line: Numbers = {}
-    splits = _names(job.scored, _split)
-    if splits:
-        line |= {name: job.percent([s for s in job.scored if s.sample.split == name]) for name in splits}
-    line["Overall"] = job.percent(job.scored)
-    if not splits:
-        line |= _by(job, _category)
-    return _line("_acc.csv", line)
-
-
-def yes_or_no(job: Job) -> ScoreFile:
-    """Yes/no: the whole, the categories, the l2-categories."""
-    return _line("_score.csv", {"Overall": job.percent(job.scored)} | _by(job, _category) | _by(job, _l2_category))
-
-
-def rating_by(*columns: str, over: str, groups: Sequence[str]) -> Shape:
-    """Video-MME and LongVideoBench: fractions as text, for each value of the column `over` and for all of them."""
-
-    def shape(job: Job) -> ScoreFile:
-        board: dict[str, Any] = {}
-        for group in (*groups, "overall"):
-            part = [s for s in job.scored if group in ("overall", _column(s.sample, over))]
-            board[group] = {"overall": _text(job.primary(part))}
-            for column in columns:
-                names = sorted({_column(s.sample, column) for s in job.scored})
-                board[group][column] = {
-                    name: _text(job.primary([s for s in part if _column(s.sample, column) == name])) for name in names
-                }
-        return _board(board)
-
-    return shape
-
-
-def right_of_all(column: str) -> Shape:
-    """MVBench: how many are right, how many there are, and the percentage, by `column` and over all."""
-
-    def shape(job: Job) -> ScoreFile:
-        board: dict[str, Any] = {}
-        for name, part in _groups(job.scored, lambda sample: _column(sample, column)).items():
-            board[name] = _right(part)
-        board["overall"] = _right(job.scored)
-        return _board(board)
-
-    return shape
-
-
-# --- parts ---------------------------------------------------------------------------------------------------------
-
-
-def _split(sample: Sample) -> str:
-    return sample.split
-
-
-def _category(sample: Sample) -> str:
-    return sample.category
-
-
-def _l2_category(sample: Sample) -> str:
-    return sample.l2_category
-
-
-def _column(sample: Sample, name: str) -> str:
-    return sample.extra.get(name, "")
-
-
-def _groups(scored: Iterable[Scored], name: Named, named: str = "") -> dict[str, list[Scored]]:
-    """The samples by name, in the order in which the names appear; those without one are under `named`."""
-    found: dict[str, list[Scored]] = {}
-    for each in scored:
-        found.setdefault(name(each.sample) or named, []).append(each)
-    return found
-
-
-def _names(scored: Iterable[Scored], name: Named) -> list[str]:
-    return sorted({name(each.sample) for each in scored} - {""})
-
-
-def _by(job: Job, name: Named) -> Numbers:
-    return {
-        group: job.percent([s for s in job.scored if name(s.sample) == group]) for group in _names(job.scored, name)
-    }
-
-
-def _right(part: Sequence[Scored]) -> list[Any]:
-    right = sum(bool(each.score.value) for each in part)
-    return [right, len(part), f"{right / len(part) * 100:.2f}%"]
-
-
-def _text(value: Number) -> str:
-    return "nan" if value is None else f"{value:.3f}"
-
-
-def _line(ending: str, line: Numbers) -> ScoreFile:
-    return ScoreFile(ending, _csv([line]), {name: value for name, value in line.items() if value is not None})
-
-
-def _csv(lines: Sequence[Mapping[str, Any]]) -> bytes:
-    buffer = io.StringIO()
-    writer = csv.writer(buffer, quoting=csv.QUOTE_ALL, lineterminator="\n")
-    writer.writerow(list(lines[0]))
-    writer.writerows(list(line.values()) for line in lines)
-    return buffer.getvalue().encode("utf-8", "replace")
-
-
-def _board(board: Mapping[str, Any]) -> ScoreFile:
-    content = json.dumps(board, indent=4, ensure_ascii=False).encode("utf-8", "replace")
-    return ScoreFile("_rating.json", content, dict(_flat(board)))
-
-
-def _flat(value: Any, name: str = "") -> Iterable[tuple[str, float]]:
-    """Every number by its path, as VLMEvalKit's status.json names it; percentages as text are none."""
-    if isinstance(value, Mapping | list):
-        pairs = value.items() if isinstance(value, Mapping) else enumerate(value)
-        for key, each in pairs:
-            yield from _flat(each, f"{name}|{key}" if name else str(key))
-    else:
-        try:
-            number = float(value)
-        except ValueError:
-            return
-        if number == number:  # NaN is unequal to itself
-            yield name, number
-
-
-SHAPES: dict[str, Shape] = {
-    "videomme": rating_by(
-        "domain", "sub_category", "task_type", over="duration", groups=("short", "medium", "long")
-    ),
-    "longvideobench": rating_by("question_category", over="duration_group", groups=("15", "60", "600", "3600")),
-    "mvbench": right_of_all("task_type"),
-}  # fmt: skip

@@ -26,7 +26,7 @@ from vlmeval_mp.merge import dataset_of, merge
 from vlmeval_mp.paths import RunPaths, slug
 from vlmeval_mp.predictiontable import Damage
 from vlmeval_mp.records import Job, Json, ModelSpec, RunRecord, Shard, Summary
-from vlmeval_mp.scorefiles import ScoreFile
+from vlmeval_mp.scoreshapes import ScoreFile
 from vlmeval_mp.scoring.postprocess import applied
 
 STATUS = "status.json"
