@@ -143,8 +143,9 @@ def resolved_data(data: DataSpec) -> DataSpec:
     unsaid = {key: value for key, value in defaults.items() if getattr(data, key) == getattr(UNSAID, key)}
     if data.scorer and data.scorer != EVALUATOR:
         families.check(data.scorer)
-    videobench.check(data.name, unsaid.get("layout", data.layout), data.fps, data.use_subtitle)
-    return msgspec.structs.replace(data, path=str(table.find(data.path)), **unsaid)
+    data = msgspec.structs.replace(data, path=str(table.find(data.path)), **unsaid)
+    videobench.check(data)
+    return data
 
 
 def _job(model: ModelSpec, data: DataSpec, dataset: Dataset) -> Job:

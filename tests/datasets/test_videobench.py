@@ -19,7 +19,7 @@ from tests.builders import worker_for
 from tests.datasets import videobench_files as files
 from vlmeval_mp import media, prompts, runs, videos
 from vlmeval_mp.config import Overrides, build
-from vlmeval_mp.datasets import store, table, videobench
+from vlmeval_mp.datasets import gold, store, table, videobench
 from vlmeval_mp.errors import ConfigError, RequestError
 from vlmeval_mp.merge import merge
 from vlmeval_mp.modelzoo import SUBTITLED
@@ -386,9 +386,28 @@ def test_a_data_set_that_is_read_with_subtitles_is_another_one(tmp_path: Path) -
     assert store.prepare(spec_of(tsv, use_subtitle=True), tmp_path / "store").folder == spoken.folder
 
 
-def test_what_a_benchmark_does_not_have_is_refused() -> None:
-    with pytest.raises(ConfigError, match=r"data.x.fps: MVBench has no rule .* take MVBench_MP4"):
-        videobench.check("x", "MVBench", 1.0, False)
-    with pytest.raises(ConfigError, match="only Video-MME and LongVideoBench have subtitles"):
-        videobench.check("x", "", 0.0, True)
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"layout": "MVBench", "fps": 1.0}, r"data.x.fps: MVBench has no rule .* take MVBench_MP4"),
+        ({"use_subtitle": True}, "only Video-MME and LongVideoBench have subtitles"),
+        ({"layout": "Video-MME", "use_subtitle": True}, "only 'video-mme' shows subtitles"),
+    ],
+)
+def test_what_a_benchmark_does_not_have_is_refused(fields: dict[str, Any], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        videobench.check(DataSpec(name="x", path="x", **fields))
+
+
+def test_the_benchmarks_with_subtitles_are_those_that_a_config_may_say_so_of() -> None:
     assert tuple(name for name, layout in videobench.LAYOUTS.items() if layout.subtitles) == SUBTITLED
+
+
+def test_somebody_else_s_predictions_are_held_against_the_same_answers(tmp_path: Path) -> None:
+    tsv = files.mvbench(tmp_path / "data")
+    frame = files.pd.read_csv(tsv, sep="\t", dtype=str, keep_default_na=False)
+    frame.loc[1, "video"] = ""
+    frame.to_csv(tsv, sep="\t", index=False)
+    samples = gold.read(spec_of(tsv))
+    assert [(s.answer, len(s.options), s.error) for s in samples] == [("A", 4, ""), ("D", 4, ""), ("B", 4, "")]
+    assert all(s.media[0].digest for s in (samples[0], samples[2]))

@@ -89,6 +89,9 @@ class _Named(FileFinder):
     def video(self, names: list[str]) -> Media:
         return Media(kind="video", digest=_mark(names[0]))
 
+    def frames(self, name: str) -> Media:
+        return self.video([name])
+
 
 class _GoldReading(Reading):
     """A reading for which a reference to no row, or to another reference, is a name like any."""

@@ -94,10 +94,10 @@ class RowParser:
         text = {**text, **files}
         sample = msgspec.structs.replace(sample, extra={**files, **sample.extra})
         try:
+            sample = videobench.understood(layout, text, sample)
             name = videobench.video_name(layout, text)
             found = self.files.frames(name) if text.get("data_type") == "frame" else self._video(name)
             video = videobench.clipped(layout, text, found)
-            sample = videobench.understood(layout, text, sample)
             media = (self._placed(row, "video", video),)
             spoken = self.files.subtitles(videobench.subtitles_name(layout, text)) if self.subtitles else None
             return msgspec.structs.replace(sample, media=media, subtitles=spoken)

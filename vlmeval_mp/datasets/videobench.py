@@ -17,7 +17,7 @@ from typing import Any, Literal
 import msgspec
 
 from vlmeval_mp.errors import ConfigError
-from vlmeval_mp.records import Kind, Media, Sample
+from vlmeval_mp.records import DataSpec, Kind, Media, Sample
 from vlmeval_mp.videoprompts import listed_options
 
 
@@ -101,37 +101,42 @@ def defaults(name: str) -> dict[str, Any]:
     return {"layout": name, "prompt": layout.prompt, "scorer": layout.scorer} if layout else {}
 
 
-def check(data: str, name: str, fps: float, use_subtitle: bool) -> None:
-    """Raise `ConfigError` where the data set entry `data` wants of the benchmark `name` what it does not have."""
-    layout = LAYOUTS.get(name)
-    if fps and layout is not None and not layout.fps:
-        raise ConfigError(f"data.{data}.fps: {name} has no rule for frames a second; say nframe, or take {name}_MP4")
-    if use_subtitle and (layout is None or not layout.subtitles):
+def check(spec: DataSpec) -> None:
+    """Raise `ConfigError` where `spec` wants of its benchmark what that does not have."""
+    layout, where = LAYOUTS.get(spec.layout), f"data.{spec.name}"
+    if spec.fps and layout is not None and not layout.fps:
+        other = f"{spec.layout}_MP4"
+        raise ConfigError(f"{where}.fps: {spec.layout} has no rule for frames a second; say nframe, or take {other}")
+    if spec.use_subtitle and (layout is None or not layout.subtitles):
         having = " and ".join(key for key, each in LAYOUTS.items() if each.subtitles)
-        raise ConfigError(f"data.{data}.use_subtitle: only {having} have subtitles here; leave it out")
+        raise ConfigError(f"{where}.use_subtitle: only {having} have subtitles here; leave it out")
+    if spec.use_subtitle and layout is not None and spec.prompt != layout.prompt:
+        raise ConfigError(f"{where}.prompt: only {layout.prompt!r} shows subtitles; leave one of the two out")
 
 
 def folders(name: str) -> list[Path]:
     """Where VLMEvalKit keeps the files of the benchmark called `name`: Hugging Face's cache, the newest revision first.
 
-    The last is the whole folder of the data set there, to which the files of a revision are links.
+    Behind them, the whole folder of the data set there, to which the files of a revision are links.
     """
     layout = LAYOUTS.get(name)
     if layout is None:
         return []
-    cached = _hub() / f"datasets--{layout.repo.replace('/', '--')}"
-    revisions = [path for path in (cached / "snapshots").glob("*") if path.is_dir()]
-    # LongVideoBench's files are unpacked into the folder itself
-    return [*sorted(revisions, key=lambda path: path.stat().st_mtime, reverse=True), cached] if cached.is_dir() else []
+    found: list[Path] = []
+    for hub in _hubs():
+        cached = hub / f"datasets--{layout.repo.replace('/', '--')}"
+        revisions = [path for path in (cached / "snapshots").glob("*") if path.is_dir()]
+        found += sorted(revisions, key=lambda path: path.stat().st_mtime, reverse=True)
+        if cached.is_dir():  # LongVideoBench's files are unpacked into the folder itself
+            found.append(cached)
+    return found
 
 
-def _hub() -> Path:
-    """Hugging Face's cache of data sets and models, as VLMEvalKit finds it (`HFCacheRoot`)."""
-    for name in ("HF_HUB_CACHE", "HUGGINGFACE_HUB_CACHE", "HF_HOME"):
-        given = os.environ.get(name, "")
-        if given and Path(given).exists():
-            return Path(given) if Path(given).name == "hub" else Path(given) / "hub"
-    return Path("~/.cache/huggingface/hub").expanduser()
+def _hubs() -> list[Path]:
+    """Hugging Face's caches: as its library finds it, and as VLMEvalKit does, which adds "hub" to any of these."""
+    given = [os.environ[n] for n in ("HF_HUB_CACHE", "HUGGINGFACE_HUB_CACHE", "HF_HOME") if os.environ.get(n)]
+    named = [path for each in given for path in (Path(each), Path(each) / "hub")]
+    return list(dict.fromkeys([*named, Path("~/.cache/huggingface/hub").expanduser()]))
 
 
 # --- rows ------------------------------------------------------------------------------------------------------
