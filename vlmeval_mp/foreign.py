@@ -108,7 +108,8 @@ def _gold(asked: Asked, sheet: Sheet) -> tuple[DataSpec, list[Sample], list[str]
             defaults = table.defaults(asked.data)
             if not own or not defaults:
                 raise
-            spec = msgspec.structs.replace(spec, scorer=asked.scorer or defaults.get("scorer", ""))
+            said = {"scorer": asked.scorer} if asked.scorer else {}
+            spec = msgspec.structs.replace(spec, **{**defaults, **said})
             note = f"the TSV of {asked.data} is not here: questions and answers are those in {sheet.path.name}"
             return spec, _own(spec, asked, sheet), [note]
         return spec, gold.read(spec), []
