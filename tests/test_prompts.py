@@ -110,3 +110,11 @@ def test_mmmu_leaves_a_marker_of_no_image_as_text() -> None:
 def test_an_unknown_template_is_refused_with_the_nearest_one() -> None:
     with pytest.raises(ConfigError, match=r"'defualt'; did you mean 'default'\?"):
         ask("mcq", IMAGE, template="defualt")
+
+
+def test_internvl_numbers_the_frames_of_a_video_and_puts_all_texts_behind_them() -> None:
+    sample = Sample(index="1", row=0, kind="yorn", question="What?", media=(VIDEO,))
+    (message,) = prompts.build(sample, model="internvl", dataset="VIDEO_mini")
+    video, text = message.parts
+    assert video == VideoPart(media=VIDEO, label="Frame-{}: ")
+    assert text == TextPart(text="What?\nPlease answer yes or no:")

@@ -1,7 +1,8 @@
 """The prompts that VLMEvalKit's model classes build themselves, word for word (ms-vlmeval 0.0.20). Pure.
 
 A builder gives the parts of the user message, or None where its class leaves the prompt to the data set: videos, texts
-without pictures, and the data sets it excepts.
+without pictures, and the data sets it excepts. What a class then does to the data set's prompt about a video is in
+`VIDEOS`.
 """
 
 from __future__ import annotations
@@ -9,7 +10,9 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 
-from vlmeval_mp.records import ImagePart, Part, Sample, TextPart
+import msgspec
+
+from vlmeval_mp.records import ImagePart, Message, Part, Sample, TextPart, VideoPart
 
 Builder = Callable[[Sample, str], "tuple[Part, ...] | None"]
 
@@ -127,3 +130,33 @@ BUILDERS: dict[str, Builder] = {
     "qwen3_vl": _about_images(_qwen3_vl),
     "internvl": _about_images(_internvl),
 }
+
+
+def _internvl_video(parts: tuple[Part, ...], dataset: str) -> tuple[Part, ...]:
+    """InternVLChat's `reorganize_prompt` and `build_video_prompt`: numbered frames first, then all texts in one."""
+    videos = [part for part in parts if isinstance(part, VideoPart)]
+    if any(video.subtitles is not None and video.subtitles.between for video in videos):
+        return parts
+    text = "".join(part.text for part in parts if isinstance(part, TextPart))
+    if "Video-MME" in dataset or "WorldSense" in dataset:
+        text = text.replace("\nAnswer:", "") + f"\n{_LETTER}"
+    elif "MVBench" in dataset:
+        text = text.replace("Best option:(", "")
+    numbered = (msgspec.structs.replace(video, label="Frame-{}: ") for video in videos)
+    return (*numbered, TextPart(text=text))
+
+
+def about_video(name: str, messages: tuple[Message, ...], dataset: str) -> tuple[Message, ...]:
+    """`messages` as the class of the builder `name` sends them on, if one is about a video."""
+    change = VIDEOS.get(name)
+    if change is None:
+        return messages
+    return tuple(
+        msgspec.structs.replace(message, parts=change(message.parts, dataset))
+        if any(isinstance(part, VideoPart) for part in message.parts)
+        else message
+        for message in messages
+    )
+
+
+VIDEOS: dict[str, Callable[[tuple[Part, ...], str], tuple[Part, ...]]] = {"internvl": _internvl_video}

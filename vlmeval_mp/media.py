@@ -102,7 +102,7 @@ class _Opened:
             lines = self._spoken(spoken, lambda text: subtitles.listed(text, frames.fps, frames.indices), "")
             listed = (TextPart(text=spoken.before + lines + spoken.after),)
         if self._wanted == "images":
-            return (*(self._frame(part.media, frames, place) for place in range(len(frames.indices))), *listed)
+            return (*(p for place in range(len(frames.indices)) for p in self._labelled(part, frames, place)), *listed)
         if self._wanted == "native" or part.media.is_clip:
             self.videos.append(frames)
         return (VideoPart(media=part.media), *listed)
@@ -115,6 +115,12 @@ class _Opened:
         return tuple(
             TextPart(text=each) if isinstance(each, str) else self._frame(media, frames, each) for each in order
         )
+
+    def _labelled(self, part: VideoPart, frames: Frames, place: int) -> tuple[Part, ...]:
+        frame = self._frame(part.media, frames, place)
+        if not part.label:
+            return (frame,)
+        return TextPart(text=part.label.format(place + 1)), frame, TextPart(text="\n")
 
     def _frame(self, media: Media, frames: Frames, place: int) -> Part:
         """One frame as an image; its digest is unique to the frame, so that caches tell it from the others."""

@@ -62,12 +62,13 @@ def build(
     own = template if template in builders.BUILDERS else model
     built = builders.BUILDERS[own](sample, dataset) if own in builders.BUILDERS else None
     if built is None and template in videoprompts.WORDINGS:
-        return videoprompts.messages(sample, template, roles, system)
-    name = next((n for n in (template, model) if n in TEMPLATES and n != "default"), "default")
-    asked = Message(role="user", parts=built if built is not None else TEMPLATES[name](sample))
-    if system:
-        return Message(role="system", parts=(TextPart(text=system),)), asked
-    return (asked,)
+        asked = videoprompts.messages(sample, template, roles, system)
+    else:
+        name = next((n for n in (template, model) if n in TEMPLATES and n != "default"), "default")
+        asked = (Message(role="user", parts=built if built is not None else TEMPLATES[name](sample)),)
+        if system:
+            asked = (Message(role="system", parts=(TextPart(text=system),)), *asked)
+    return builders.about_video(own, asked, dataset)
 
 
 def text(sample: Sample) -> str:

@@ -118,10 +118,15 @@ class Subtitles(Struct, frozen=True):
 
 
 class VideoPart(Struct, frozen=True, tag="video"):
-    """`subtitles` are resolved when the request is prepared; an engine never sees them."""
+    """`subtitles` are resolved when the request is prepared; an engine never sees them.
+
+    Where the frames are sent as images, `label` stands before each, "{}" in it the frame's number from 1, and a line
+    break behind it.
+    """
 
     media: Media
     subtitles: Subtitles | None = None
+    label: str = ""
 
 
 Part = TextPart | ImagePart | VideoPart

@@ -110,7 +110,18 @@ def prompt(made, row, case):
         ["text", each.get("role", "user"), each["value"]]
         for each in message
     ]  # fmt: skip
-    return {"parts": parts, "frames": asked.copy()}
+    return {"parts": parts, "frames": asked.copy(), "internvl": as_internvl(message, len(shown), case["class"])}
+
+
+def as_internvl(message, count, name):
+    """The text that InternVLChat gives its model for this message."""
+    tree = ast.parse((ROOT.parent / "vlm" / "internvl" / "utils.py").read_text())
+    wanted = ("reorganize_prompt", "build_video_prompt")
+    kept = [node for node in tree.body if getattr(node, "name", "") in wanted]
+    space = {"listinstr": lambda names, text: any(each in text for each in names)}
+    exec(compile(ast.Module(kept, []), "internvl", "exec"), space)
+    dataset = "Video-MME" if name == "VideoMME" else name
+    return space["build_video_prompt"](space["reorganize_prompt"](message, count, dataset=dataset), dataset)
 
 
 out, sys.stdout = sys.stdout, io.StringIO()
