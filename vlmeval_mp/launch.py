@@ -14,12 +14,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from vlmeval_mp import kitflags
-from vlmeval_mp.errors import ConfigError
 from vlmeval_mp.paths import RunPaths
 
 if TYPE_CHECKING:
-    from vlmeval_mp.gpus import DeviceGroup
-    from vlmeval_mp.records import Json, ModelSpec, RunRecord, RunSpec
+    from vlmeval_mp.records import RunRecord, RunSpec
 
 LIVE_ANSWERS = "--verbose: each answer is in its worker's log; follow them with `vlmeval-mp logs -f`, or say --plain"
 SHOWN = 20
@@ -28,7 +26,7 @@ SHOWN = 20
 
 def drain(paths: RunPaths, arguments: argparse.Namespace, spec: RunSpec | None) -> int:
     """Supervise one run until it ends and show the results; gives its exit code."""
-    from vlmeval_mp import display, gpus, runs, snapshot
+    from vlmeval_mp import display, fitting, gpus, runs, snapshot
     from vlmeval_mp.launchers.local import LocalLauncher
     from vlmeval_mp.supervisor import Options, Supervisor
 
@@ -38,7 +36,7 @@ def drain(paths: RunPaths, arguments: argparse.Namespace, spec: RunSpec | None) 
     wanted = spec or record.spec
     for line in kitflags.warnings(arguments, {m.engine for m in wanted.models}):
         print(f"warning: {line}", file=sys.stderr)
-    groups = _device_groups(arguments, wanted)
+    layout = fitting.fit(wanted, arguments)
     _log_to(paths.log("supervisor"), arguments.log_file)
     mode: display.Mode = (
         "json" if arguments.json else "live" if sys.stdout.isatty() and not arguments.plain else "plain"
@@ -46,18 +44,18 @@ def drain(paths: RunPaths, arguments: argparse.Namespace, spec: RunSpec | None) 
     scored = getattr(arguments, "mode", "all") != "infer"
     options = Options(
         tensor_parallel=arguments.tp,
-        windows={m.name: _window(m, arguments, wanted) for m in wanted.models},
-        engine_args={m.name: _engine_args(m, arguments) for m in wanted.models},
+        windows=layout.windows,
+        engine_args=layout.engine_args,
         asked=asked(record.spec, wanted, arguments.scoring),
         scored=scored,
         verbose=arguments.verbose,
-        notes=(("info", LIVE_ANSWERS),) if arguments.verbose and mode == "live" else (),
+        notes=layout.notes + ((("info", LIVE_ANSWERS),) if arguments.verbose and mode == "live" else ()),
     )
-    held = gpus.hold(groups, f"run {record.spec.name} (pid {os.getpid()})")
+    held = gpus.hold(layout.groups, f"run {record.spec.name} (pid {os.getpid()})")
     try:
         with display.screen(mode, sys.stdout) as screen:
             on_answer = screen.answer if arguments.verbose else None
-            supervisor = Supervisor(paths, record, groups, LocalLauncher(), options, screen.update, on_answer)
+            supervisor = Supervisor(paths, record, layout.groups, LocalLauncher(), options, screen.update, on_answer)
             code = supervisor.run()
     finally:
         for lock in held:
@@ -79,42 +77,6 @@ def asked(frozen: RunSpec, wanted: RunSpec, scoring: str | None) -> RunSpec:
         msgspec.structs.replace(data, scorer=scorers.get(data.name) or data.scorer) for data in frozen.datasets
     )
     return msgspec.structs.replace(frozen, scoring=scoring or wanted.scoring, judge=wanted.judge, datasets=datasets)
-
-
-def _window(model: ModelSpec, arguments: argparse.Namespace, spec: RunSpec) -> int:
-    """Samples that one worker of `model` keeps in flight; 0 leaves it to the engine."""
-    if not arguments.parallel:
-        return 1
-    if model.engine == kitflags.API_ENGINE and arguments.api_nproc:
-        return int(arguments.api_nproc)
-    return int(spec.batch_size if arguments.batch_size is None else arguments.batch_size)
-
-
-def _engine_args(model: ModelSpec, arguments: argparse.Namespace) -> Json:
-    if model.engine == kitflags.API_ENGINE and arguments.retry is not None:
-        return {**model.engine_args, "max_retries": arguments.retry}
-    return model.engine_args
-
-
-def _device_groups(arguments: argparse.Namespace, spec: RunSpec) -> list[DeviceGroup]:
-    from vlmeval_mp import gpus
-
-    workers = 1 if not arguments.parallel else (arguments.max_workers or spec.max_workers)
-    if arguments.tp < 1:
-        raise ConfigError("--tp: must be at least 1")
-    if not arguments.gpus and all(m.engine == kitflags.API_ENGINE for m in spec.models):
-        return gpus.cpu_groups(workers or 1, sorted(os.sched_getaffinity(0)))  # the work is done elsewhere
-    found = gpus.discover() if arguments.device != "cpu" else []
-    needs_device = any(m.engine != "fake" for m in spec.models)
-    if arguments.device == "cpu" or (arguments.device == "auto" and not found and not arguments.gpus):
-        if arguments.device == "cpu" and arguments.gpus:
-            raise ConfigError("--gpus and --device cpu exclude each other")
-        return gpus.cpu_groups(workers, sorted(os.sched_getaffinity(0)))
-    if needs_device:
-        gpus.require_gpus(found)
-    ids = gpus.select(arguments.gpus or "all", found, os.environ)
-    groups = gpus.gpu_groups(ids, arguments.tp, found)
-    return groups[:workers] if workers else groups
 
 
 def _log_to(*paths: Path | None) -> None:

@@ -18,6 +18,9 @@ ENGINES = {
     "fake": "vlmeval_mp.engines.fake:FakeEngine",
 }
 
+DEFAULT_WINDOWS = {"vllm": 256, "transformers": 32, "openai": 32, "vlmevalkit": 32, "fake": 64}
+"""Samples in flight per worker that each engine is good for, where nothing else limits them."""
+
 INSTALL = {
     "vllm": "scripts/install (or: pip install 'vlmeval-mp[vllm]')",
     "transformers": "scripts/install (or: pip install 'vlmeval-mp[cpu]')",

@@ -18,6 +18,7 @@ from typing import Literal
 
 import msgspec
 
+from vlmeval_mp.engines import DEFAULT_WINDOWS
 from vlmeval_mp.engines.base import EngineSpec, refuse_unknown
 from vlmeval_mp.errors import ConfigError, EngineError, RequestError
 from vlmeval_mp.records import Completion, Request, TextPart
@@ -50,7 +51,7 @@ class FakeArgs(msgspec.Struct, frozen=True, kw_only=True):
 class FakeEngine:
     """Serves requests as scripted. A token is one character."""
 
-    default_window = 64
+    default_window = DEFAULT_WINDOWS["fake"]
     whole_videos = False
 
     def __init__(self, spec: EngineSpec) -> None:

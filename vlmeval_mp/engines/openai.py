@@ -17,7 +17,7 @@ import msgspec
 import openai
 
 from vlmeval_mp import keys
-from vlmeval_mp.engines import chatbody, retries
+from vlmeval_mp.engines import DEFAULT_WINDOWS, chatbody, retries
 from vlmeval_mp.engines.base import EngineSpec, refuse_unknown
 from vlmeval_mp.engines.chat import ending, reason
 from vlmeval_mp.errors import ConfigError, EngineError, RequestError
@@ -62,7 +62,7 @@ class OpenaiArgs(msgspec.Struct, frozen=True, kw_only=True):
 class OpenaiEngine:
     """Serves requests over HTTP."""
 
-    default_window = 32
+    default_window = DEFAULT_WINDOWS["openai"]
     whole_videos = False
 
     def __init__(self, spec: EngineSpec) -> None:

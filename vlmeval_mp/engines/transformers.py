@@ -16,7 +16,7 @@ import msgspec
 import torch
 from transformers import AutoModelForImageTextToText, AutoProcessor, GenerationConfig
 
-from vlmeval_mp.engines import chat
+from vlmeval_mp.engines import DEFAULT_WINDOWS, chat
 from vlmeval_mp.engines.base import EngineSpec, refuse_unknown
 from vlmeval_mp.engines.microbatch import MicroBatcher
 from vlmeval_mp.errors import ConfigError, EngineError, RequestError
@@ -44,7 +44,7 @@ class TransformersArgs(msgspec.Struct, frozen=True, kw_only=True):
 class TransformersEngine:
     """Serves requests with transformers' `generate`."""
 
-    default_window = 32
+    default_window = DEFAULT_WINDOWS["transformers"]
     whole_videos = False
 
     def __init__(self, spec: EngineSpec) -> None:

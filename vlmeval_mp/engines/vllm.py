@@ -25,7 +25,7 @@ from vllm.renderers import ChatParams
 from vllm.sampling_params import RequestOutputKind
 from vllm.v1.engine.async_llm import AsyncLLM
 
-from vlmeval_mp.engines import chat
+from vlmeval_mp.engines import DEFAULT_WINDOWS, chat
 from vlmeval_mp.engines.base import EngineSpec, refuse_unknown
 from vlmeval_mp.errors import ConfigError, EngineError, RequestError
 from vlmeval_mp.records import Completion, Frames, Part, Request, Sampling, TextPart, VideoPart
@@ -39,7 +39,7 @@ KILL_SECONDS = 5.0
 class VllmEngine:
     """Serves requests with vLLM. Every field of `AsyncEngineArgs` but `model` is an engine argument."""
 
-    default_window = 256
+    default_window = DEFAULT_WINDOWS["vllm"]
     whole_videos = False
 
     def __init__(self, spec: EngineSpec) -> None:

@@ -21,7 +21,7 @@ from typing import Any
 import msgspec
 
 from vlmeval_mp import modelclass
-from vlmeval_mp.engines import chat, kitanswer
+from vlmeval_mp.engines import DEFAULT_WINDOWS, chat, kitanswer
 from vlmeval_mp.engines.base import EngineSpec, refuse_unknown
 from vlmeval_mp.engines.kitprompt import Prompter, dataset_of
 from vlmeval_mp.engines.mediafiles import Asked, MediaFiles
@@ -52,7 +52,7 @@ class VlmevalkitArgs(msgspec.Struct, frozen=True, kw_only=True):
 class VlmevalkitEngine:
     """Serves requests with one instance of a model class."""
 
-    default_window = 32
+    default_window = DEFAULT_WINDOWS["vlmevalkit"]
 
     def __init__(self, spec: EngineSpec) -> None:
         known = [field.encode_name for field in msgspec.structs.fields(VlmevalkitArgs)]
