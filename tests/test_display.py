@@ -502,6 +502,18 @@ def test_a_metric_that_differs_though_no_sample_does_is_said() -> None:
     assert "97.00 %" in text
 
 
+def test_the_other_mode_is_shown_by_its_own_first_metric_and_with_what_it_leaves_out() -> None:
+    macro = {"primary_metric": "task_mean_accuracy", "metrics": {"task_mean_accuracy": 0.37, "accuracy": 0.36}}
+    theirs = OtherMode("compat (ms-vlmeval 0.0.20)", {"accuracy": 0.36, "task_mean_accuracy": 0.37}, differ=0)
+    text = display.results_text([(summary("BLINK", **macro, other=theirs), None)], None)
+    assert "the metric does (compat (ms-vlmeval 0.0.20): accuracy 36.00 %)" in text
+    judged = OtherMode("compat (ms-vlmeval 0.0.20)", {"accuracy": 0.3125}, differ=792, unscored=792)
+    text = display.results_text([(summary("MathVista_MINI", other=judged), None)], None)
+    assert "792 samples differ between compat and strict (compat (ms-vlmeval 0.0.20): 31.25 %, 792 unscored)" in text
+    none = OtherMode("compat (ms-vlmeval 0.0.20)", {"accuracy": None}, differ=9, unscored=9)
+    assert "0.0.20): –, 9 unscored)" in display.results_text([(summary("MMVet", other=none), None)], None)
+
+
 def test_a_table_of_compat_scores_names_the_version_they_follow() -> None:
     compat = summary("MMStar", scoring="compat (ms-vlmeval 0.0.20)", other=OtherMode("strict", {"accuracy": 0.9}, 3))
     lines = display.results_text([(compat, None)], Path("/r")).splitlines()

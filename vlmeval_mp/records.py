@@ -454,11 +454,15 @@ class Counts(Struct, frozen=True, omit_defaults=False):
 
 
 class OtherMode(Struct, frozen=True, omit_defaults=False):
-    """What the scoring mode that was not asked for says; `differ` samples are judged differently."""
+    """What the scoring mode that was not asked for says; `differ` samples are judged differently.
+
+    Its metrics leave out `unscored` answered samples, such as those that ms-vlmeval gives to a judge.
+    """
 
     scoring: str
     metrics: dict[str, float | None]
     differ: int
+    unscored: int = 0
 
 
 class Summary(Struct, frozen=True, omit_defaults=False):

@@ -22,6 +22,7 @@ Results = Sequence[tuple[Summary, float | None]]
 
 _TEXT = ("dataset", "model", "metric")
 _POINTS = "_points"
+_NO_NUMBER = "–"
 _COUNTS: dict[str, Callable[[Counts], int]] = {
     "unscored": lambda c: c.unscored,
     "truncated": lambda c: c.truncated,
@@ -149,7 +150,7 @@ def _plain(value: float | None) -> str:
 def _number(metric: str, value: float | None) -> str:
     """Two decimals, as published scores have: percent, or points."""
     if value is None:
-        return "–"
+        return _NO_NUMBER
     return f"{value:,.2f}" if metric.endswith(_POINTS) else f"{100 * value:.2f}"
 
 
@@ -169,19 +170,22 @@ def _notes(summaries: Results, folder: Path | None, spared: Sequence[str] = ()) 
 
 
 def _other(summary: Summary) -> str:
-    """What the mode that was not asked for says; "" if the same."""
+    """What the mode that was not asked for says, by its own first metric; "" if the same."""
     other, name = summary.other, summary.primary_metric
     if other is None:
         return ""
-    theirs = name if name in other.metrics else next(iter(other.metrics), name)
+    theirs = next(iter(other.metrics), name)
     value = _number(theirs, other.metrics.get(theirs))
-    unit = "" if theirs.endswith(_POINTS) else " %"
-    if other.differ:
-        samples = "sample differs" if other.differ == 1 else "samples differ"
-        return f"{other.differ:,} {samples} between compat and strict ({safe(other.scoring)}: {value}{unit})"
-    if value != _number(name, summary.metrics.get(name)):
-        return f"no sample differs between compat and strict, the metric does ({safe(other.scoring)}: {value}{unit})"
-    return ""
+    if not other.differ and (theirs, value) == (name, _number(name, summary.metrics.get(name))):
+        return ""
+    said = f"{safe(other.scoring)}: {'' if theirs == name else _spoken(theirs) + ' '}{value}"
+    said += "" if theirs.endswith(_POINTS) or value == _NO_NUMBER else " %"
+    if other.unscored != summary.counts.unscored:
+        said += f", {other.unscored:,} unscored"
+    if not other.differ:
+        return f"no sample differs between compat and strict, the metric does ({said})"
+    samples = "sample differs" if other.differ == 1 else "samples differ"
+    return f"{other.differ:,} {samples} between compat and strict ({said})"
 
 
 def _style(name: str, cell: str) -> str:

@@ -68,6 +68,7 @@ def _other(scored: Sequence[Scored], other: Sequence[Scored], rules: Rules) -> O
             not ours.failed and ours.score.value != theirs.score.value
             for ours, theirs in zip(scored, other, strict=True)
         ),
+        unscored=counts_of(other).unscored,
     )
 
 
