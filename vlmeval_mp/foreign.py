@@ -59,8 +59,8 @@ class Found:
     warnings: tuple[str, ...]
 
 
-def evaluate(asked: Asked) -> Found:
-    """Score the predictions in `asked.file`.
+def evaluate(asked: Asked, folder: Path | None = None) -> Found:
+    """Score the predictions in `asked.file`; what an evaluator of VLMEvalKit's leaves is kept in `folder`.
 
     Raises:
         ConfigError: the file or the data set cannot be read, a column is missing, an index stands twice, or no row
@@ -77,7 +77,7 @@ def evaluate(asked: Asked) -> Found:
     missing = tuple(s.index for s in samples if s.index not in by_index)
     rules = Rules(scorer=spec.scorer, mode=asked.mode, extracted=asked.extracted, source=spec.path)
     model = _stem(asked.file).removesuffix(f"_{spec.name}")
-    scored, summary = results.judged(model, spec.name, samples, predictions, rules)
+    scored, summary = results.judged(model, spec.name, samples, predictions, rules, folder)
     if extra:
         warnings.append(f"{asked.file.name}: left out {_some(extra, 'row')} of no sample of {spec.name}")
     if missing:

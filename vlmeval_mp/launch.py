@@ -76,7 +76,11 @@ def asked(frozen: RunSpec, wanted: RunSpec, scoring: str | None) -> RunSpec:
     datasets = tuple(
         msgspec.structs.replace(data, scorer=scorers.get(data.name) or data.scorer) for data in frozen.datasets
     )
-    return msgspec.structs.replace(frozen, scoring=scoring or wanted.scoring, judge=wanted.judge, datasets=datasets)
+    read = {model.name: model.post_process for model in wanted.models}
+    models = tuple(msgspec.structs.replace(m, post_process=read.get(m.name, m.post_process)) for m in frozen.models)
+    return msgspec.structs.replace(
+        frozen, scoring=scoring or wanted.scoring, judge=wanted.judge, datasets=datasets, models=models
+    )
 
 
 def _log_to(*paths: Path | None) -> None:

@@ -76,7 +76,7 @@ def a_file(arguments: argparse.Namespace) -> int:
         scorer=arguments.scorer or "",
         extracted=arguments.extracted,
     )
-    found = foreign.evaluate(asked)
+    found = foreign.evaluate(asked, arguments.out)
     if arguments.out:
         results.save(arguments.out, found.scored, found.summary)
     shown = [(found.summary, None)]

@@ -80,6 +80,19 @@ def test_a_relaunch_with_another_scorer_in_its_config_scores_with_that(place: Pl
     assert (place.summary()["scorers"], place.summary()["scoring"]) == ({"exact": 4}, COMPAT)
 
 
+def test_a_relaunch_that_reads_answers_out_of_a_box_scores_with_that(place: Place) -> None:
+    place.launch()
+    args = {"answers": ANSWERS | {"3": "\\boxed{B} or A"}, "log": str(place.log)}
+    model = {"fake": {"engine": "fake", "engine_args": args, "post_process": "last_boxed"}}
+    config = json.loads(place.config.read_text()) | {"model": model}
+    first = {"fake": {**model["fake"], "post_process": ""}}
+    for run, entry in (("s", first), ("s", model)):
+        place.config.write_text(json.dumps(config | {"model": entry}))
+        place.main("launch", "--config", str(place.config), "--run", run, "--device", "cpu", "--plain")
+    lines = (JobsPaths(place.jobs).run("s").results("fake", "numbers") / "scores.jsonl").read_text().splitlines()
+    assert json.loads(lines[3])["extracted"] == "B"
+
+
 def test_eval_scores_again_in_either_mode(place: Place, capsys: pytest.CaptureFixture[str]) -> None:
     place.launch()
     capsys.readouterr()
