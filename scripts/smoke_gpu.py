@@ -40,7 +40,7 @@ class Checks:
 
 def published() -> dict[str, float]:
     """Accuracy of each demo data set as the demo's README gives it."""
-    table = DEMO_README.read_text().split("<!-- accuracy -->", 1)[1]
+    table = DEMO_README.read_text().split("<!-- accuracy -->", 1)[1].split("\n\n", 1)[0]
     return {name: float(value) for name, value in re.findall(r"^\|\s*(Digits\w+)\s*\|\s*([0-9.]+)\s*\|", table, re.M)}
 
 
