@@ -1,22 +1,17 @@
 """A run against an OpenAI-compatible endpoint: scripted for what is rare, a real `vllm serve` for what is true."""
 
-import contextlib
 import json
-import os
-import signal
-import socket
 import subprocess
 import sys
 import time
-import urllib.request
 from collections import Counter
 
 import pytest
 
 from tests.e2e.test_launch import Place, done_samples, wait_until
 from tests.endpoint import endpoint
-from tests.engines.contract import MODEL
 from tests.faults.chaos import ENV, answered_ids, processes_of
+from tests.served import free_port, kill, serves, vllm_serve
 from vlmeval_mp.paths import JobsPaths
 
 KEY = "sk-test-0123456789abcdef"
@@ -128,43 +123,6 @@ def test_an_endpoint_that_stays_away_ends_the_launch_resumably(place):
 
 
 # --- a real server ---------------------------------------------------------------------------------------------------
-
-
-@contextlib.contextmanager
-def vllm_serve(port, log):
-    """`vllm serve` of the bundled model on the CPU, in a process group of its own; gives its process."""
-    command = [
-        sys.executable, "-m", "vllm.entrypoints.openai.api_server", "--model", MODEL, "--served-model-name", "demo",
-        "--dtype", "float32", "--enforce-eager", "--host", "127.0.0.1", "--port", str(port), "--max-num-seqs", "64",
-        "--max-model-len", "2048", "--limit-mm-per-prompt", '{"image": 2, "video": 0}', "--seed", "0",
-    ]  # fmt: skip
-    env = ENV | {"VLLM_CPU_KVCACHE_SPACE": "1", "VLLM_NO_USAGE_STATS": "1", "OMP_NUM_THREADS": "1"}
-    with open(log, "ab") as out:
-        server = subprocess.Popen(command, env=env, stdout=out, stderr=out, start_new_session=True)
-    try:
-        yield server
-    finally:
-        kill(server)
-
-
-def kill(server):
-    with contextlib.suppress(ProcessLookupError):
-        os.killpg(server.pid, signal.SIGKILL)
-    server.wait()
-
-
-def serves(port):
-    try:
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}/health", timeout=1) as answer:
-            return answer.status == 200
-    except OSError:
-        return False
-
-
-def free_port():
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return listener.getsockname()[1]
 
 
 def run_command(jobs, *arguments):
