@@ -22,7 +22,7 @@ from rich.cells import cell_len
 from rich.console import Console
 
 from vlmeval_mp import display
-from vlmeval_mp.records import Counts, Event, GpuStats, OtherMode, Summary
+from vlmeval_mp.records import Counts, Event, GpuStats, Job, OtherMode, Prediction, Summary
 from vlmeval_mp.state import JobState, RunState, WorkerState
 
 GIB = 2**30
@@ -212,6 +212,39 @@ def test_hostile_names_reach_plain_lines_json_and_tables_harmlessly() -> None:
     for bad in ("\x1b", "\x9b", "\u202e", "\r", "\x07"):
         assert bad not in stream.getvalue()
     assert HARMLESS in stream.getvalue()
+
+
+ASKED = Job(name="m+d", model="m", dataset="d", folder="d", samples=1)
+
+
+def test_an_answer_is_one_plain_line_one_json_object_and_nothing_on_a_live_picture() -> None:
+    hostile = Prediction(index="7", row=0, prediction=HOSTILE.rstrip("\ud800"))
+    plain, lines, live = io.StringIO(), io.StringIO(), io.StringIO()
+    display.Plain(plain).answer(ASKED, hostile)
+    display.JsonLines(lines).answer(ASKED, hostile)
+    display.Live(live).answer(ASKED, hostile)
+    assert plain.getvalue().endswith(f" m+d 7: {HARMLESS}\n")
+    (event,) = map(json.loads, lines.getvalue().splitlines())
+    assert (event["event"], event["dataset"], event["prediction"]) == ("answer", "d", hostile.prediction)
+    assert live.getvalue() == ""
+
+
+def test_a_failed_answer_says_why() -> None:
+    stream = io.StringIO()
+    display.Plain(stream).answer(ASKED, Prediction(index="7", row=0, error="too long"))
+    assert stream.getvalue().endswith(" m+d 7: failed: too long\n")
+
+
+def test_answers_without_scores_are_shown_with_the_way_to_score_them() -> None:
+    jobs = [display.Answers(HOSTILE, "d", 1000, 990, 10, 12.5)]
+    text, lines = io.StringIO(), io.StringIO()
+    display.show_answers(jobs, Path("/x/r"), text, as_json=False, code=1)
+    display.show_answers([display.Answers("m", "d", 1000, 990, 10, None)], Path("/x/r"), lines, as_json=True, code=1)
+    assert HARMLESS in text.getvalue()
+    assert "1,000    990       10      12.5" in text.getvalue()
+    assert "answers without scores in /x/r/results; score them with: vlmeval-mp eval /x/r" in text.getvalue()
+    record = json.loads(lines.getvalue())
+    assert (record["scored"], record["exit_code"], record["results"][0]["answered"]) == (False, 1, 990)
 
 
 def test_no_color_is_honoured_and_colours_are_the_terminals_own_sixteen(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,5 +1,7 @@
 """Keys are refused where they would be kept, and masked where somebody's command is."""
 
+import logging
+
 import pytest
 
 from vlmeval_mp import keys
@@ -46,3 +48,21 @@ def test_a_command_is_kept_without_the_values_of_secret_variables_and_without_wh
     environ = {"VENDOR_TOKEN": "plain-looking-value", "HOME": "/root", "SHORT_KEY": "a"}
     text = f"launch --x plain-looking-value --home /root -y {SECRET} http://u:p4ss@host/v1 a"
     assert keys.masked(text, environ) == "launch --x $VENDOR_TOKEN --home /root -y sk-*** http://***@host/v1 a"
+
+
+def test_a_log_line_never_spells_out_a_key(caplog, monkeypatch):
+    monkeypatch.setattr(logging, "_logRecordFactory", logging.getLogRecordFactory())
+    keys.guard_logs({"VENDOR_API_KEY": SECRET, "HOME": "/root"})
+    with caplog.at_level(logging.INFO):
+        logging.getLogger("some.library").info("Using API Base: %s; API Key: %s", "http://h", SECRET)
+        logging.getLogger("some.library").info("nothing %s in /root", "secret")
+    assert [r.getMessage() for r in caplog.records] == [
+        "Using API Base: http://h; API Key: $VENDOR_API_KEY", "nothing secret in /root",
+    ]  # fmt: skip
+
+
+def test_a_configuration_that_spells_out_a_secret_variable_is_refused_wherever_it_does():
+    keys.refuse_kept('{"user": "me", "word": "short-key-value"}', {"A_KEY": "short", "HOME": "me"})
+    with pytest.raises(ConfigError, match=r"\$VENDOR_API_KEY") as caught:
+        keys.refuse_kept(f'{{"extra_body": {{"user": "{SECRET}"}}}}', {"VENDOR_API_KEY": SECRET})
+    assert SECRET not in str(caught.value)

@@ -6,8 +6,10 @@ address that holds one is refused before anything is written; what is written fo
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Mapping
+from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
 from vlmeval_mp.errors import ConfigError
@@ -31,6 +33,8 @@ _LOOKS_LIKE_ONE = re.compile(r"\b(sk|hf|gsk|AIza)([-_]?)[A-Za-z0-9_-]{16,}")
 _IN_ADDRESS = re.compile(r"(?<=://)[^/@\s\"']+@")
 SHORTEST = 8
 """A shorter value of an environment variable may be any word, and masking it would garble a text."""
+CERTAIN = 16
+"""So long a value is no word by accident."""
 
 
 def is_placeholder(value: object) -> bool:
@@ -62,9 +66,44 @@ def refuse_address(where: str, url: str) -> None:
         raise ConfigError(f"{where}: the address must hold no password and no key; {ADVICE}")
 
 
+def refuse_kept(text: str, environ: Mapping[str, str]) -> None:
+    """Raise `ConfigError` if `text`, about to be kept, spells out the value of a secret variable anywhere."""
+    for name, value in secrets(environ, shortest=CERTAIN):
+        if value in text:
+            raise ConfigError(f"the configuration holds the value of ${name}, which would be kept in the run; {ADVICE}")
+
+
+def secrets(environ: Mapping[str, str], shortest: int = SHORTEST) -> list[tuple[str, str]]:
+    """Names and values of the variables that hold keys, the longest first."""
+    found = [(n, v) for n, v in environ.items() if len(v) >= shortest and _HOLDS_ONE.search(n.upper())]
+    return sorted(found, key=lambda pair: -len(pair[1]))
+
+
+def guard_logs(environ: Mapping[str, str]) -> None:
+    """From now on, no log line of this process spells out a key: a library may log the one it was given.
+
+    VLMEvalKit's `OpenAIWrapper` does, at INFO.
+    """
+    hidden, make = secrets(environ), logging.getLogRecordFactory()
+
+    def make_masked(*args: Any, **kwargs: Any) -> logging.LogRecord:
+        record = make(*args, **kwargs)
+        try:
+            said = record.getMessage()
+        except Exception:  # the handlers report a wrong format themselves
+            return record
+        if any(value in said for _, value in hidden):
+            for name, value in hidden:
+                said = said.replace(value, f"${name}")
+            record.msg, record.args = said, ()
+        return record
+
+    if hidden:
+        logging.setLogRecordFactory(make_masked)
+
+
 def masked(text: str, environ: Mapping[str, str]) -> str:
     """`text` without what is, or looks like, a key: for what is kept for people to read."""
-    for name, value in sorted(environ.items(), key=lambda pair: -len(pair[1])):
-        if len(value) >= SHORTEST and _HOLDS_ONE.search(name.upper()):
-            text = text.replace(value, f"${name}")
+    for name, value in secrets(environ):
+        text = text.replace(value, f"${name}")
     return _IN_ADDRESS.sub("***@", _LOOKS_LIKE_ONE.sub(r"\1\2***", text))

@@ -156,6 +156,7 @@ def _job(model: ModelSpec, data: DataSpec, dataset: Dataset) -> Job:
 
 def _publish(paths: RunPaths, record: RunRecord) -> None:
     """Lay the whole run folder out beside its place and rename it there: a killed submit leaves no half run."""
+    keys.refuse_kept(msgspec.json.encode(record).decode(), os.environ)
     building = paths.root.with_name(f".{paths.root.name}.{os.getpid()}.tmp")
     shutil.rmtree(building, ignore_errors=True)
     new = RunPaths(building)

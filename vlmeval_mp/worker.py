@@ -28,7 +28,7 @@ from typing import Any
 
 import msgspec
 
-from vlmeval_mp import checkpoint, engines, files, media, owners, prompts, videoprompts
+from vlmeval_mp import checkpoint, engines, files, keys, media, owners, prompts, videoprompts
 from vlmeval_mp.checkpoint import Answer, Checkpoint
 from vlmeval_mp.datasets.store import Dataset, open_dataset
 from vlmeval_mp.engines.base import Engine, EngineSpec
@@ -457,6 +457,7 @@ def parse_arguments(argv: Sequence[str]) -> tuple[RunPaths, Assignment]:
 
 def main(argv: Sequence[str] | None = None) -> int:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s", stream=sys.stdout)
+    keys.guard_logs(os.environ)
     paths, assignment = parse_arguments(sys.argv[1:] if argv is None else argv)
     log.info("worker %s for model %s on %s, pid %d", assignment.name, assignment.model, assignment.devices, os.getpid())
     record = msgspec.json.decode(paths.record.read_bytes(), type=RunRecord)

@@ -52,6 +52,21 @@ def test_a_base_url_is_all_that_an_endpoint_needs(place):
     assert [p.name for p in place.paths.logs.glob("w*.log")] == ["w0.log"]
 
 
+def test_a_vlmevalkit_config_of_an_api_model_runs_as_it_is(place, tmp_path):
+    with endpoint() as server:
+        entry = {
+            "class": "LMDeployAPI", "model": "served", "api_base": f"{server.url}/chat/completions", "key": "sk-123456",
+            "temperature": 0.6, "max_tokens": 99, "retry": 2, "verbose": False,
+        }  # fmt: skip
+        config = {"model": {"mine": entry}, "data": {"numbers": {"path": str(place.tsv)}}}
+        (tmp_path / "r.json").write_text(json.dumps(config))
+        command = [*MAIN, "launch", "--config", str(tmp_path / "r.json"), "--plain", "--jobs", str(place.jobs)]
+        done = subprocess.run(command, env=ENV, capture_output=True, text=True, timeout=120)
+        assert done.returncode == 0, done.stdout + done.stderr
+        sent = {(body["model"], body["temperature"], body["max_tokens"]) for body in server.bodies}
+        assert (sent, len(server.bodies)) == ({("served", 0.6, 99)}, 100)
+
+
 def test_the_key_is_sent_and_shown_nowhere(place):
     with endpoint() as server:
         server.script = [200] * 20 + [400, 500, 500, 429]
@@ -62,6 +77,14 @@ def test_the_key_is_sent_and_shown_nowhere(place):
     assert {"run.json", "w0.log", "predictions.jsonl", "supervisor.log"} <= {path.name for path in kept}
     assert [str(path) for path, text in kept.items() if KEY in text] == []
     assert KEY not in done.stdout + done.stderr
+
+
+def test_a_key_inside_another_argument_is_refused_before_a_run_exists(place):
+    args = json.dumps({"extra_body": {"user": KEY}})
+    done = launch(place, "--base-url", "http://127.0.0.1:9/v1", "--engine-args", args, code=2, OPENAI_API_KEY=KEY)
+    assert "holds the value of $OPENAI_API_KEY" in done.stderr
+    assert KEY not in done.stdout + done.stderr
+    assert not place.paths.root.exists()
 
 
 def test_a_key_that_is_refused_ends_the_launch_at_once_without_showing_it(place):
