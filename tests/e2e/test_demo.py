@@ -18,7 +18,8 @@ ROUNDING = 0.0051
 
 
 def published() -> dict[str, float]:
-    table = (ROOT / "vlmeval_mp" / "demo" / "README.md").read_text().split("<!-- accuracy -->", 1)[1].split("\n\n", 1)[0]
+    readme = (ROOT / "vlmeval_mp" / "demo" / "README.md").read_text()
+    table = readme.split("<!-- accuracy -->", 1)[1].split("\n\n", 1)[0]
     return {name: float(value) for name, value in re.findall(r"^\|\s*(Digits\w+)\s*\|\s*([0-9.]+)\s*\|", table, re.M)}
 
 
