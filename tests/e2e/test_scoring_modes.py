@@ -107,3 +107,18 @@ def test_resume_of_a_finished_run_scores_in_the_mode_asked_for(place: Place) -> 
     place.launch()
     assert place.main("resume", "r", "--device", "cpu", "--plain", "--scoring", "compat") == 0
     assert place.summary()["scoring"] == COMPAT
+
+
+@pytest.mark.parametrize("form", ["xlsx", "tsv", "json"])
+def test_the_table_in_vlmevalkits_tree_scores_as_the_run_it_came_from(
+    place: Place, form: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("PRED_FORMAT", form)
+    tree = place.jobs.parent / "outputs"
+    place.launch("--work-dir", str(tree))
+    capsys.readouterr()
+    assert cli.main(["eval", "--predictions", str(tree / "fake" / f"fake_numbers.{form}"), "--json"]) == 0
+    (theirs,) = json.loads(capsys.readouterr().out)["results"]
+    ours = place.summary()
+    for key in ("metrics", "stderrs", "counts", "other", "scorers"):
+        assert theirs[key] == ours[key]
