@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 
 def shared_data() -> Path:
@@ -16,8 +17,9 @@ def shared_data() -> Path:
 
 @pytest.fixture
 def closed_kit() -> Iterator[None]:
-    """Leaves no opened VLMEvalKit behind for tests that import it as it is."""
-    before = set(sys.modules)
+    """Leaves no opened VLMEvalKit behind for tests that import it as it is, nor the limit it sets in Pillow."""
+    before, most = set(sys.modules), Image.MAX_IMAGE_PIXELS
     yield
+    Image.MAX_IMAGE_PIXELS = most
     for name in [n for n in sys.modules if n.partition(".")[0] == "vlmeval" and n not in before]:
         del sys.modules[name]

@@ -10,7 +10,7 @@ import pytest
 
 from vlmeval_mp import kit, kitdata
 from vlmeval_mp.errors import ConfigError, DependencyError
-from vlmeval_mp.modelclass import find, load, resolve, source_digest
+from vlmeval_mp.modelclass import find, load, refuse_arguments, resolve, source_digest
 from vlmeval_mp.records import ModelSpec
 
 pytestmark = pytest.mark.usefixtures("closed_kit")
@@ -199,6 +199,15 @@ def test_the_digest_is_that_of_the_module_s_source(tmp_path: Path) -> None:
     assert source_digest(args) not in ("", first)
     assert len(source_digest({"class": "Qwen2VLChat"})) == 64
     assert source_digest({"class": "gone:Model"}) == ""
+
+
+def test_a_misspelt_argument_is_not_swallowed_by_a_constructor_that_takes_everything() -> None:
+    class Model:
+        def __init__(self, model_path: str, min_pixels: int = 0, **kwargs: object) -> None: ...
+
+    refuse_arguments(Model, "m:Model", {"model_path": "/m", "max_pixels": 4, "top_k": 1})
+    with pytest.raises(ConfigError, match="no argument 'min_pixel'; did you mean 'min_pixels'"):
+        refuse_arguments(Model, "m:Model", {"model_path": "/m", "min_pixel": 4})
 
 
 def test_a_missing_package_of_a_class_is_named_with_its_install_line(tmp_path: Path) -> None:

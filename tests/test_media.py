@@ -273,3 +273,13 @@ def test_every_real_video_gives_the_frames_of_the_rule(path: Path) -> None:
     assert frames.indices == tuple(int(i * frames.total / 5) for i in range(1, 5))
     assert len(frames.pixels) == 4
     assert len({pixels.tobytes() for pixels in frames.pixels}) == 4
+
+
+def test_a_video_that_an_engine_opens_itself_is_not_decoded_but_must_be_there(tmp_path: Path) -> None:
+    (tmp_path / "v.mp4").write_bytes(b"no video at all")
+    messages = (Message(role="user", parts=(VideoPart(media=Media(kind="video", file="v.mp4")),)),)
+    whole = media.prepare("7", messages, Sampling(), tmp_path, MediaLimits(), 0, 0.0, "whole")
+    assert whole.videos == ()
+    (tmp_path / "v.mp4").unlink()
+    with pytest.raises(RequestError, match=r"video 1 \(v.mp4\) does not exist any more"):
+        media.prepare("7", messages, Sampling(), tmp_path, MediaLimits(), 0, 0.0, "whole")

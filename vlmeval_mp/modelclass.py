@@ -27,6 +27,9 @@ from vlmeval_mp.records import Json, ModelSpec, RunSpec
 OWN = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")
 """A class of the user's own: "module:Class"."""
 
+MISSPELT = 0.9
+"""Likeness from which a name is another one misspelt: "min_pixel" is, "max_pixels" is not."""
+
 DISTRIBUTION = {
     "cv2": "opencv-python-headless", "PIL": "pillow", "sklearn": "scikit-learn", "skimage": "scikit-image",
     "flash_attn": "flash-attn", "qwen_vl_utils": "qwen-vl-utils", "dotenv": "python-dotenv", "yaml": "pyyaml",
@@ -186,7 +189,7 @@ def missing(name: str, error: ImportError) -> DependencyError:
     """What to tell the user when a class needs a package that is not there."""
     top = (error.name or "").partition(".")[0]
     if not top or top == kit.PACKAGE:
-        return DependencyError(f"{name} cannot be imported: {error}")
+        return DependencyError(f"{name} lacks something that it needs: {error}")
     if top in sys.modules and not isinstance(error, ModuleNotFoundError):  # there, but of another version
         return DependencyError(f"{name} needs another version of {top}: {error}")
     return DependencyError(
@@ -197,18 +200,19 @@ def missing(name: str, error: ImportError) -> DependencyError:
 def refuse_arguments(class_: type, name: str, kwargs: Json) -> None:
     """Raise `ConfigError` for an argument that the constructor does not take, or one that it lacks.
 
-    A constructor with `**kwargs` takes everything.
+    A constructor with `**kwargs` takes everything but what is one of its named arguments misspelt: it would swallow it.
     """
     try:
         signature = inspect.signature(class_)
     except (TypeError, ValueError):  # a class written in C
         return
-    if all(p.kind is not p.VAR_KEYWORD for p in signature.parameters.values()):
-        for key in kwargs:
-            if key not in signature.parameters:
-                near = difflib.get_close_matches(key, signature.parameters, n=1)
-                hint = f"did you mean {near[0]!r}?" if near else f"it takes {', '.join(signature.parameters) or 'none'}"
-                raise ConfigError(f"{name}: its constructor has no argument {key!r}; {hint}")
+    takes = [p.name for p in signature.parameters.values() if p.kind not in (p.VAR_KEYWORD, p.VAR_POSITIONAL)]
+    closed = all(p.kind is not p.VAR_KEYWORD for p in signature.parameters.values())
+    for key in kwargs:
+        near = difflib.get_close_matches(key, takes, n=1, cutoff=0.6 if closed else MISSPELT)
+        if key not in takes and (closed or near):
+            hint = f"did you mean {near[0]!r}?" if near else f"it takes {', '.join(takes) or 'none'}"
+            raise ConfigError(f"{name}: its constructor has no argument {key!r}; {hint}")
     try:
         signature.bind(**kwargs)
     except TypeError as error:

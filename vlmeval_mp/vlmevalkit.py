@@ -40,7 +40,7 @@ IGNORED_MODEL_KWARGS = {
     "torch_dtype": "say engine_args.dtype",
     "attn_implementation": "an engine's own matter",
 }
-WRAPPED_KEYS = ("path", "engine", "engine_args", "sampling", "prompt")
+WRAPPED_KEYS = ("path", "engine", "engine_args", "sampling", "prompt", "roles")
 """Our own keys in the entry of a class that is run by itself; all others are its constructor's."""
 _DRAWN = ("temperature", "top_p", "top_k", "repetition_penalty", "presence_penalty")
 _MODEL_KWARGS = (

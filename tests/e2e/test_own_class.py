@@ -28,6 +28,25 @@ class VideoAgent:
 """
 
 
+LOOKER = """
+from PIL import Image
+
+class Looker:
+    VIDEO_LLM = True
+
+    def __init__(self):
+        self.nframe = 4
+
+    def generate(self, message, dataset):
+        said = [dataset, str(self.nframe)]
+        for part in message[:-1]:
+            path = part["value"]
+            seen = Image.open(path).mode if part["type"] == "image" else open(path, "rb").read()[4:8].decode()
+            said.append(f"{part['type']} {seen}")
+        return ", ".join(said)
+"""
+
+
 class Place:
     """A user's folder: a package with a class, a benchmark, a jobs folder."""
 
@@ -93,6 +112,25 @@ def test_a_changed_class_is_another_run_and_a_misspelt_argument_is_refused(place
     misspelt = json.dumps({"kwargs": {"lettre": "B"}})
     done = place.launch(*NAMED[:-1], "other", "--engine-args", misspelt, code=2)
     assert "did you mean 'letter'?" in done.stdout + done.stderr
+
+
+def test_pictures_and_whole_videos_reach_a_class_as_files(place: Place) -> None:
+    (place.folder / "looker.py").write_text(LOOKER)
+    what = ("--model", "looker:Looker", "--engine", "vlmevalkit", "--data", "DigitsMCQ", "DigitsVideo")
+    place.launch(*what, "--limit", "3", "--run", "r")
+    results = place.folder / "jobs" / "r" / "results" / "Looker"
+    for dataset, said in (("DigitsMCQ", "DigitsMCQ, 4, image RGB"), ("DigitsVideo", "DigitsVideo, 8, video ftyp")):
+        lines = (results / dataset / "predictions.jsonl").read_text().splitlines()
+        assert [json.loads(line)["prediction"] for line in lines] == [said] * 3
+
+
+def test_the_run_s_record_says_which_class_of_which_vlmevalkit(place: Place) -> None:
+    place.launch(*NAMED)
+    record = json.loads((place.folder / "jobs" / "r" / "run.json").read_text())["fingerprint"]
+    assert record["model.VideoAgent.engine"].startswith("vlmevalkit ms-vlmeval==")
+    assert len(record["model.VideoAgent.source"]) == 64
+    assert record["model.VideoAgent.engine_args.class"] == '"my_models.video_agent:VideoAgent"'
+    assert not any(key.endswith(("folder", "batch_size")) for key in record if "engine_args" in key)
 
 
 def test_a_module_that_is_nowhere_is_refused_before_anything_starts(place: Place) -> None:

@@ -260,6 +260,19 @@ async def test_a_video_class_gets_the_file_and_the_data_set_s_frames_and_others_
     await other.close()
 
 
+async def test_a_part_of_a_video_is_no_file_and_comes_as_its_frames_beside_whole_videos(tmp_path: Path) -> None:
+    (tmp_path / "a.mp4").write_bytes(b"not decoded here")
+    part = Media(kind="video", file="a.mp4", clip=(1.0, 2.0))
+    whole = Media(kind="video", file="a.mp4")
+    engine = await started("Watcher")
+    asked = sourced("?", tmp_path, media=(part, whole))
+    request = Request("7", asked.messages, Sampling(), (), (clip(1, frames=2),), asked.source)
+    said = (await engine.generate(request)).text.split()
+    assert [each.partition(":")[0] for each in said[:3]] == ["image", "image", "video"]
+    assert said[2] == "video:a.mp4"
+    await engine.close()
+
+
 # --- prompts and data sets -------------------------------------------------------------------------------------
 
 

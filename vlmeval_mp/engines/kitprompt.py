@@ -57,7 +57,7 @@ class Prompter:
         source = asked.request.source
         if source is not None and name is not None and self._builds(name, asked):
             return self._model.build_prompt(row(source.sample, asked.images), dataset=name)
-        return plain(asked, whole_videos=self._whole_videos)
+        return plain(asked)
 
     def _builds(self, name: str, asked: Asked) -> bool:
         own = getattr(self._model, "use_custom_prompt", None)
@@ -88,7 +88,7 @@ class Prompter:
             kinds.videos.add(name)
 
 
-def plain(asked: Asked, *, whole_videos: bool) -> list[dict[str, str]]:
+def plain(asked: Asked) -> list[dict[str, str]]:
     """The request's messages in VLMEvalKit's form, in order; a part of another role than the user's says its role."""
     images, videos = iter(asked.images), iter(asked.videos)
     found: list[dict[str, str]] = []
@@ -99,8 +99,8 @@ def plain(asked: Asked, *, whole_videos: bool) -> list[dict[str, str]]:
             elif isinstance(part, ImagePart):
                 found.append(_said(message, "image", next(images)))
             else:
-                kind = "video" if whole_videos and not asked.request.videos else "image"
-                found += [_said(message, kind, path) for path in next(videos)]
+                clip = next(videos)
+                found += [_said(message, clip.kind, path) for path in clip.paths]
     return found
 
 

@@ -11,7 +11,7 @@ import shutil
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from vlmeval_mp.records import Frames, ImagePart, Media, Request, VideoPart
 
@@ -24,15 +24,20 @@ FAST = 1
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
-    """A request and its files: one path per image, and per video the paths of its frames or the video itself.
+class Clip:
+    """A video as files: itself, or its frames as images."""
 
-    `made` are the files to remove once it is answered.
-    """
+    kind: Literal["video", "image"]
+    paths: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A request and its files, for each image and each video in order. `made` are to be removed once it is answered."""
 
     request: Request
     images: tuple[str, ...]
-    videos: tuple[tuple[str, ...], ...]
+    videos: tuple[Clip, ...]
     made: tuple[Path, ...]
 
 
@@ -55,11 +60,13 @@ class MediaFiles:
         images = tuple(
             self._image(media, image, request, made) for media, image in zip(pictures, request.images, strict=True)
         )
-        if request.videos:
-            videos = tuple(self._frames(frames, made) for frames in request.videos)
-        else:
-            clips = [part.media for part in parts if isinstance(part, VideoPart)]
-            videos = tuple((_path(clip, request),) for clip in clips)
+        clips = [part.media for part in parts if isinstance(part, VideoPart)]
+        decoded = iter(request.videos)
+        all_decoded = len(request.videos) == len(clips)  # else those that are no files: see `media.prepare`
+        videos = tuple(
+            self._frames(next(decoded), made) if all_decoded or clip.is_clip else Clip("video", (_path(clip, request),))
+            for clip in clips
+        )
         return Asked(request, images, videos, tuple(made))
 
     def discard(self, asked: Asked) -> None:
@@ -75,10 +82,10 @@ class MediaFiles:
         path = _path(media, request)
         return path if path and _same(path, image) else self._written(image, made)
 
-    def _frames(self, frames: Frames, made: list[Path]) -> tuple[str, ...]:
+    def _frames(self, frames: Frames, made: list[Path]) -> Clip:
         from PIL import Image
 
-        return tuple(self._written(Image.fromarray(pixels), made) for pixels in frames.pixels)
+        return Clip("image", tuple(self._written(Image.fromarray(pixels), made) for pixels in frames.pixels))
 
     def _written(self, image: Image.Image, made: list[Path]) -> str:
         if self._folder is None:
