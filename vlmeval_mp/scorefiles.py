@@ -5,9 +5,9 @@
     <stem>_score.json  OCRBench: points by kind of text
     <stem>_rating.json Video-MME and its like: by column of the data set; MVBench: [right, asked, percent] by task
 
-`SHAPES` says which families have which; any other has that of its samples' kind. The numbers are those of the family's
-aggregator, over the whole or over a part. Shapes are facts of ms-vlmeval 0.0.20 (research/vlmevalkit.md §3, and the
-`evaluate` of each class).
+`SHAPES` says which families have which; any other has that of its samples' kind. Some leave numbers and no file. The
+numbers are those of the family's aggregator, over the whole or over a part. Shapes are facts of ms-vlmeval 0.0.20
+(research/vlmevalkit.md §3, and the `evaluate` of each class).
 """
 
 from __future__ import annotations
@@ -32,6 +32,7 @@ from vlmeval_mp.scoreshapes import (
     rating_by,
     right_of_all,
     table_of,
+    tallies,
     yes_or_no,
 )
 from vlmeval_mp.scoring.base import Scored
@@ -96,7 +97,11 @@ _OCR_AREAS = {
 }
 
 
+JUDGED = ("mathvista", "mathvision", "judge")
+"""Families whose evaluators ask a judge first: what they would leave is not known without one."""
+
 SHAPES: dict[str, Shape] = {
+    "circular": fractions("circular_accuracy"),
     "mme": figures,
     "pope": rates_by("category", Overall="f1", acc="accuracy", precision="precision", recall="recall"),
     "hallusion": rates_by("category", "l2-category", aAcc="aAcc", fAcc="fAcc", qAcc="qAcc"),
@@ -108,13 +113,16 @@ SHAPES: dict[str, Shape] = {
     ),
     "longvideobench": rating_by("question_category", over="duration_group", groups=("15", "60", "600", "3600")),
     "mvbench": right_of_all("task_type"),
+    "mlvu": tallies("task_type"),
+    "tempcompass-mcq": tallies("dim", "task_type"),
+    "tempcompass-yesno": tallies("dim", "task_type"),
 }  # fmt: skip
 
 
 def score_file(scorer: str, scored: Sequence[Scored]) -> ScoreFile | None:
-    """The file for a job whose compat verdicts are `scored`; None if there is nothing to score."""
-    if not scored:
+    """The file for a job whose compat verdicts are `scored`; None if nothing is known of one."""
+    if not scored or scorer in JUDGED:
         return None
-    kind = scored[0].sample.kind
-    shape = SHAPES.get(scorer) or {"mcq": fractions, "yorn": yes_or_no, "vqa": percents}[kind]
+    of_kind = {"mcq": fractions("accuracy"), "yorn": yes_or_no, "vqa": percents}
+    shape = SHAPES.get(scorer) or of_kind[scored[0].sample.kind]
     return shape(Job(scorer, scored))

@@ -30,6 +30,7 @@ ABBREVIATED = {
 }
 """How MMBench's abilities are written in `_acc.csv`."""
 
+_WHOLE = ("overall", "final score", "avg acc")
 Number = float | None
 Numbers = dict[str, Number]
 Named = Callable[[Sample], str]
@@ -37,7 +38,10 @@ Named = Callable[[Sample], str]
 
 @dataclass(frozen=True, slots=True)
 class ScoreFile:
-    """One evaluator's file: what follows the stem of its name, its bytes, its numbers by VLMEvalKit's flat names."""
+    """One evaluator's file: what follows the stem of its name, its bytes, its numbers by VLMEvalKit's flat names.
+
+    `ending` is "" where the evaluator gives numbers and leaves no file.
+    """
 
     ending: str
     content: bytes
@@ -46,8 +50,9 @@ class ScoreFile:
     @property
     def primary(self) -> str:
         """The name of the number that stands for the data set."""
-        whole = [name for name in self.metrics if name.rpartition("|")[2].lower() in ("overall", "final score")]
-        return next(iter(whole or self.metrics), "")
+        whole = [name for name in self.metrics if name.rpartition("|")[2].lower() in _WHOLE]
+        right = [name for name in self.metrics if name == "overall|0"]
+        return next(iter(whole or right or self.metrics), "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,17 +80,21 @@ Shape = Callable[[Job], ScoreFile]
 # --- shapes --------------------------------------------------------------------------------------------------------
 
 
-def fractions(job: Job) -> ScoreFile:
+def fractions(metric: str) -> Shape:
     """Multiple choice: a line per split; the whole, then each l2-category, then each category."""
-    splits = groups(job.scored, _split, named=NONE)
-    lines: list[dict[str, Any]] = []
-    for split, part in splits.items():
-        line: dict[str, Any] = {"split": split, "Overall": job.primary(part)}
-        for column in (_l2_category, category_of):
-            for name in _names(job.scored, column):
-                line[ABBREVIATED.get(name, name)] = job.primary([s for s in part if column(s.sample) == name])
-        lines.append(line)
-    return ScoreFile("_acc.csv", table_of(lines), by_split(lines))
+
+    def shape(job: Job) -> ScoreFile:
+        lines: list[dict[str, Any]] = []
+        for split, part in groups(job.scored, _split, named=NONE).items():
+            line: dict[str, Any] = {"split": split, "Overall": job.metrics(part).get(metric)}
+            for column in (_l2_category, category_of):
+                for name in _names(job.scored, column):
+                    few = [s for s in part if column(s.sample) == name]
+                    line[ABBREVIATED.get(name, name)] = job.metrics(few).get(metric) if few else None
+            lines.append(line)
+        return ScoreFile("_acc.csv", table_of(lines), by_split(lines))
+
+    return shape
 
 
 def percents(job: Job) -> ScoreFile:
@@ -132,6 +141,17 @@ def right_of_all(column: str) -> Shape:
             board[name] = _right(part)
         board["overall"] = _right(job.scored)
         return _board(board)
+
+    return shape
+
+
+def tallies(*columns: str) -> Shape:
+    """MLVU_MCQ and TempCompass: [right, asked] for each value of `columns` together; no file."""
+
+    def shape(job: Job) -> ScoreFile:
+        parts = groups(job.scored, lambda sample: ". ".join(_column(sample, column) for column in columns))
+        board = {name: [sum(int(s.score.value or 0) for s in part), len(part)] for name, part in parts.items()}
+        return ScoreFile("", b"", dict(_flat(board)))
 
     return shape
 

@@ -21,12 +21,14 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from vlmeval_mp import __version__, checkpoint, files, kitfiles, predictiontable, results, scorefiles
+from vlmeval_mp.adapter import evaluation
 from vlmeval_mp.errors import StorageError
 from vlmeval_mp.merge import dataset_of, merge
 from vlmeval_mp.paths import RunPaths, slug
 from vlmeval_mp.predictiontable import Damage
 from vlmeval_mp.records import Job, Json, ModelSpec, RunRecord, Shard, Summary
 from vlmeval_mp.scoreshapes import ScoreFile
+from vlmeval_mp.scoring.base import Rules
 from vlmeval_mp.scoring.postprocess import applied
 
 STATUS = "status.json"
@@ -118,6 +120,9 @@ class _Tree:
         if summary is None:
             return entry | {"skip_reason": "mode_infer"}, []
         rules = replace(results.rules_of(self.record.spec, job), mode="compat")
+        if not rules.pure:
+            copied = self._copy_evaluators(job, rules, folder, stem)
+            return entry | {"judge_model": rules.judge or "exact_matching"} | _scores(summary, None), [name, *copied]
         scored, _ = results.judged(job.model, job.dataset, samples, predictions, rules)
         made = scorefiles.score_file(rules.scorer, scored)
         linked = [name]
@@ -125,6 +130,15 @@ class _Tree:
             files.atomic_write(folder / f"{stem}{made.ending}", made.content)
             linked.append(f"{stem}{made.ending}")
         return entry | _scores(summary, made), linked
+
+    def _copy_evaluators(self, job: Job, rules: Rules, folder: Path, stem: str) -> list[str]:
+        """Bring over what VLMEvalKit's own evaluator wrote beside its prediction file; the names there."""
+        wrote = f"{job.model.replace('/', '--')}_{Path(rules.source).stem}"
+        copied = []
+        for path in sorted((self.paths.results(job.model, job.dataset) / evaluation.FILES).glob(f"{wrote}_*")):
+            copied.append(stem + path.name.removeprefix(wrote))
+            files.atomic_write(folder / copied[-1], path.read_bytes())
+        return copied
 
 
 def _new_folder(home: Path, now: float) -> Path:

@@ -57,6 +57,17 @@ def test_a_benchmark_with_a_prompt_of_its_own_is_answered_and_scored_by_its_clas
     assert (tmp_path / "jobs/r/results/m/CountBenchQA/summary.json").read_bytes() == before
 
 
+def test_the_tree_under_work_dir_has_the_evaluator_s_own_files(run, lmu, tmp_path):
+    lmu.count_bench()
+    table = {"1": "1", "2": "two", "3": "I see 3", "4": "5"}
+    run(*launch("CountBenchQA"), *answers(table), "--max-workers", "1", "--work-dir", tmp_path / "out")
+    (tree,) = (tmp_path / "out" / "m").glob("T*")
+    entry = json.loads((tree / "status.json").read_text())["datasets"]["CountBenchQA"]
+    assert (entry["primary_metric"], entry["metrics"]) == ("accuracy", {"accuracy": 50.0})
+    assert {"m_CountBenchQA.xlsx", "m_CountBenchQA_acc.csv"} < {p.name for p in tree.iterdir()}
+    assert (tmp_path / "out" / "m" / "m_CountBenchQA_acc.csv").resolve() == tree / "m_CountBenchQA_acc.csv"
+
+
 def test_several_data_sets_and_a_limit(run, lmu, tmp_path):
     """VizWiz: ten people's answers in a column of its own; a person's answer counts against the other nine."""
     lmu.viz_wiz()

@@ -155,6 +155,6 @@ def test_the_tree_has_what_the_run_s_summaries_have_in_compat(launched: Path) ->
             assert (entry["total"], entry["failed"]) == (ROWS, 1)
             # the same number, as a fraction here and as a fraction, percentage or count of right ones there
             compat = next(iter(summary.other.metrics.values()))
-            theirs = entry["metrics"].get("overall|0", entry["metrics"][entry["primary_metric"]])
+            theirs = entry["metrics"][entry["primary_metric"]]
             assert compat is not None
             assert any(theirs == pytest.approx(compat * scale, abs=5e-4) for scale in (1, 100, ROWS)), name

@@ -269,6 +269,7 @@ def test_import_then_launch_asks_only_the_rest(tmp_path, monkeypatch, capsys):
     assert command(tmp_path, monkeypatch, *launch, "--work-dir", "out") == 0
     assert asked(log) == {8, 9}
     paths = JobsPaths(tmp_path / "jobs").run("r")
+    assert f"numbers: 8 answers were imported from {file}" in capsys.readouterr().out.replace("\n", "")
     predictions = merge(paths, snapshot.read_record(paths).jobs[0])[1]
     assert [p.source for p in predictions] == [str(file)] * 8 + [""] * 2
     newest = max((tmp_path / "out" / "fake").glob("T*-*"))
