@@ -7,11 +7,13 @@ answered sample. `families` says who scores what, `summary` makes the numbers.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 
 import msgspec
 
 from vlmeval_mp.records import Prediction, Sample, Score
 from vlmeval_mp.scoring.base import FAILED, Rules, Scored
+from vlmeval_mp.scoring.compat.readback import as_read
 from vlmeval_mp.scoring.equal import score_equal
 from vlmeval_mp.scoring.families import family_of, scorer_for
 from vlmeval_mp.scoring.postprocess import applied
@@ -39,5 +41,14 @@ def score(sample: Sample, prediction: Prediction | None, rules: Rules = STRICT) 
 
 
 def score_all(pairs: Iterable[tuple[Sample, Prediction | None]], rules: Rules) -> list[Scored]:
-    """The verdicts on many samples, in their order."""
-    return [Scored(sample, prediction, score(sample, prediction, rules)) for sample, prediction in pairs]
+    """The verdicts on the samples of one job, in their order.
+
+    In compat mode ms-vlmeval's reading of tables comes first: a column of nothing but numbers is one of numbers.
+    """
+    pairs = list(pairs)
+    if rules.mode == "strict" or rules.extracted or not rules.pure:
+        return [Scored(sample, prediction, score(sample, prediction, rules)) for sample, prediction in pairs]
+    written = [(sample, p and applied(rules.post_process, p)) for sample, p in pairs]
+    plain = replace(rules, post_process="")
+    verdicts = (score(sample, prediction, plain) for sample, prediction in as_read(written))
+    return [Scored(*pair, verdict) for pair, verdict in zip(pairs, verdicts, strict=True)]

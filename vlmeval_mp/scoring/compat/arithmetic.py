@@ -45,6 +45,7 @@ _ORDER: dict[type, Callable[[Any, Any], Any]] = {
     ast.GtE: operator.ge,
 }  # fmt: skip
 _ERRORS = (ArithmeticError, TypeError, ValueError)
+_LONGEST = 200  # characters of LaTeX that are looked at
 _LARGEST = 4096  # bits of a whole number that is still worked out
 
 _DROPPED = re.compile(r"\\(?:left|right)(?![a-z])|\$|\^\s*\{?\\circ\}?|\\[()]")
@@ -52,6 +53,12 @@ _FRACTION = re.compile(r"(?<![a-z0-9.])(\d*)\\[dt]?frac\{(-?\d+)\}\{(-?\d+)\}(?!
 _COMMAND = re.compile(r"\\[a-z]+")
 _GROUPED = re.compile(r"(?<![\d.,])\d{1,3}(?:,\d{3})+(?![\d.,])")
 _POWER = re.compile(r"\^(?:\{(-?\d+)\}|(\d))(?!\d)")
+_LEADING = re.compile(r"(?<![\d.])0+(?=\d)")
+_SECOND = re.compile(r"\(?b\)?")
+# latex2sympy raises, or what it gives is a name of sympy's, which means nothing to `eval`
+_REFUSED = re.compile(r"[^\x00-\x7f÷×πα-ω]|[%#?;`]|\*\*|\.$|^\.\.|^_|\\sqrt|\\pi|^\W*$")
+_WRAPPED = re.compile(r"(?s:['\"$(\[]|\\boxed\{)((?:[^{}]|\{[^{}]*\})*)(?:['\"$)\]]|\})")
+_SUMMED = re.compile(r"-?\(\d+\+-?\d+/\d+\)")
 _PLAIN = re.compile(r"[-+]?(?:\d+(?:\.\d+)?|a)(?:(?:\*|/|\*\*)-?(?:\d+(?:\.\d+)?|a))*|\((?:\d+(?:\.\d+)?|a)\)")
 
 
@@ -62,20 +69,37 @@ def is_equal(said: str, gold: str) -> bool:
         UnknownError: it cannot be told.
     """
     said, gold = said.lower().strip(), gold.lower().strip()
-    return said == gold or _close(_tree, said, gold) or _close(_latex, said, gold)
+    if said == gold:
+        return True
+    if _SECOND.fullmatch(gold):  # "b" is where the reply itself is kept
+        if _SECOND.fullmatch(_unwrapped(said)):
+            return True
+        gold = said
+    return _close(_tree, said, gold) or _close(_latex, said, gold)
 
 
 def _close(parsed: Callable[[str], ast.expr], said: str, gold: str) -> bool:
+    unknown = False
+    wanted: Any = None
+    found: Any = None
     try:
         wanted = _Eval(None).of(parsed(gold))
-        found = _Eval(wanted).of(parsed(said))
-        if wanted is _OBJECT or found is _OBJECT:
-            return False
-        return bool(abs(wanted - found) < 1e-6)
+    except UnknownError:
+        unknown = True
     except (_FailedError, *_ERRORS):
         return False
-    except RecursionError:
-        raise UnknownError from None
+    try:
+        found = _Eval(wanted).of(parsed(said))
+    except UnknownError:
+        unknown = True
+    except (_FailedError, *_ERRORS):
+        return False
+    if unknown:
+        raise UnknownError
+    try:
+        return wanted is not _OBJECT and found is not _OBJECT and bool(abs(wanted - found) < 1e-6)
+    except _ERRORS:
+        return False
 
 
 def _tree(text: str) -> ast.expr:
@@ -87,23 +111,27 @@ def _tree(text: str) -> ast.expr:
             raise _FailedError from None
 
 
+def _unwrapped(text: str) -> str:
+    """`text` without quotes, dollars, boxes and brackets around all of it."""
+    while (wrapped := _WRAPPED.fullmatch(text.strip())) and not re.search(r"[()\[\]]|\}[^{]*\{.*\{", wrapped[1]):
+        text = wrapped[1]
+    return text
+
+
 def _latex(text: str) -> ast.expr:
     """What latex2sympy makes of `text`, where that is a sum of plain numbers."""
-    if re.search(r"\\sqrt|\\pi", text):
-        raise _FailedError  # sympy's names mean nothing to `eval`
-    boxed = re.fullmatch(r"\\boxed\{([^{}]*)\}", text)
-    plain = _DROPPED.sub("", boxed[1] if boxed else text).strip()
-    plain = _FRACTION.sub(lambda m: f"({m[1] or 0}+{m[2]}/{m[3]})", plain)
-    if re.fullmatch(r"-?\(0\+-?\d+/\d+\)|-?\(\d+\+\d+/\d+\)", plain):
-        return _tree(plain.replace("(", "(") if not plain.startswith("-") else f"-({plain[1:]})")
-    if re.search("[c-z]", _COMMAND.sub("", plain)):
-        raise _FailedError  # a product of symbols
-    plain = _POWER.sub(lambda m: f"**{m[1] or m[2]}", _GROUPED.sub(lambda m: m[0].replace(",", ""), plain))
-    if re.fullmatch(r"\(?b\)?", plain) or not plain:
-        raise _FailedError
-    if not _PLAIN.fullmatch(plain):
+    if _REFUSED.search(text) or re.search("[c-z]", _COMMAND.sub("", text)):
+        raise _FailedError  # no LaTeX, or a product of symbols
+    if len(text) > _LONGEST:
         raise UnknownError
-    return _tree(re.sub(r"(?<![\d.])0+(?=\d)", "", plain))
+    plain = _GROUPED.sub(lambda m: m[0].replace(",", ""), _DROPPED.sub("", _unwrapped(text)).strip())
+    if "," in plain or _SECOND.fullmatch(plain) or not plain:
+        raise _FailedError  # a set, a symbol
+    plain = _FRACTION.sub(lambda m: f"({m[1] or 0}+{m[2]}/{m[3]})", plain)
+    plain = _POWER.sub(lambda m: f"**{m[1] or m[2]}", plain)
+    if not (_PLAIN.fullmatch(plain) or _SUMMED.fullmatch(plain)):
+        raise UnknownError
+    return _tree(_LEADING.sub("", plain))
 
 
 class _Eval:
