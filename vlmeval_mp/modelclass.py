@@ -102,7 +102,8 @@ def _kit_folder(name: str) -> Path:
 
 def _folder_of(module: str, folders: Sequence[Path]) -> str:
     """The folder to add to `sys.path` for `module`; "" if it can be imported without."""
-    if find(module, sys.path) is not None:
+    ours = {folder.resolve() for folder in folders}
+    if find(module, [place for place in sys.path if Path(place).resolve() not in ours]) is not None:
         return ""
     for folder in folders:
         if find(module, [str(folder)]) is not None:

@@ -89,8 +89,10 @@ def test_a_class_named_on_the_command_line_answers_a_data_set(place: Place) -> N
 def test_a_sample_that_the_class_cannot_answer_is_an_error_in_the_results_and_exit_code_1(place: Place) -> None:
     arguments = json.dumps({"kwargs": {"trouble": "Is 3 even"}})
     place.launch(*NAMED, "--engine-args", arguments, code=1)
+    log = (place.folder / "jobs" / "r" / "logs" / "w0.log").read_text()
+    assert 'raise ValueError("the tool gave nothing")' in log, "the log shows where"
     failed = [p for p in place.predictions("r", "VideoAgent") if p.get("error")]
-    assert [(p["index"], p["error"]) for p in failed] == [("3", "the tool gave nothing")]
+    assert [(p["index"], p["error"]) for p in failed] == [("3", "ValueError: the tool gave nothing")]
 
 
 def test_a_config_beside_the_module_is_enough_and_its_kwargs_reach_the_constructor(place: Place) -> None:

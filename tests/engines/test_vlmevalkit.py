@@ -96,8 +96,15 @@ async def test_a_class_with_generate_alone_is_asked_one_by_one_and_the_log_says_
     caplog.set_level(logging.INFO)
     engine = await started("OneByOne", kwargs={"style": "echo"})
     answered = await outcomes(engine, ask("1", "one"), ask("2", "poison"), ask("3", "three"))
-    assert [getattr(a, "text", str(a)) for a in answered] == ["one", "this sample is poison", "three"]
+    assert [getattr(a, "text", str(a)) for a in answered] == ["one", "ValueError: this sample is poison", "three"]
     assert f"{MODELS}:OneByOne: generate is called sample by sample, as the class has no generate_batch" in caplog.text
+    await engine.close()
+
+
+async def test_only_the_first_failures_are_logged_whole(caplog: pytest.LogCaptureFixture) -> None:
+    engine = await started("OneByOne")
+    await outcomes(engine, *(ask(str(n), "poison") for n in range(9)))
+    assert caplog.text.count("Traceback") == 3
     await engine.close()
 
 

@@ -13,6 +13,7 @@ import contextlib
 import gc
 import inspect
 import logging
+import os
 import sys
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -20,7 +21,7 @@ from typing import Any
 
 import msgspec
 
-from vlmeval_mp import modelclass
+from vlmeval_mp import keys, modelclass
 from vlmeval_mp.engines import DEFAULT_WINDOWS, chat, kitanswer
 from vlmeval_mp.engines.base import EngineSpec, refuse_unknown
 from vlmeval_mp.engines.kitprompt import Prompter, dataset_of
@@ -31,6 +32,8 @@ from vlmeval_mp.records import Completion, Json, Request
 
 log = logging.getLogger(__name__)
 
+TRACEBACKS = 3
+"""So many exceptions of a class are logged whole; a class that fails on all samples must not fill the disk."""
 SEED = 1234
 """What VLMEvalKit seeds torch with when its model classes are imported."""
 
@@ -74,7 +77,7 @@ class VlmevalkitEngine:
         )
         self._threads = spec.window or self.default_window
         self._pool: ThreadPoolExecutor | None = None
-        self._answered = 0
+        self._answered = self._shown = 0
 
     @property
     def whole_videos(self) -> bool:
@@ -87,7 +90,7 @@ class VlmevalkitEngine:
         except ImportError as error:
             raise modelclass.missing(self.name, error) from error
         except (Exception, SystemExit) as error:
-            raise EngineError(f"{self.name} could not be made: {type(error).__name__}: {chat.reason(error)}") from error
+            raise EngineError(f"{self.name} could not be made: {keys.masked(_named(error), os.environ)}") from error
         self._prompter = Prompter(self._model, self._takes)
         if getattr(self._model, "is_api", False) and not self._batched:
             self._pool = ThreadPoolExecutor(self._threads, thread_name_prefix="ask")
@@ -170,13 +173,22 @@ class VlmevalkitEngine:
                 failure: Exception = MemoryError(chat.reason(error))
             elif isinstance(error, getattr(torch, "AcceleratorError", ())) or "CUDA error" in str(error):
                 raise EngineError(f"the GPU failed: {chat.reason(error)}") from error
-            else:
+            elif isinstance(error, RequestError | MemoryError) or len(asked) > 1:
                 raise
+            else:
+                raise RequestError(self._fault(error)) from error
         # outside the handler: its traceback would keep the failed call's tensors alive
         torch.cuda.empty_cache()
         if again and len(asked) == 1:
             return self._guarded(asked, again=False)
         raise failure
+
+    def _fault(self, error: Exception) -> str:
+        """What an exception of the class says; the log has where the first few came from."""
+        if self._shown < TRACEBACKS:
+            self._shown += 1
+            log.warning("%s failed on a sample", self.name, exc_info=error)
+        return keys.masked(_named(error), os.environ)
 
     def _call(self, asked: Sequence[Asked]) -> list[Outcome]:
         assert self._prompter is not None
@@ -189,6 +201,11 @@ class VlmevalkitEngine:
             got = f"{len(answers)} answers" if isinstance(answers, list | tuple) else type(answers).__name__
             raise RequestError(f"generate_batch gave {got} for {len(messages)} samples; it must give a list, in order")
         return [kitanswer.outcome(answer, self._model) for answer in answers]
+
+
+def _named(error: BaseException) -> str:
+    name, said = type(error).__name__, chat.reason(error)
+    return said if said == name else f"{name}: {said}"
 
 
 def _arguments(method: Callable[..., Any]) -> frozenset[str]:
