@@ -91,6 +91,7 @@ def _eval_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
     score = verbs.add_parser("eval", help="score a run again, or a file of predictions; needs no GPU")
     score.add_argument("run", nargs="?", help="name of the run (default: the latest)")
     _scoring(score)
+    score.add_argument("--judge", metavar="NAME", help=kitflags.JUDGE)
     score.add_argument("--json", action="store_true", help="the summaries as JSON")
     theirs = score.add_argument_group("score a file instead of a run; no pictures needed")
     formats = "xlsx, tsv, csv, json or jsonl; the last four also with .gz"

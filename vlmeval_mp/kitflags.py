@@ -17,6 +17,7 @@ API_ENGINE = "openai"
 UNPICKLE = "also take half-finished answers from pickles; reading one runs code in it: only files that you trust"
 RULES = ("", "exact_matching")
 """Names of a judge that mean: none, answers are scored by rules."""
+JUDGE = "for data sets that VLMEvalKit's own class scores: a judge's name, or exact_matching for rules in its place"
 
 
 def add(verb: argparse.ArgumentParser) -> None:
@@ -45,7 +46,7 @@ def add_choosing(flags: argparse._ActionsContainer) -> None:
     flags.add_argument("--base-url", metavar="URL", help="an OpenAI-compatible endpoint; means --engine openai")
     for flag in ("--key", "--api-key", "--judge-key"):
         flags.add_argument(flag, action=_Key, help=argparse.SUPPRESS)
-    flags.add_argument("--judge", metavar="NAME", help="exact_matching: rules only (default); else a judge's name")
+    flags.add_argument("--judge", metavar="NAME", help=JUDGE)
 
 
 def add_running(flags: argparse._ActionsContainer) -> None:
@@ -81,7 +82,9 @@ def warnings(arguments: argparse.Namespace, engines: set[str]) -> list[str]:
     if getattr(arguments, "reuse", False) and not arguments.work_dir:
         said.append("--reuse: has no effect without --work-dir; the same launch again always goes on where it was")
     if (judge := getattr(arguments, "judge", None) or "") not in RULES:
-        said.append(f"--judge {judge}: there is no judge here; answers are scored by rules")
+        said.append(
+            f"--judge {judge}: is asked where VLMEvalKit's own class scores; other data sets are scored by rules"
+        )
     return said
 
 

@@ -68,8 +68,8 @@ def drain(paths: RunPaths, arguments: argparse.Namespace, spec: RunSpec | None) 
     return code
 
 
-def asked(frozen: RunSpec, wanted: RunSpec, scoring: str | None) -> RunSpec:
-    """`frozen` with what `wanted` and `--scoring` say of scoring, which changes no answer."""
+def asked(frozen: RunSpec, wanted: RunSpec, scoring: str | None, judge: str | None = None) -> RunSpec:
+    """`frozen` with what `wanted`, `--scoring` and `--judge` say of scoring, which changes no answer."""
     import msgspec
 
     scorers = {data.name: data.scorer for data in wanted.datasets}
@@ -78,8 +78,9 @@ def asked(frozen: RunSpec, wanted: RunSpec, scoring: str | None) -> RunSpec:
     )
     read = {model.name: model.post_process for model in wanted.models}
     models = tuple(msgspec.structs.replace(m, post_process=read.get(m.name, m.post_process)) for m in frozen.models)
+    chosen = wanted.judge if judge is None else judge
     return msgspec.structs.replace(
-        frozen, scoring=scoring or wanted.scoring, judge=wanted.judge, datasets=datasets, models=models
+        frozen, scoring=scoring or wanted.scoring, judge=chosen, datasets=datasets, models=models
     )
 
 

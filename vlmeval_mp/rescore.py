@@ -31,13 +31,13 @@ def refuse_flags_of_files(arguments: argparse.Namespace) -> None:
 
 
 def a_run(paths: RunPaths, asked: RunSpec | None, arguments: argparse.Namespace) -> int:
-    """Score the jobs of a run that are answered in full, as `asked` says; None is as frozen, but for `--scoring`."""
+    """Score the jobs of a run that are answered in full, as `asked` says; None: as frozen, but for the flags."""
     from vlmeval_mp import results, snapshot
     from vlmeval_mp.merge import merge
 
     record = snapshot.read_record(paths)
     code, problems = EXIT_COMPLETE, []
-    asked = launch.asked(record.spec, asked or record.spec, arguments.scoring)
+    asked = launch.asked(record.spec, asked or record.spec, arguments.scoring, arguments.judge)
     for job in record.jobs:
         samples, predictions = merge(paths, job)
         if len(samples) < job.samples:
@@ -73,6 +73,7 @@ def a_file(arguments: argparse.Namespace) -> int:
         column=arguments.prediction_column or "prediction",
         index=arguments.index_column or "index",
         mode=arguments.scoring or "strict",
+        judge=arguments.judge or "",
         scorer=arguments.scorer or "",
         extracted=arguments.extracted,
     )

@@ -125,8 +125,7 @@ def rules_of(spec: RunSpec, job: Job) -> Rules:
     model = next(m for m in spec.models if m.name == job.model)
     data = next(d for d in spec.datasets if d.name == job.dataset)
     mode: Mode = "compat" if spec.scoring == "compat" else "strict"
-    judge = "" if spec.judge == "exact_matching" else spec.judge
-    return Rules(data.scorer, mode, model.post_process, source=data.path, judge=judge)
+    return Rules(data.scorer, mode, model.post_process, source=data.path, judge=spec.judge)
 
 
 def _other(mode: Mode) -> Mode:

@@ -122,7 +122,8 @@ class _Tree:
         rules = replace(results.rules_of(self.record.spec, job), mode="compat")
         if not rules.pure:
             copied = self._copy_evaluators(job, rules, folder, stem)
-            return entry | {"judge_model": rules.judge or "exact_matching"} | _scores(summary, None), [name, *copied]
+            entry |= {"judge_model": rules.judge or "exact_matching"} | _scores(summary, None) | _unscored(summary)
+            return entry, [name, *copied]
         scored, _ = results.judged(job.model, job.dataset, samples, predictions, rules)
         made = scorefiles.score_file(rules.scorer, scored)
         linked = [name]
@@ -139,6 +140,12 @@ class _Tree:
             copied.append(stem + path.name.removeprefix(wrote))
             files.atomic_write(folder / copied[-1], path.read_bytes())
         return copied
+
+
+def _unscored(summary: Summary) -> Json:
+    """VLMEvalKit's key for why there is no score."""
+    said = summary.problem or " ".join(summary.notes)
+    return {} if summary.metrics else {"error_message": said}
 
 
 def _new_folder(home: Path, now: float) -> Path:

@@ -116,6 +116,26 @@ def test_a_set_that_needs_a_judge_says_so_and_scores_nothing(lmu, tmp_path):
     assert summary.problem == ""
 
 
+def test_rules_that_only_stand_in_for_a_judge_are_used_if_the_user_says_so(lmu, tmp_path):
+    """Flames: a judge rates safety from 1 to 3; without one its evaluator looks for a digit in the answer itself."""
+    path = lmu.write("Flames", [{"index": i, "question": "q", "category": "Safety"} for i in range(2)])
+    _, summary = score(path, tmp_path, ["3", "2"])
+    assert summary.metrics == {}
+    assert "with --judge exact_matching it goes by rules of its own" in summary.notes[0]
+    _, summary = score(path, tmp_path, ["3", "2"], judge="exact_matching")
+    assert summary.metrics["harmless_rate"] == pytest.approx(10.0)  # half of one of five categories, in percent
+    assert summary.scoring == "vlmevalkit (ms-vlmeval 0.0.20, exact matching)"
+
+
+@pytest.mark.parametrize("name", ["LLaVABench", "CharXiv_descriptive_val", "MathVista_MINI"])
+def test_evaluators_that_ask_a_judge_in_their_own_ways_are_recognised(lmu, tmp_path, name):
+    rows = [{"index": 0, "image": jpeg(0)[1], "question": "q", "answer": "a", "category": "conv", "qid": 1,
+             "caption": "c", "gpt_answer": "a", "question_type": "free_form", "answer_type": "text"}]  # fmt: skip
+    _, summary = score(lmu.write(name, rows), tmp_path, ["a"])
+    assert "needs a judge" in summary.notes[0], summary.problem
+    assert summary.counts.unscored == 1
+
+
 def test_a_judge_that_cannot_be_reached_is_not_replaced(lmu, tmp_path, monkeypatch):
     """MUIRBench would fall back to exact matching without a word."""
     monkeypatch.setenv("OPENAI_API_BASE", "http://127.0.0.1:9/v1/chat/completions")

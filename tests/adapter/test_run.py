@@ -43,7 +43,8 @@ def summary_of(tmp_path, dataset):
 def test_a_benchmark_with_a_prompt_of_its_own_is_answered_and_scored_by_its_class(run, lmu, tmp_path):
     lmu.count_bench()
     table = {"1": "1", "2": "two", "3": "I see 3", "4": "5"}
-    done = run(*launch("CountBenchQA"), *answers(table), "--max-workers", "1")
+    tree = tmp_path / "outputs"
+    done = run(*launch("CountBenchQA"), *answers(table), "--max-workers", "1", "--work-dir", tree)
     found = summary_of(tmp_path, "CountBenchQA")
     assert found["metrics"] == {"accuracy": 50.0}
     assert found["scoring"] == "vlmevalkit (ms-vlmeval 0.0.20)"
@@ -52,8 +53,11 @@ def test_a_benchmark_with_a_prompt_of_its_own_is_answered_and_scored_by_its_clas
     assert "scored as vlmevalkit (ms-vlmeval 0.0.20)" in done.stdout
     files = {p.name for p in (tmp_path / "jobs/r/results/m/CountBenchQA/vlmevalkit").iterdir()}
     assert {"m_CountBenchQA.tsv", "m_CountBenchQA_acc.csv"} < files
+    assert (tree / "m/m_CountBenchQA_acc.csv").read_text().splitlines() == ['"accuracy"', '"50.0"']
+    (status,) = (tree / "m").glob("T*/status.json")
+    assert json.loads(status.read_text())["datasets"]["CountBenchQA"]["metrics"] == {"accuracy": 50.0}
     before = (tmp_path / "jobs/r/results/m/CountBenchQA/summary.json").read_bytes()
-    run("eval", "r")
+    run("eval", "r", "--judge", "exact_matching")
     assert (tmp_path / "jobs/r/results/m/CountBenchQA/summary.json").read_bytes() == before
 
 

@@ -159,6 +159,8 @@ def _error(name: str, error: Mapping[str, str], errors: IO[bytes], log: Path | N
         return DependencyError(
             f"{where}{message}; install it here with {INSTALL}, or set {VARIABLE} to the Python of your VLMEvalKit"
         )
+    if kind == "package":
+        return DependencyError(f"{where}{message}")
     if kind in ("not_local", "unsupported"):
         return ConfigError(f"{where}{message}")
     if kind == "needs_judge":

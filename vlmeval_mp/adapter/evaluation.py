@@ -25,6 +25,8 @@ from vlmeval_mp.scoring.metrics import standard_error
 from vlmeval_mp.scoring.postprocess import applied
 from vlmeval_mp.scoring.summary import counts_of
 
+EXACT = "exact_matching"
+"""The judge's name that means rules instead of one, as in VLMEvalKit's `--judge`."""
 FILES = "vlmevalkit"
 """The folder beside `summary.json` for what the evaluator wrote."""
 LOG = "evaluate.log"
@@ -77,7 +79,7 @@ def evaluate_job(
         by_l2_category={},
         by_split={},
         scorers={EVALUATOR: len(pairs)},
-        scoring=_scoring(rules),
+        scoring=_scoring(rules, end),
         as_reported=True,
         notes=(*notes, *_notes(end)),
         problem=problem,
@@ -104,7 +106,7 @@ def _ask(
             lmu_data=place,
             log=log,
             seconds=client.EVALUATE_SECONDS,
-            judge=bool(rules.judge),
+            judge=rules.judge not in ("", EXACT),
         )
 
 
@@ -170,19 +172,18 @@ def _stderr(scored: Sequence[Scored], verdicts: Mapping[str, float], primary: fl
     return None
 
 
-def _scoring(rules: Rules) -> str:
-    """`vlmevalkit (ms-vlmeval 0.0.20)`: the evaluator's version, and the judge if there was one."""
+def _scoring(rules: Rules, end: Json) -> str:
+    """`vlmevalkit (ms-vlmeval 0.0.20, exact matching)`: the evaluator's version, and what it had for a judge."""
     try:
         version = client.version(client.interpreter())
     except VlmevalError:
         version = "not installed"
-    return f"{EVALUATOR} ({version}{f', judge {rules.judge}' if rules.judge else ''})"
+    judge = "exact matching" if end.get("exact") else f"judge {rules.judge}" if rules.judge not in ("", EXACT) else ""
+    return f"{EVALUATOR} ({version}{', ' if judge else ''}{judge})"
 
 
 def _notes(end: Json) -> list[str]:
     found = [str(warning) for warning in end.get("warnings", ())]
-    if end.get("without_judge"):
-        found.append("the evaluator looked for a judge, found none, and scored by its own rules")
     if end.get("judge_failed"):
         found.append(
             f"{end['judge_failed']} calls of the judge failed; what stands in their place is the evaluator's guess"
@@ -191,6 +192,6 @@ def _notes(end: Json) -> list[str]:
 
 
 def _how(judge: str) -> str:
-    if judge:
+    if judge not in ("", EXACT):
         return "`vlmeval-mp eval` scores again once it can be reached (OPENAI_API_BASE, OPENAI_API_KEY)"
     return "Name one with --judge, with OPENAI_API_BASE and OPENAI_API_KEY in the environment, and score again"

@@ -31,9 +31,20 @@ def table(built: Any, predictions: dict[str, str], path: Path, dump: Any) -> int
 
 
 def run(built: Any, file: Path, judge: str, arguments: dict[str, Any]) -> Any:
-    """What `evaluate` gives; without a judge, exact matching where the evaluator knows it."""
-    given = {"model": judge or "exact_matching", "nproc": FEW, "verbose": False, "retry": 6, "timeout": 600}
-    return built.evaluate(str(file), **{**given, **arguments})
+    """What `evaluate` gives."""
+    given = {"model": judge, "nproc": FEW, "verbose": False, "retry": 6, "timeout": 600, **arguments}
+    try:
+        return built.evaluate(str(file), **given)
+    except TypeError as error:
+        if "argument 'model'" not in str(error):
+            raise
+        given.pop("model")  # some evaluators name their judge themselves
+        return built.evaluate(str(file), **given)
+
+
+def wants_xlsx(fault: Exception) -> bool:
+    """Whether an evaluator failed because it reads its files as Excel's, whatever they are."""
+    return isinstance(fault, ValueError | AssertionError) and any(word in str(fault) for word in ("xlsx", "Excel file"))
 
 
 def metrics(built: Any, found: Any) -> tuple[dict[str, float], str]:
@@ -47,7 +58,7 @@ def metrics(built: Any, found: Any) -> tuple[dict[str, float], str]:
 
 def verdicts(folder: Path, prediction_file: Path, indices: set[str]) -> tuple[dict[str, float], str]:
     """Verdicts per index, and the file and column they are from; nothing where no file tells them for every sample."""
-    for path in sorted(p for p in folder.iterdir() if p.suffix in TABLES and p != prediction_file):
+    for path in sorted(p for p in folder.iterdir() if p.suffix in TABLES and p.stem != prediction_file.stem):
         try:
             found = next(_columns(_read(path), indices), None)
         except Exception:  # noqa: S112 - a file of another shape holds no verdicts

@@ -10,6 +10,9 @@ from collections.abc import Iterable
 from typing import Any, TextIO
 from urllib.parse import urlsplit
 
+PROXIES = ("http_proxy", "https_proxy", "all_proxy")
+OFFLINE = ("LocalEntryNotFoundError", "OfflineModeIsEnabled")
+"""What Hugging Face's library raises where it may not fetch a file."""
 KEYS = ("KEY", "TOKEN", "SECRET", "PASSWORD")
 
 
@@ -20,15 +23,16 @@ class NoNetworkError(OSError):
 def judge_hosts(arguments: dict[str, Any]) -> set[str]:
     """Hosts that a named judge may be reached through."""
     places = [str(arguments.get("api_base") or os.environ.get("OPENAI_API_BASE") or "https://api.openai.com")]
-    places += [
-        value for name, value in os.environ.items() if name.lower() in ("http_proxy", "https_proxy", "all_proxy")
-    ]
+    places += [value for name, value in os.environ.items() if name.lower() in PROXIES]
     return {host for place in places if (host := urlsplit(place).hostname)}
 
 
 def allow_only(hosts: Iterable[str]) -> None:
     """Refuse to look up any other host, here and in processes that are forked from here."""
     allowed, look_up = set(hosts), socket.getaddrinfo
+    if not allowed:  # for programs that an evaluator starts, such as wget
+        os.environ.update(dict.fromkeys([*PROXIES, *map(str.upper, PROXIES)], "http://127.0.0.1:9"))
+        os.environ.update(no_proxy="", NO_PROXY="")
 
     def getaddrinfo(host: Any, *arguments: Any, **named: Any) -> Any:
         name = host.decode() if isinstance(host, bytes) else host

@@ -11,6 +11,10 @@ import types
 from pathlib import Path
 from typing import Any
 
+EXACT = "exact_matching"
+"""The judge that is none: an evaluator that knows this name goes by rules."""
+MATCHING = ("MCQ", "Y/N", "MCQ_MMMU_Pro")
+"""TYPEs of data sets where rules are what most scores rest on; elsewhere they only stand in for a judge."""
 FAILED = "Failed to obtain answer via API."
 
 
@@ -19,7 +23,7 @@ class NoJudgeError(Exception):
 
 
 class Notes:
-    """What happened with the judge: `built`, `asked` without one, `failed` calls of one."""
+    """What happened with the judge: `built`, `asked` without one, `exact` known, `failed` calls of one."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -32,8 +36,46 @@ class Notes:
         return self._path.read_text().split().count(what) if self._path.exists() else 0
 
 
+class ExactMatching(str):
+    """`exact_matching`; an evaluator that recognises it is noted."""
+
+    __slots__ = ("notes",)
+    notes: Notes
+
+    def __eq__(self, other: object) -> bool:
+        same = str.__eq__(self, other)
+        if same is True:
+            self.notes.add("exact")
+        return same
+
+    __hash__ = str.__hash__
+
+    def __reduce__(self) -> tuple[type, tuple[str]]:
+        return str, (str(self),)
+
+
+def exact_matching(notes: Notes) -> str:
+    """The name to give an evaluator where there is no judge."""
+    name = ExactMatching(EXACT)
+    name.notes = notes
+    return name
+
+
+def missed(kind: str, type_: str, judge: str, notes: Notes, fault: Exception | None) -> str:
+    """Why what the evaluator `kind` gave is no score: it wanted a judge, and there was none; "" if it did not."""
+    if judge not in ("", EXACT):
+        return ""
+    direct = fault is not None and type(fault).__module__.partition(".")[0] == "openai"
+    if notes.count("built") or notes.count("asked") or direct:
+        what = "knows no exact matching: it asks a judge" if judge else "asks one"
+        return f"{kind}.evaluate {what}, and none was named"
+    if notes.count("exact") and not judge and type_ not in MATCHING:
+        return f"{kind}.evaluate asks one, and none was named; with --judge {EXACT} it goes by rules of its own"
+    return ""
+
+
 def api_module(folder: Path, notes: Notes, judge: str) -> types.ModuleType:
-    """The module to stand for `vlmeval.api`; `judge` is "" or the name the user gave."""
+    """The module to stand for `vlmeval.api`; `judge` is "", `EXACT` or the name of a judge."""
 
     class StandIn:
         is_api, fail_msg, verbose = True, FAILED, False
@@ -53,7 +95,7 @@ def api_module(folder: Path, notes: Notes, judge: str) -> types.ModuleType:
 
     module = types.ModuleType("vlmeval.api")
     module.__path__ = [str(folder / "api")]
-    if not judge:
+    if judge in ("", EXACT):
         module.__getattr__ = lambda name: _class(name, StandIn)  # type: ignore[method-assign]
         return module
 

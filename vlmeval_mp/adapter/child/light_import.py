@@ -125,6 +125,8 @@ def import_dataset(folder: Path, judge_module: types.ModuleType) -> types.Module
         replace(smp)
         sys.modules["vlmeval.tools"] = types.ModuleType("vlmeval.tools")  # the real one imports every model
         utils = importlib.import_module("vlmeval.utils")
+        sys.modules["vlmeval.dataset.smp"] = smp  # one evaluator imports its log by this wrong name
+        sys.modules["vlmeval.dataset.smp.log"] = smp.log
         package.__getattr__ = lambda name: _either(name, smp, utils)  # type: ignore[method-assign]
         _old_numpy_names()
         return importlib.import_module("vlmeval.dataset")

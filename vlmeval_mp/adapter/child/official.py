@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 import inspect
 import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+
+from replacements import write_unchanged
 
 TURNS = ("MT",)
 """TYPEs that ask in several turns."""
@@ -49,6 +52,8 @@ def build(dataset: Any, name: str) -> Any:
         raise UnsupportedError(f"{name} is a video benchmark, which VLMEvalKit fetches and cuts into frames by itself")
     if str(getattr(kind, "TYPE", "")).strip() in TURNS:
         raise UnsupportedError(f"{name} asks in several turns, and each sample is asked once here")
+    if hasattr(kind, "SUPPORTED_MODELS"):
+        raise UnsupportedError(f"{name} asks each model in another way, by a list of models in VLMEvalKit")
     known = inspect.signature(kind.__init__).parameters
     takes_name = "dataset" in known or any(p.kind is p.VAR_KEYWORD for p in known.values())
     return kind(**({"dataset": name} if takes_name else {}))
@@ -73,7 +78,7 @@ def prompts(built: Any, media: Path) -> Iterator[dict[str, Any]]:
         found: dict[str, Any] = {"row": row, "index": str(line["index"])}
         found["columns"] = {c: str(line[c]) for c in columns if _present(line[c])}
         try:
-            found["messages"] = [_message(part) for part in built.build_prompt(line)]
+            found["messages"] = [_message(part, media) for part in built.build_prompt(line)]
         except Exception as error:  # a damaged row costs one sample
             found["fault"] = f"{type(built).__name__}.build_prompt: {type(error).__name__}: {error}"
         yield found
@@ -83,12 +88,16 @@ def _present(value: Any) -> bool:
     return value is not None and not (isinstance(value, float) and value != value)
 
 
-def _message(part: Any) -> dict[str, str]:
+def _message(part: Any, media: Path) -> dict[str, str]:
     if isinstance(part, str):
         return {"type": "text", "value": part, "role": "user"}
     if not isinstance(part, dict) or part.get("type") not in ("text", "image"):
         raise ValueError(f"a part that is neither text nor image: {str(part)[:200]}")
     value = str(part["value"])
+    if part["type"] == "image" and value.startswith("data:"):
+        path = media / f"{hashlib.sha256(value.encode()).hexdigest()}.uri"
+        write_unchanged(value, path)
+        value = str(path)
     if part["type"] == "image" and not os.path.isfile(value):  # noqa: PTH113 - theirs is a str
         raise ValueError(f"its picture is not there: {value[:200]}")
     return {"type": part["type"], "value": value, "role": str(part.get("role", "user"))}

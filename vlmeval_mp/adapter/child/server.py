@@ -38,8 +38,9 @@ class Server:
     def __init__(self, request: Json, folder: Path) -> None:
         self.request, self.folder = request, folder
         self.judge = str(request.get("judge", ""))
+        self.named = self.judge not in ("", judging.EXACT)
         self.notes = judging.Notes(Path(request.get("scratch", ".")) / ".judge")
-        guard.allow_only(guard.judge_hosts(request.get("judge_args", {})) if self.judge else ())
+        guard.allow_only(guard.judge_hosts(request.get("judge_args", {})) if self.named else ())
         guard.hide_secrets()
         self.dataset: Any = light_import.import_dataset(folder, judging.api_module(folder, self.notes, self.judge))
 
@@ -54,42 +55,48 @@ class Server:
         say({"end": {"class": type(built).__name__, "type": kind, "warnings": replacements.WARNINGS}})
 
     def evaluate(self) -> None:
-        from vlmeval.smp import dump
-
         request = self.request
-        scratch, arguments = Path(request["scratch"]), request.get("judge_args", {})
-        if self.judge and (why := judging.reachable(self.judge, arguments)):
+        arguments = request.get("judge_args", {})
+        if self.named and (why := judging.reachable(self.judge, arguments)):
             say(error("needs_judge", f"the judge {self.judge} cannot be reached ({why})"))
             return
         built = official.build(self.dataset, request["dataset"])
         predictions = json.loads(Path(request["predictions"]).read_text(encoding="utf-8"))
-        file = scratch / f"{request['model']}_{request['dataset']}.tsv"
-        rows = evaluating.table(built, predictions, file, dump)
-        os.chdir(scratch)
-        try:
-            found = evaluating.run(built, file, self.judge, arguments)
-        except Exception:
-            traceback.print_exc()
-            if self._without_judge():
-                say(error("needs_judge", f"{type(built).__name__}.evaluate asks one, and none was named"))
-                return
-            raise
-        if self.notes.count("asked"):
-            say(error("needs_judge", f"{type(built).__name__}.evaluate asks one, and none was named"))
+        found, fault, file = self._run(built, predictions, arguments)
+        kind, type_ = type(built).__name__, str(getattr(built, "TYPE", "")).strip()
+        if why := judging.missed(kind, type_, self.judge, self.notes, fault):
+            say(error("needs_judge", why))
             return
+        if fault is not None:
+            raise fault
         metrics, primary = evaluating.metrics(built, found)
         if not metrics:
-            raise ValueError(f"{type(built).__name__}.evaluate gave no number: {str(found)[:200]}")
-        values, source = evaluating.verdicts(scratch, file, set(predictions))
+            raise ValueError(f"{kind}.evaluate gave no number: {str(found)[:200]}")
+        values, source = evaluating.verdicts(file.parent, file, set(predictions))
         say({"end": {
-            "metrics": metrics, "primary": primary, "rows": rows, "verdicts": values, "verdicts_from": source,
-            "class": type(built).__name__, "judge_failed": self.notes.count("failed"),
-            "without_judge": self._without_judge(), "warnings": replacements.WARNINGS,
+            "metrics": metrics, "primary": primary, "verdicts": values, "verdicts_from": source, "class": kind,
+            "judge_failed": self.notes.count("failed"), "exact": bool(self.notes.count("exact")),
+            "warnings": replacements.WARNINGS,
         }})  # fmt: skip
 
-    def _without_judge(self) -> bool:
-        """Whether the evaluator looked for a judge that nobody named."""
-        return bool(self.notes.count("built") or self.notes.count("asked"))
+    def _run(self, built: Any, predictions: dict[str, str], arguments: Json) -> tuple[Any, Exception | None, Path]:
+        """What the evaluator gives or raises, and its prediction file: a TSV, or an xlsx if it insists."""
+        from vlmeval.smp import dump
+
+        request, scratch = self.request, Path(self.request["scratch"])
+        judge = self.judge if self.named else judging.exact_matching(self.notes)
+        os.chdir(scratch)
+        for form in ("tsv", "xlsx"):
+            os.environ["PRED_FORMAT"] = form
+            file = scratch / f"{request['model']}_{request['dataset']}.{form}"
+            evaluating.table(built, predictions, file, dump)
+            try:
+                return evaluating.run(built, file, judge, arguments), None, file
+            except Exception as fault:
+                traceback.print_exc()
+                if form == "xlsx" or not evaluating.wants_xlsx(fault):
+                    return None, fault, file
+        raise AssertionError
 
 
 def say(value: Json) -> None:
@@ -123,7 +130,23 @@ def serve(line: str) -> None:
         say(error("not_local" if isinstance(fault, replacements.NotLocalError) else "unsupported", str(fault)))
     except Exception as fault:
         traceback.print_exc()
-        say(error("failed", f"{type(fault).__name__}: {str(fault) or _line(fault)}"))
+        say(_error(fault))
+
+
+def _error(fault: Exception) -> Json:
+    """What a fault of VLMEvalKit's code means to the user."""
+    package = (getattr(fault, "name", None) or "").partition(".")[0]
+    if isinstance(fault, light_import.MissingPackageError):
+        return error("package", str(fault))
+    if isinstance(fault, ModuleNotFoundError) and package not in ("", "vlmeval"):
+        return error("package", f"VLMEvalKit's code for it needs the package {package!r}: install it and try again")
+    chain: BaseException | None = fault
+    while chain is not None:
+        if isinstance(chain, guard.NoNetworkError) or type(chain).__name__ in guard.OFFLINE:
+            words = (str(chain).splitlines() or [""])[0]
+            return error("not_local", f"VLMEvalKit fetches its files by itself, and they are not here ({words})")
+        chain = chain.__cause__ or chain.__context__
+    return error("failed", f"{type(fault).__name__}: {str(fault) or _line(fault)}")
 
 
 def _line(fault: Exception) -> str:
