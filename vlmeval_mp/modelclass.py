@@ -83,7 +83,7 @@ def _kit_class(name: str) -> kit.Named:
     if name in names:
         return names[name]
     near = difflib.get_close_matches(name, [*classes, *names], n=3, cutoff=0.5)
-    hint = f"did you mean {' or '.join(map(repr, near))}?" if near else "its classes are in vlmeval/vlm/__init__.py"
+    hint = f"did you mean {' or '.join(map(repr, near))}?" if near else "its classes are in vlmeval/vlm/__init__.py."
     raise ConfigError(
         f"VLMEvalKit ({root}) has no model class and no model called {name!r}; {hint} "
         'A class of your own is "module:Class"'
