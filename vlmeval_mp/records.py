@@ -237,7 +237,10 @@ class Prediction(Struct, frozen=True):
 
 
 class Score(Struct, frozen=True):
-    """A scorer's verdict on one prediction. `value` is in 0..1, or None where the sample could not be scored."""
+    """A scorer's verdict on one prediction. `value` is in 0..1, or None where the sample could not be scored.
+
+    In compat mode it is -1 where ms-vlmeval takes a failed answer off the sum (MLVU).
+    """
 
     index: str
     value: float | None

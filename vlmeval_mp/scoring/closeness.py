@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from vlmeval_mp.records import Prediction, Sample, Score
 from vlmeval_mp.scoring.edits import edit_distance
-from vlmeval_mp.scoring.numbers import Amount, amount
+from vlmeval_mp.scoring.numbers import Amount, plain
 from vlmeval_mp.scoring.openended import key, read_open, references
 from vlmeval_mp.scoring.text import answer_text
 
@@ -31,7 +31,7 @@ def score_relaxed(sample: Sample, prediction: Prediction) -> Score:
 
 
 def _relaxed(target: str, said: str) -> bool:
-    wanted, found = amount(target), amount(said)
+    wanted, found = plain(target), plain(said)
     if wanted is None or found is None:
         return key(target) == key(said)
     return any(abs(x - y) <= TOLERANCE * abs(x) for x, y in _pairs(wanted, found))

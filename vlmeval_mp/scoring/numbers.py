@@ -16,6 +16,8 @@ LONGEST = 120
 
 _NOISE = re.compile(r"\\(?:left|right|displaystyle|,|;|!|:|\s)|\\[()\[\]]|\^\s*\{?\\circ\}?|[$€£°]|\\(?=[%$])|\s")
 _TOKEN = re.compile(r"\\[a-zA-Z]+|(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+)?|\.\d+|\*\*|.")
+_PLAIN = re.compile(r"[$€£]?\s*[+-]?\s*[$€£]?\s*(?:(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d*)?|\.\d+)\s*(?:\\?%)?")
+_RANGE = re.compile(r"[\d.,]+(?:-[\d.,]+)+")
 _LOOSE = {"÷": "/", "\\div": "/", "×": "*", "\\times": "*", "\\cdot": "*", "·": "*", "π": "\\pi", "−": "-", "**": "^"}
 _LOOSE |= {"\\dfrac": "\\frac", "\\tfrac": "\\frac", "√": "\\sqrt", "–": "-"}
 _CLOSING = {"(": ")", "{": "}", "[": "]"}
@@ -37,6 +39,12 @@ def amount(text: str) -> Amount | None:
     return None if found is None else Amount(found, percent)
 
 
+def plain(text: str) -> Amount | None:
+    """The number that `text` is, written in digits: no fraction, no sum, no LaTeX."""
+    text = unicodedata.normalize("NFKC", text).replace("−", "-").strip()
+    return amount(text) if len(text) <= LONGEST and _PLAIN.fullmatch(text) else None
+
+
 def value(text: str) -> float | None:
     """The value of `text`, a number or a sum of numbers, plain or in LaTeX; None if it is anything else."""
     if len(text) > LONGEST:
@@ -45,8 +53,9 @@ def value(text: str) -> float | None:
     if re.search(r"\d\s+\d", text):
         return None
     text = _NOISE.sub("", text)
-    if text.endswith("."):
-        text = text[:-1]
+    text = text.removesuffix(".")
+    if _RANGE.fullmatch(text):
+        return None  # "10-15" is rather from ten to fifteen
     try:
         parser = _Sum([_LOOSE.get(token, token) for token in _TOKEN.findall(text)])
         found = parser.sum()
@@ -96,10 +105,7 @@ class _Sum:
         if not self._next("^"):
             return base
         self.left.pop()
-        raised: float | complex = base ** self._group_or_digit()
-        if isinstance(raised, complex):
-            raise _NoNumberError
-        return raised
+        return math.pow(base, self._group_or_digit())
 
     def _one(self) -> float:
         part = self.left.pop() if self.left else ""
@@ -112,7 +118,7 @@ class _Sum:
             return over / self._group_or_digit()
         if part == "\\sqrt":
             root = self._closed(self.left.pop()) if self._next("[") else 2.0
-            return float(self._group_or_digit() ** (1 / root))
+            return math.pow(self._group_or_digit(), 1 / root)
         if part == "\\pi":
             return math.pi
         raise _NoNumberError
