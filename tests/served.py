@@ -18,7 +18,7 @@ def vllm_serve(port, log):
     command = [
         sys.executable, "-m", "vllm.entrypoints.openai.api_server", "--model", MODEL, "--served-model-name", "demo",
         "--dtype", "float32", "--enforce-eager", "--host", "127.0.0.1", "--port", str(port), "--max-num-seqs", "64",
-        "--max-model-len", "2048", "--limit-mm-per-prompt", '{"image": 3, "video": 1}', "--seed", "0",
+        "--max-model-len", "2048", "--limit-mm-per-prompt", '{"image": 8, "video": 0}', "--seed", "0",
     ]  # fmt: skip
     env = ENV | {"VLLM_CPU_KVCACHE_SPACE": "1", "VLLM_NO_USAGE_STATS": "1", "OMP_NUM_THREADS": "1"}
     with open(log, "ab") as out:

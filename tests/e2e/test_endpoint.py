@@ -159,7 +159,7 @@ def texts(jobs):
 
 
 @pytest.mark.vllm
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(900)
 def test_vllm_serve_answers_as_the_vllm_engine_and_may_be_killed_on_the_way(tmp_path):
     port, log = free_port(), tmp_path / "serve.log"
     ours, theirs = tmp_path / "ours", tmp_path / "theirs"
@@ -168,9 +168,9 @@ def test_vllm_serve_answers_as_the_vllm_engine_and_may_be_killed_on_the_way(tmp_
     arguments = ["--config", str(config), "--base-url", f"http://127.0.0.1:{port}/v1", "--api-nproc", "4"]
     with vllm_serve(port, log) as server:
         local = ["--config", str(config), "--engine", "vllm", "--device", "cpu", "--max-workers", "1"]
-        done = subprocess.run(run_command(ours, *local), env=ENV, capture_output=True, text=True, timeout=240)
+        done = subprocess.run(run_command(ours, *local), env=ENV, capture_output=True, text=True, timeout=400)
         assert done.returncode == 0, done.stdout + done.stderr
-        wait_until(lambda: serves(port), 240)
+        wait_until(lambda: serves(port), 400)
         running = subprocess.Popen(run_command(theirs, *arguments), env=ENV, stdout=subprocess.PIPE, text=True)
         paths = JobsPaths(theirs).run("r")
         wait_until(lambda: done_samples(paths) >= 100, 60)
@@ -179,7 +179,7 @@ def test_vllm_serve_answers_as_the_vllm_engine_and_may_be_killed_on_the_way(tmp_
     assert 100 <= len(answered) < 480
     assert running.poll() is None
     with vllm_serve(port, log):
-        out, _ = running.communicate(timeout=300)
+        out, _ = running.communicate(timeout=400)
     assert running.returncode == 0, out + log.read_text()[-2000:]
     assert texts(theirs) == texts(ours)
     assert len(texts(ours)) == 480

@@ -10,8 +10,8 @@ from tests.engines.contract import EngineContract, descendants, goes_on_with_a_b
 from tests.served import free_port, vllm_serve
 from vlmeval_mp.engines.base import Engine
 
-pytestmark = [pytest.mark.vllm, pytest.mark.timeout(400)]
-START_SECONDS = 240
+pytestmark = [pytest.mark.vllm, pytest.mark.timeout(600)]
+START_SECONDS = 400
 
 
 @pytest.mark.asyncio(loop_scope="class")
