@@ -18,10 +18,14 @@ Builder = Callable[[Sample, str], "tuple[Part, ...] | None"]
 
 _CHINESE = re.compile("[\\u4e00-\\u9fff]")
 _MMMU = ("MMMU_DEV_VAL", "MMMU_TEST")
+_MMMU_PRO = ("MMMU_Pro_10c", "MMMU_Pro_10c_COT", "MMMU_Pro_V", "MMMU_Pro_V_COT")
+"""Choice questions whose TYPE in VLMEvalKit is one of their own, so that what is said for choice questions is not."""
 
 
 def _qwen2_vl(sample: Sample, dataset: str) -> tuple[Part, ...] | None:
     """Qwen2VLPromptMixin."""
+    if dataset in _MMMU_PRO:
+        return None
     if dataset in _MMMU:
         return _images_first(sample, _listed(sample, "Please select the correct answer from the options above."))
     if sample.kind == "mcq" and "LEGO" not in dataset:
@@ -44,7 +48,7 @@ def _qwen2_vl(sample: Sample, dataset: str) -> tuple[Part, ...] | None:
 
 def _qwen3_vl(sample: Sample, dataset: str) -> tuple[Part, ...] | None:
     """Qwen3VLPromptMixin."""
-    if dataset == "SSI_Bench":
+    if dataset == "SSI_Bench" or dataset in _MMMU_PRO:
         return None
     if dataset in _MMMU:
         return _images_first(sample, _listed(sample, "Please select the correct answer from the options above."))
@@ -57,7 +61,10 @@ def _qwen3_vl(sample: Sample, dataset: str) -> tuple[Part, ...] | None:
     )
 
 
-_INTERNVL_NOT = ("MMDU", "MME-RealWorld", "WeMath_COT", "MMAlignBench", "ChartQAPro", "ChartMuseum", "SSI_Bench")
+_INTERNVL_NOT = (
+    "MMDU", "MME-RealWorld", "WeMath_COT", "MMAlignBench", "ChartQAPro", "ChartMuseum", "SSI_Bench", "MMSIVideo_U50",
+    "MMSIVideo_SC",
+)  # fmt: skip
 _INTERNVL_BARE = (
     "MathVerse", "MathVista", "MathVision", "VCR", "MTVQA", "MMVet", "CRPE", "MIA-Bench", "MM-Math", "DynaMath",
     "QSpatial", "WeMath", "LogicVista", "MM-IFEval", "ChartMimic", "MMReason",
@@ -70,7 +77,9 @@ def _internvl(sample: Sample, dataset: str) -> tuple[Part, ...] | None:
     """InternVLChat without chain of thought; several images are numbered, as InternVL 2 and later are asked."""
     if any(part in dataset for part in _INTERNVL_NOT) or (sample.kind == "mcq" and "LEGO" in dataset):
         return None
-    if sample.kind == "mcq":
+    if dataset in _MMMU_PRO:
+        text = sample.question  # the options are not shown, nor the picture's question asked: so does VLMEvalKit
+    elif sample.kind == "mcq":
         text = _internvl_choice(sample)
     elif sample.kind == "yorn":
         text = sample.question

@@ -28,7 +28,7 @@ MODEL_KEYS = (
     "path", "model_path", "engine", "engine_args", "sampling", "prompt", "system_prompt", "post_process", "roles",
     "video",
 )  # fmt: skip
-DATA_KEYS = ("path", "dataset", "type", "prompt", "nframe", "fps", "limit", "scorer", "use_subtitle")
+DATA_KEYS = ("path", "dataset", "type", "prompt", "nframe", "fps", "limit", "scorer", "use_subtitle", "skip_noimg")
 TYPES = ("", "mcq", "yorn", "vqa")
 ROLES = ("user", "system", "chat")
 SHARD_SIZE = 32
@@ -221,6 +221,7 @@ def _dataset(name: str, value: Json, limit: int, *, flagged: bool) -> DataSpec:
         limit=limit if flagged else _integer(value.get("limit", limit), f"{where}.limit"),
         scorer=_text(value.get("scorer", ""), f"{where}.scorer"),
         use_subtitle=convert(value.get("use_subtitle", False), bool, f"{where}.use_subtitle"),
+        skip_noimg=convert(value.get("skip_noimg", False), bool, f"{where}.skip_noimg"),
     )
 
 

@@ -21,7 +21,6 @@ IGNORED_DATA_KWARGS = {
     "use_frame_time": "times of frames are not written into the prompt",
     "use_audio": "audio is not sent",
     "pack": "each question is asked by itself",
-    "skip_noimg": "a sample without its image is reported as failed",
     "verbose": "answers are in predictions.jsonl",
 }
 _DATA_KWARGS = ("class", "dataset", "nframe", "fps", *IGNORED_DATA_KWARGS)

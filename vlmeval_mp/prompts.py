@@ -25,6 +25,8 @@ from vlmeval_mp import builders, videoprompts
 from vlmeval_mp.errors import ConfigError
 from vlmeval_mp.records import ImagePart, Media, Message, Part, Sample, TextPart, VideoPart
 
+Template = Callable[[Sample], tuple[Part, ...]]
+
 READY = "vlmevalkit"
 """The template of data sets that are read through VLMEvalKit's classes: what `build_prompt` made is in the sample."""
 
@@ -88,11 +90,40 @@ def _amber(sample: Sample) -> tuple[Part, ...]:
     return (*map(_media_part, sample.media), TextPart(text=f"{text(sample)}\nPlease answer yes or no."))
 
 
+def _bare(sample: Sample) -> tuple[Part, ...]:
+    """ImageBaseDataset: the question and nothing else (OCRBench, MathVista, MathVision, MM-Vet)."""
+    return (*map(_media_part, sample.media), TextPart(text=sample.question))
+
+
 def _mmmu(sample: Sample) -> tuple[Part, ...]:
     """MMMUDataset: images go where the text says `<image 1>`; one that the text does not name is not sent."""
-    pieces = _IMAGE_MARKER.split(text(sample))
+    return _interleaved(sample, text(sample))
+
+
+def _mmmu_pro(request: str) -> Template:
+    """MMMUProDataset with the question as text: no hint, and a request of its own."""
+
+    def template(sample: Sample) -> tuple[Part, ...]:
+        options = f"Options:\n{_lines(sample)}{request}" if sample.options else ""
+        return _interleaved(sample, f"Question: {sample.question}\n{options}")
+
+    return template
+
+
+def _mmmu_pro_pictured(request: str) -> Template:
+    """MMMUProDataset with the question in the picture."""
+
+    def template(sample: Sample) -> tuple[Part, ...]:
+        asked = f"Answer the following multiple-choice question in the image. {request}"
+        return (*map(_media_part, sample.media), TextPart(text=asked))
+
+    return template
+
+
+def _interleaved(sample: Sample, asked: str) -> tuple[Part, ...]:
+    pieces = _IMAGE_MARKER.split(asked)
     if len(pieces) == 1:
-        return _default(sample)
+        return (*map(_media_part, sample.media), TextPart(text=asked))
     parts: list[Part] = [TextPart(text=pieces[0])]
     for number, after in zip(pieces[1::2], pieces[2::2], strict=True):
         place = int(number) - 1
@@ -102,7 +133,23 @@ def _mmmu(sample: Sample) -> tuple[Part, ...]:
     return tuple(part for part in parts if not isinstance(part, TextPart) or part.text)
 
 
-TEMPLATES: dict[str, Callable[[Sample], tuple[Part, ...]]] = {"default": _default, "mmmu": _mmmu, "amber": _amber}
+# trailing spaces are VLMEvalKit's
+_DIRECTLY = "Answer directly with the option letter from the given choices. "
+_LAST_LINE = (
+    "The last line of your response should be of the following format: 'Answer: $LETTER' (without quotes) where LETTER "
+    "is one of the options. Think step by step before answering. "
+)
+
+TEMPLATES: dict[str, Template] = {
+    "default": _default,
+    "bare": _bare,
+    "amber": _amber,
+    "mmmu": _mmmu,
+    "mmmu-pro": _mmmu_pro(_DIRECTLY),
+    "mmmu-pro-cot": _mmmu_pro(f"Answer the following multiple-choice question. {_LAST_LINE}"),
+    "mmmu-pro-v": _mmmu_pro_pictured(_DIRECTLY),
+    "mmmu-pro-v-cot": _mmmu_pro_pictured(_LAST_LINE),
+}
 
 _IMAGE_MARKER = re.compile(r"<image ([0-9])>")
 

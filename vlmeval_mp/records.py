@@ -53,7 +53,7 @@ class Media(Struct, frozen=True):
 
 
 class Sample(Struct, frozen=True):
-    """One data set row to be answered. `row` is its 0-based place in the file, `index` its id as written there.
+    """One data set row to be answered. `row` is its 0-based place in the data set, `index` its id in the file.
 
     `ready` are messages that were made when the data set was read, by code that workers do not need.
     """
@@ -275,7 +275,7 @@ class DataSpec(Struct, frozen=True):
 
     `scorer` is a family of `scoring.families`, "vlmevalkit" for VLMEvalKit's own evaluator, or "" for the one of each
     sample's kind. `layout` names the video benchmark (`datasets.videobench`) whose columns the file has, "" for the
-    general ones.
+    general ones. With `skip_noimg`, rows whose `image` cell is empty are left out, as VLMEvalKit does.
     """
 
     name: str
@@ -288,6 +288,7 @@ class DataSpec(Struct, frozen=True):
     scorer: str = ""
     layout: str = ""
     use_subtitle: bool = False
+    skip_noimg: bool = False
 
 
 class Job(Struct, frozen=True):

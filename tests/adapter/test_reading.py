@@ -82,7 +82,7 @@ def test_an_index_that_stands_twice_is_refused(lmu, tmp_path):
 
 def test_names_of_no_table_here_go_through_vlmevalkit(lmu):
     assert table.defaults("VizWiz") == adapter.DEFAULTS
-    assert table.defaults("MMStar") == {}
+    assert table.defaults("MMStar")["scorer"] == "mcq"
     assert table.defaults("my_own_file") == {}
     assert table.defaults("/data/VizWiz.tsv") == {}
 

@@ -1,11 +1,18 @@
 from __future__ import annotations
 
+import base64
+import hashlib
 from pathlib import Path
 
 import pytest
 
-from vlmeval_mp.datasets import table
+from vlmeval_mp import prompts, runs
+from vlmeval_mp.datasets import benchmarks, table
+from vlmeval_mp.datasets.store import prepare
 from vlmeval_mp.errors import ConfigError
+from vlmeval_mp.records import DataSpec
+from vlmeval_mp.scoring import families
+from vlmeval_mp.scoring.base import EVALUATOR
 
 
 @pytest.fixture(autouse=True)
@@ -33,6 +40,20 @@ def test_a_missing_name_says_where_it_was_looked_for_and_the_nearest_one(lmu_dat
     assert f"looked for MMStarr, {lmu_data}/MMStarr.tsv; did you mean 'MMStar'?" in str(caught.value)
 
 
+def test_a_missing_benchmark_says_where_its_official_file_comes_from_and_goes_to(lmu_data: Path) -> None:
+    with pytest.raises(ConfigError) as caught:
+        table.find("POPE")
+    url = "https://opencompass.openxlab.space/utils/VLMEval/POPE.tsv"
+    assert f"the official file is {url}: put it at {lmu_data}/POPE.tsv" in str(caught.value)
+
+
+def test_a_missing_file_says_that_lmu_data_is_not_set(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.delenv("LMUData")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    with pytest.raises(ConfigError, match=r"LMUData/POPE\.tsv \(LMUData is not set\)"):
+        table.find("POPE")
+
+
 def test_a_missing_bundled_name_says_where_it_should_be(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(table, "_BUNDLED_FOLDER", tmp_path / "demo")
     with pytest.raises(ConfigError, match=r"demo/DigitsMCQ\.tsv"):
@@ -45,3 +66,54 @@ def test_a_missing_bundled_name_says_where_it_should_be(monkeypatch: pytest.Monk
 def test_defaults_go_with_the_name() -> None:
     assert table.defaults("DigitsVideo") == {"nframe": 8}
     assert table.defaults("anything") == {}
+    mmmu = {"type": "mcq", "scorer": "mmmu", "prompt": "mmmu", "skip_noimg": True}
+    assert table.defaults("MMMU_DEV_VAL") == table.defaults("/data/MMMU_DEV_VAL.tsv") == mmmu
+    assert table.defaults("MMMU_DEV_VAL_2") == table.defaults("my_POPE") == {}
+
+
+def test_every_benchmark_has_a_family_and_a_template() -> None:
+    for benchmark in benchmarks.BENCHMARKS.values():
+        assert benchmark.scorer in (*families.FAMILIES, EVALUATOR)
+        assert benchmark.prompt in prompts.TEMPLATES
+
+
+def written(folder: Path, name: str, *rows: str) -> DataSpec:
+    path = folder / f"{name}.tsv"
+    path.write_text("\n".join(rows) + "\n")
+    return runs.resolved_data(DataSpec(name=name, path=str(path)))
+
+
+PICTURE = base64.b64encode(b"\x89PNG" + bytes(60)).decode()
+
+
+def test_a_benchmarks_rows_without_an_image_are_left_out(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    rows = ["index\timage\tquestion\tanswer", "1\t\tq\tYes", f"2\t{PICTURE}\tq\tNo", "3\t2\tq\tNo"]
+    dataset = prepare(written(tmp_path, "POPE", *rows), tmp_path)
+    assert [(s.index, s.row, s.kind) for s in dataset.samples(0, 1)] == [("2", 0, "yorn"), ("3", 1, "yorn")]
+    assert len(dataset) == 2
+    assert "1 rows without an image are left out" in caplog.text
+    own = prepare(written(tmp_path, "mine", *rows), tmp_path)
+    assert [bool(s.error) for s in own.samples(0, 2)] == [True, False, False]
+
+
+def test_a_file_in_which_no_row_has_an_image_is_refused(tmp_path: Path) -> None:
+    spec = written(tmp_path, "POPE", "index\timage\tquestion\tanswer", "1\t\tq\tYes")
+    with pytest.raises(ConfigError, match="no row has an image"):
+        prepare(spec, tmp_path)
+
+
+def test_a_file_that_is_not_the_official_one_is_used_with_a_warning(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    spec = written(tmp_path, "POPE", "index\tquestion\tanswer", "1\tq\tYes")
+    assert len(prepare(spec, tmp_path)) == 1
+    own = hashlib.md5(Path(spec.path).read_bytes()).hexdigest()
+    assert f"its MD5 is {own}, that of the official file (ms-vlmeval 0.0.20) c12f5acb142f2ef1f85a26ba2fbe41d5" in (
+        caplog.text
+    )
+
+
+def test_a_question_in_the_picture_needs_no_column(tmp_path: Path) -> None:
+    spec = written(tmp_path, "MMMU_Pro_V", "index\timage\tA\tB\tanswer", f"v_1\t{PICTURE}\tx\ty\tA")
+    (sample,) = prepare(spec, tmp_path).samples(0, 0)
+    assert (sample.question, sample.error, sample.options) == ("placeholder", "", {"A": "x", "B": "y"})

@@ -7,6 +7,7 @@ one row at a time, plus the indexes. Knows nothing of how the folder is publishe
 from __future__ import annotations
 
 import hashlib
+import logging
 import os
 from collections import Counter
 from collections.abc import Iterator
@@ -15,11 +16,15 @@ from typing import NoReturn
 
 import msgspec
 
-from vlmeval_mp.datasets import rows, videobench
-from vlmeval_mp.datasets.rows import Draft, RowParser
+from vlmeval_mp.datasets import benchmarks, rows, videobench
+from vlmeval_mp.datasets.rows import REFERENCE_CHARACTERS, Draft, RowParser
 from vlmeval_mp.datasets.sources import FileFinder, MediaFolder
-from vlmeval_mp.datasets.tsv import Reader
+from vlmeval_mp.datasets.tsv import Reader, Row
+from vlmeval_mp.errors import ConfigError
 from vlmeval_mp.records import DatasetInfo, DataSpec, Media, Sample
+from vlmeval_mp.scoring.base import COMPAT_VERSION
+
+log = logging.getLogger(__name__)
 
 READER_VERSION = 2
 """Part of every digest; grows when the same TSV would give other samples."""
@@ -38,16 +43,22 @@ class Reading:
         if layout is not None and not layout.columns <= {*reader.columns}:
             layout = None
         stored = images or MediaFolder(folder)
-        self._parser = RowParser(reader, stored, finder, spec.name, layout, spec.use_subtitle)
+        asked = benchmarks.PLACEHOLDER if spec.prompt in benchmarks.PICTURED else ""
+        self._parser = RowParser(reader, stored, finder, spec.name, layout, spec.use_subtitle, asked)
         self._referred: dict[str, Draft | None] = {}
         """index that is referred to -> a draft whose image it is, None if only list elements may mean it"""
         self._yes_no: set[bool] = set()
+        self._left_out: set[str] = set()
+        """indexes of the rows without an image, if the data set does without them"""
 
     def run(self, stat: os.stat_result) -> DatasetInfo:
         self._write_drafts()
+        self._warn()
         digest = hashlib.sha256(f"{self._reader.digest}\n{READER_VERSION}\n{self._spec.type}\n".encode())
         if self._parser.layout is not None:
             digest.update(f"{self._spec.layout}\n{self._spec.use_subtitle}\n".encode())
+        if self._left_out or self._parser.asked:
+            digest.update(f"{len(self._left_out)} left out\n{self._parser.asked}\n".encode())
         kinds: Counter[str] = Counter()
         images = videos = count = 0
         with (self._folder / "samples.jsonl").open("wb") as file:
@@ -76,8 +87,13 @@ class Reading:
 
     def _write_drafts(self) -> None:
         with (self._folder / "drafts.jsonl").open("wb") as file:
+            place = 0
             for row in self._reader:
-                draft = self._parser.draft(row)
+                if self._spec.skip_noimg and _without_image(row):
+                    self._left_out.add(row.index)
+                    continue
+                draft = self._parser.draft(row, place)
+                place += 1
                 file.write(msgspec.json.encode(draft) + b"\n")
                 if draft.sample.answer:
                     self._yes_no.add(rows.is_yes_no(draft.sample.answer))
@@ -85,6 +101,21 @@ class Reading:
                     self._referred[draft.refers] = draft
                 for index in draft.elements.values():
                     self._referred.setdefault(index)
+
+        if not place:
+            raise ConfigError(f"{self._reader.path}: no row has an image; say skip_noimg: false to ask them without")
+
+    def _warn(self) -> None:
+        """Say what a reader of the scores must know of the file."""
+        path = self._reader.path
+        if self._left_out:
+            log.warning("%s: %d rows without an image are left out", path, len(self._left_out))
+        official = benchmarks.md5(Path(self._spec.path).stem)
+        if official and official != self._reader.md5:
+            log.warning(
+                "%s: its MD5 is %s, that of the official file (ms-vlmeval %s) %s; scores may not compare",
+                path, self._reader.md5, COMPAT_VERSION, official,
+            )  # fmt: skip
 
     def _drafts(self) -> Iterator[Draft]:
         decode = msgspec.json.Decoder(Draft).decode
@@ -102,7 +133,8 @@ class Reading:
             error = sample.error
             if draft.refers and not media:
                 number = self._reader.numbers[draft.refers]
-                error = f"{self._reader.path.name} row {sample.row + 1}, column 'image': row {number} has no image"
+                own = self._reader.numbers[sample.index]
+                error = f"{self._reader.path.name} row {own}, column 'image': row {number} has no image"
             yield msgspec.structs.replace(
                 sample, media=media, kind=sample.kind if draft.typed else kind, error=sample.error or error
             )
@@ -112,7 +144,7 @@ class Reading:
         for index, draft in self._referred.items():
             if draft is not None and index not in self._reader.numbers:
                 self._refuse(draft, f"refers to index {index!r}, which no row has; file names belong into 'image_path'")
-        targets: dict[str, tuple[Media, ...]] = {}
+        targets: dict[str, tuple[Media, ...]] = {index: () for index in self._referred if index in self._left_out}
         for draft in self._drafts():
             index = draft.sample.index
             if index not in self._referred:
@@ -121,11 +153,16 @@ class Reading:
             if not draft.refers:
                 targets[index] = draft.sample.media
             elif referring is not None:
-                number = draft.sample.row + 1
+                number = self._reader.numbers[index]
                 self._refuse(
                     referring, f"refers to row {number}, which is itself a reference; name the row with the image"
                 )
         return targets
 
     def _refuse(self, draft: Draft, problem: str) -> NoReturn:
-        self._reader.refuse(draft.sample.row + 1, draft.sample.index, "image", problem)
+        self._reader.refuse(self._reader.numbers[draft.sample.index], draft.sample.index, "image", problem)
+
+
+def _without_image(row: Row) -> bool:
+    image = row.cells.get("image")
+    return image is not None and not image[:REFERENCE_CHARACTERS].strip()

@@ -54,6 +54,7 @@ class RowParser:
     """Reads the rows of one file; `dataset` is the name under which videos may be kept in a folder.
 
     A `layout` says what the columns of a published video benchmark mean; `subtitles`: whether its rows name theirs.
+    `asked` takes the place of a question that is in the picture.
     """
 
     reader: Reader
@@ -62,19 +63,22 @@ class RowParser:
     dataset: str
     layout: Layout | None = None
     subtitles: bool = False
+    asked: str = ""
 
-    def draft(self, row: Row) -> Draft:
-        """The row as a draft."""
+    def draft(self, row: Row, place: int) -> Draft:
+        """The row as a draft, of the sample that is at `place` in the data set."""
         columns = self.reader.columns
         text = {c: self.reader.text(row, c) for c in columns if c not in ("index", *_MEDIA) or c == "image_path"}
         fields: dict[str, Any] = {name: text.get(column, "") for column, name in _FIELDS.items()}
         declared = KINDS.get(text.get("type", "").strip().lower())
         media, error, refers, elements = self._media(row) if self.layout is None else ((), "", "", {})
-        if not fields["question"].strip():
+        if self.asked:
+            fields["question"] = self.asked
+        elif not fields["question"].strip():
             error = self._fault(row, "question", "is empty")
         sample = Sample(
             index=row.index,
-            row=row.number - 1,
+            row=place,
             kind=declared or "vqa",
             options={letter: text[letter] for letter in _OPTIONS if text.get(letter)},
             media=media,

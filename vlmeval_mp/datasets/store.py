@@ -26,7 +26,7 @@ from pathlib import Path
 import msgspec
 
 from vlmeval_mp.adapter import client
-from vlmeval_mp.datasets import table
+from vlmeval_mp.datasets import benchmarks, table
 from vlmeval_mp.datasets.official import OfficialReading
 from vlmeval_mp.datasets.reading import READER_VERSION, Reading
 from vlmeval_mp.datasets.rows import KINDS
@@ -43,7 +43,8 @@ ABANDONED_AFTER = 3600.0
 
 
 class Origin(Struct, frozen=True, omit_defaults=False):
-    """`origin.json`. `type` is the `DataSpec`'s, or says which VLMEvalKit made the prompts.
+    """`origin.json`. `type` is the `DataSpec`'s with what else makes other samples, or says which VLMEvalKit made the
+    prompts.
 
     `files` maps each named file to its (size, mtime_ns); `missing`: some name was not found.
     """
@@ -114,7 +115,7 @@ def prepare(spec: DataSpec, store: Path) -> Dataset:
     except OSError as error:
         raise ConfigError(f"data set {spec.name!r}: {source} cannot be read: {error.strerror or error}") from error
     official = spec.prompt == READY
-    kind = f"{READY}: {client.version(client.interpreter())}" if official else spec.type
+    kind = f"{READY}: {client.version(client.interpreter())}" if official else _kind(spec)
     with file:
         for folder in sorted(store.glob(f"{slug(spec.name)}-*")):
             if (ready := _ready(folder, spec, kind, source, stat)) is not None:
@@ -128,13 +129,24 @@ def prepare(spec: DataSpec, store: Path) -> Dataset:
                     info, finder = theirs.run(stat), theirs.finder
                 else:
                     finder = FileFinder((source.parent, *table.media_folders(spec)))
-                    info = Reading(spec, Reader(file, source), finder, folder).run(stat)
+                    needed = ("index",) if spec.prompt in benchmarks.PICTURED else ("index", "question")
+                    info = Reading(spec, Reader(file, source, needed), finder, folder).run(stat)
                 origin = Origin(kind, READER_VERSION, finder.seen, finder.missing, spec.layout, spec.use_subtitle)
                 (folder / "origin.json").write_bytes(msgspec.json.encode(origin))
                 (folder / "dataset.json").write_bytes(msgspec.json.encode(info))
                 return _publish(folder, store / f"{slug(spec.name)}-{info.digest[:12]}", info)
         except OSError as error:
             raise StorageError(f"data set {spec.name!r}: cannot be stored in {store}: {error}") from error
+
+
+def _kind(spec: DataSpec) -> str:
+    """What of `spec` makes other samples of the same file."""
+    said = (
+        spec.type,
+        "skip_noimg" if spec.skip_noimg else "",
+        "pictured" if spec.prompt in benchmarks.PICTURED else "",
+    )
+    return " ".join(filter(None, said))
 
 
 # --- the folder ------------------------------------------------------------------------------------------------

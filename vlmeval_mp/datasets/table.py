@@ -1,6 +1,7 @@
 """Data set names: where the TSV of each lies, and what goes with the name.
 
-Owns the bundled names, the `$LMUData` folder and per-name defaults; `adapter.names` knows VLMEvalKit's other names.
+Owns the bundled names, the `$LMUData` folder and per-name defaults. `benchmarks` and `videobench` have the published
+benchmarks, `adapter.names` all of VLMEvalKit's names.
 Reads no TSV.
 """
 
@@ -13,9 +14,8 @@ from typing import Any
 
 from vlmeval_mp import adapter
 from vlmeval_mp.adapter import names
-from vlmeval_mp.datasets import videobench
+from vlmeval_mp.datasets import benchmarks, videobench
 from vlmeval_mp.errors import ConfigError
-from vlmeval_mp.modelzoo import DATA_TYPES
 from vlmeval_mp.records import DataSpec
 
 BUNDLED = ("DigitsMCQ", "DigitsYORN", "DigitsVQA", "DigitsVideo")
@@ -24,23 +24,21 @@ _BUNDLED_FOLDER = Path(__file__).resolve().parent.parent / "demo" / "data"
 
 _DEFAULTS: dict[str, dict[str, Any]] = {
     "DigitsVideo": {"nframe": 8},
-    "MMMU_DEV_VAL": {"prompt": "mmmu"},
-    "MMMU_TEST": {"prompt": "mmmu"},
-    "AMBER": {"prompt": "amber"},
 }
 
 
 def defaults(name: str) -> dict[str, Any]:
     """Fields of `DataSpec` that the data set called `name` wants unless the user says otherwise.
 
-    Of a path, the file's name counts if it is a video benchmark's: VLMEvalKit writes such a TSV beside the videos. A
-    benchmark of VLMEvalKit's that is in no table here is asked and scored by VLMEvalKit's own class.
+    Of a path, the file's name counts if it is exactly that of a benchmark in a table here. A benchmark of VLMEvalKit's
+    that is in none is asked and scored by VLMEvalKit's own class.
     """
-    own = {**videobench.defaults(Path(name).name.removesuffix(".tsv")), **_DEFAULTS.get(name, {})}
+    stem = Path(name).name.removesuffix(".tsv")
+    own = {**videobench.defaults(stem), **benchmarks.defaults(stem), **_DEFAULTS.get(name, {})}
     if own or name in BUNDLED:
         return own
     found = names.known().get(name)
-    theirs = found is not None and found.modality in ("IMAGE", "TEXT") and found.kind not in DATA_TYPES
+    theirs = found is not None and found.modality in ("IMAGE", "TEXT")
     return dict(adapter.DEFAULTS) if theirs else {}
 
 
@@ -66,15 +64,16 @@ def find(name_or_path: str) -> Path:
         if place.is_file():
             return place.absolute()  # a link keeps its name, which may be a benchmark's
     looked = ", ".join(map(str, places))
-    raise ConfigError(f"data set {name_or_path!r} was not found; looked for {looked}; {_hint(Path(name).name)}")
+    root = "" if os.environ.get("LMUData") else " (LMUData is not set)"  # noqa: SIM112
+    raise ConfigError(f"data set {name_or_path!r} was not found; looked for {looked}{root}; {_hint(Path(name).name)}")
 
 
 def _hint(name: str) -> str:
     """What to do about a name that has no file."""
-    benchmarks = names.known()
-    if name in benchmarks:
-        return _where(benchmarks[name])
-    near = difflib.get_close_matches(name, [*known(), *benchmarks], n=1)
+    official = names.known()
+    if name in official:
+        return _where(official[name])
+    near = difflib.get_close_matches(name, [*known(), *official], n=1)
     return f"did you mean {near[0]!r}?" if near else f"names known here: {', '.join(known())}"
 
 
@@ -83,7 +82,8 @@ def _where(benchmark: names.Benchmark) -> str:
         return f"in VLMEvalKit it is several data sets; name them one by one: {benchmark.source}"
     if not benchmark.source:
         return "VLMEvalKit fetches it by itself and names no TSV; nothing is downloaded here"
-    return f"nothing is downloaded here; the official file is {benchmark.source}"
+    place = lmu_data() / f"{benchmark.name}.tsv"
+    return f"nothing is downloaded here; the official file is {benchmark.source}: put it at {place}"
 
 
 def media_folders(spec: DataSpec) -> list[Path]:

@@ -48,6 +48,7 @@ class Reader:
         """index -> row number, of the rows read so far"""
         self._file = file
         self._hash = hashlib.sha256()
+        self._md5 = hashlib.md5(usedforsecurity=False)
         self._number = 0
         self._eol = b""
         self.columns = self._header()
@@ -56,6 +57,11 @@ class Reader:
     @property
     def digest(self) -> str:
         return self._hash.hexdigest()
+
+    @property
+    def md5(self) -> str:
+        """By which VLMEvalKit tells an official file; of the bytes read so far."""
+        return self._md5.hexdigest()
 
     def __iter__(self) -> Iterator[Row]:
         while (line := self._line()) is not None:
@@ -87,6 +93,7 @@ class Reader:
         if len(line) == MAX_ROW_BYTES:
             self.refuse(self._number + 1, "", "", "the line is longer than any row; is this a TSV file?")
         self._hash.update(line)
+        self._md5.update(line)
         stripped = line.removesuffix(b"\n").removesuffix(b"\r")
         self._eol = line[len(stripped) :]
         return stripped
