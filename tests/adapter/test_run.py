@@ -125,3 +125,17 @@ def test_a_misspelt_name_gets_the_nearest_and_a_missing_file_where_it_was_looked
     said = run(*launch("VizWiz"), code=2).stderr
     assert f"{lmu.folder}/VizWiz.tsv" in said
     assert "the official file is https://" in said
+
+
+def test_imported_answers_are_scored_by_its_class_too(run, lmu, tmp_path):
+    lmu.count_bench()
+    rows = [
+        f"{i}\tHow many cats are in picture {i}?\t{i}\t{said}" for i, said in ((1, "1"), (2, "two"), (3, "3"), (4, "4"))
+    ]
+    (tmp_path / "m_CountBenchQA.tsv").write_text("\n".join(["index\tquestion\tanswer\tprediction", *rows]) + "\n")
+    what = ["--model", "m", "--engine", "fake", "--data", "CountBenchQA", "--run", "r"]
+    done = run("import", tmp_path / "m_CountBenchQA.tsv", *what)
+    assert "4 answers imported" in done.stderr
+    found = summary_of(tmp_path, "CountBenchQA")
+    assert found["metrics"] == {"accuracy": 75.0}
+    assert found["imported"] == {str(tmp_path / "m_CountBenchQA.tsv"): 4}

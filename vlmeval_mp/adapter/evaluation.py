@@ -23,7 +23,7 @@ from vlmeval_mp.records import Counts, Json, Prediction, Sample, Score, Summary
 from vlmeval_mp.scoring.base import EVALUATOR, FAILED, Rules, Scored
 from vlmeval_mp.scoring.metrics import standard_error
 from vlmeval_mp.scoring.postprocess import applied
-from vlmeval_mp.scoring.summary import counts_of
+from vlmeval_mp.scoring.summary import counts_of, imported_of
 
 EXACT = "exact_matching"
 """The judge's name that means rules instead of one, as in VLMEvalKit's `--judge`."""
@@ -80,6 +80,7 @@ def evaluate_job(
         by_split={},
         scorers={EVALUATOR: len(pairs)},
         scoring=_scoring(rules, end),
+        imported=imported_of(scored),
         as_reported=True,
         notes=(*notes, *_notes(end)),
         problem=problem,

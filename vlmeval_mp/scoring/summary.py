@@ -37,10 +37,13 @@ def summarize(
         scorers=dict(sorted(Counter(family_of(s.sample, rules.scorer) for s in scored).items())),
         scoring=mode_name(rules.mode),
         other=None if other is None else _other(scored, other, rules),
-        imported=dict(
-            sorted(Counter(s.prediction.source for s in scored if s.prediction and s.prediction.source).items())
-        ),
+        imported=imported_of(scored),
     )
+
+
+def imported_of(scored: Sequence[Scored]) -> dict[str, int]:
+    """How many answers were taken over from each file."""
+    return dict(sorted(Counter(s.prediction.source for s in scored if s.prediction and s.prediction.source).items()))
 
 
 def counts_of(scored: Sequence[Scored]) -> Counts:
