@@ -127,6 +127,18 @@ def test_rules_that_only_stand_in_for_a_judge_are_used_if_the_user_says_so(lmu, 
     assert summary.scoring == "vlmevalkit (ms-vlmeval 0.0.20, exact matching)"
 
 
+def test_an_evaluator_that_reads_excel_files_only_gets_one(lmu, tmp_path):
+    """TreeBench refuses a prediction file that is no xlsx; it scores boxes and the letter in the answer tags."""
+    path = lmu.write("TreeBench", [
+        {"index": i, "image": jpeg(i)[1], "question": "q", "A": "cat", "B": "dog", "answer": "A",
+         "category": "Perception/OCR", "target_instances": "[[0, 0, 10, 10]]"}
+        for i in range(2)
+    ])  # fmt: skip
+    scored, summary = score(path, tmp_path, ["<answer>A</answer>", "<answer>B</answer>"])
+    assert summary.problem == ""
+    assert [s.score.value for s in scored] == [1.0, 0.0]
+
+
 @pytest.mark.parametrize("name", ["LLaVABench", "CharXiv_descriptive_val", "MathVista_MINI"])
 def test_evaluators_that_ask_a_judge_in_their_own_ways_are_recognised(lmu, tmp_path, name):
     rows = [{"index": 0, "image": jpeg(0)[1], "question": "q", "answer": "a", "category": "conv", "qid": 1,

@@ -74,6 +74,12 @@ def test_a_row_that_its_class_cannot_ask_costs_one_sample(lmu, tmp_path):
     assert samples[1].error.startswith("CountBenchQA.build_prompt: Error: Invalid base64")
 
 
+def test_a_file_of_which_no_row_can_be_asked_is_refused(lmu, tmp_path):
+    rows = [{"index": i, "image": jpeg(i)[1], "question": "q", "answer": "A"} for i in range(2)]  # has no "prompt"
+    with pytest.raises(ConfigError, match=r"none of the 2 rows .* can be asked; the first, index '0': .*'prompt'"):
+        read(lmu.write("CV-Bench-2D", rows), tmp_path)
+
+
 def test_an_index_that_stands_twice_is_refused(lmu, tmp_path):
     rows = [{"index": 1, "image": jpeg(i)[1], "question": "q", "answer": 1} for i in range(2)]
     with pytest.raises(ConfigError, match="index '1' stands twice"):

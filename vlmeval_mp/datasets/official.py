@@ -74,6 +74,12 @@ class OfficialReading:
         kind = KIND_OF.get(end["type"], "vqa")
         if not drafts:
             raise ConfigError(f"data set {self._spec.name!r}: {self._place} has no rows that {end['class']} would ask")
+        if all(sample.error for sample in drafts.values()):
+            first = next(iter(drafts.values()))
+            raise ConfigError(
+                f"data set {self._spec.name!r}: none of the {len(drafts)} rows of {self._place} can be asked; "
+                f"the first, index {first.index!r}: {first.error}"
+            )
         samples = [msgspec.structs.replace(sample, kind=kind) for sample in drafts.values()]
         (self._folder / "samples.jsonl").write_bytes(b"".join(msgspec.json.encode(s) + b"\n" for s in samples))
         shutil.rmtree(self._dumped)
