@@ -172,6 +172,7 @@ def test_ocrbench(text: str, answer: str, category: str, right: float) -> None:
         ("It is not clear", "no", 0), ("The answer is no", "No", 1), ("bond", "['bond', 'covalent']", 1),
         ("It is a covalent bond.", "['ionic', 'covalent bond']", 1), ("<think>it is 7</think>8", "7", 0), ("", "7", 0),
         ("**Answer:** 24/7", "24/7", 1), ("\\boxed{0.33}", "0.33", 1), ("-7", "7", 0),
+        ("The first is 7. The total is 8", "7", 0), ("The answer is 7. This is 3 plus 4.", "7", 1),
     ],
 )  # fmt: skip
 def test_mmmu_open(text: str, answer: str, right: float) -> None:
