@@ -19,6 +19,7 @@ def test_an_empty_shortcut_is_the_registry_s_model():
     model = spec.models[0]
     assert (model.path, model.prompt) == ("Qwen/Qwen2.5-VL-7B-Instruct", "default")
     assert model.engine_args == {"mm_processor_kwargs": {"min_pixels": 1280 * 784, "max_pixels": 16384 * 784}}
+    assert model.processor == {"OCRBench": {"min_pixels": 100 * 784}}
     assert (model.sampling.temperature, model.sampling.max_tokens) == (0.0, 2048)
     assert warnings == []
 

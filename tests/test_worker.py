@@ -1,15 +1,19 @@
 """One worker in this process on the fake engine: what it answers, records, skips and leaves."""
 
 import asyncio
+import base64
+import io
 import signal
 
 import pytest
+from PIL import Image
 
-from tests.builders import fake_run, worker_for
-from vlmeval_mp import checkpoint, owners
+from tests.builders import fake_run, fake_spec, worker_for
+from vlmeval_mp import checkpoint, owners, runs
 from vlmeval_mp.checkpoint import Checkpoint
 from vlmeval_mp.errors import EXIT_DISK, EXIT_NO_WORKER, StorageError
 from vlmeval_mp.merge import merge
+from vlmeval_mp.paths import JobsPaths
 from vlmeval_mp.queue import Queue
 from vlmeval_mp.records import Prediction
 from vlmeval_mp.snapshot import Reader, read_record
@@ -41,6 +45,28 @@ def test_a_refused_sample_costs_only_itself(tmp_path):
     failed = [p for p in outcome(paths) if p.error is not None]
     assert [p.index for p in failed] == ["7"]
     assert failed[0].prediction == ""
+
+
+def test_a_data_set_s_own_processor_arguments_go_with_its_requests_only(tmp_path):
+    buffer = io.BytesIO()
+    Image.new("RGB", (20, 20)).save(buffer, "PNG")
+    tsvs = [tmp_path / "OCRBench.tsv", tmp_path / "other.tsv"]
+    for tsv in tsvs:
+        picture = base64.b64encode(buffer.getvalue()).decode()
+        tsv.write_text(f"index\timage\tquestion\tanswer\n1\t{picture}\tq\t['x']\n")
+    own = {"OCRBench": {"min_pixels": 9}}
+    spec = fake_spec(*tsvs, config={"model": {"fake": {"path": "fake", "processor": own}}})
+    paths = runs.submit(spec, JobsPaths(tmp_path / "jobs"))[0]
+    worker = worker_for(paths, read_record(paths))
+    seen, real = [], worker.engine.generate
+
+    async def generate(request):
+        seen.append(request.processor)
+        return await real(request)
+
+    worker.engine.generate = generate
+    assert asyncio.run(live(worker)) == 0
+    assert seen == [{"min_pixels": 9}, {}]
 
 
 def test_the_window_is_kept_full_and_never_exceeded(tmp_path):

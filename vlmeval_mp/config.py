@@ -26,7 +26,7 @@ TOP_KEYS = (
 )  # fmt: skip
 MODEL_KEYS = (
     "path", "model_path", "engine", "engine_args", "sampling", "prompt", "system_prompt", "post_process", "roles",
-    "video",
+    "video", "processor",
 )  # fmt: skip
 DATA_KEYS = ("path", "dataset", "type", "prompt", "nframe", "fps", "limit", "scorer", "use_subtitle", "skip_noimg")
 TYPES = ("", "mcq", "yorn", "vqa")
@@ -196,6 +196,7 @@ def _model(name: str, value: Json, config: Json, flags: Overrides, default_engin
         post_process=_one_of(value.get("post_process", ""), ("", "last_boxed"), f"{where}.post_process"),
         roles=_one_of(value.get("roles", ""), ("", *ROLES), f"{where}.roles"),
         video=_one_of(value.get("video", "native"), ("native", "images"), f"{where}.video"),
+        processor=_objects(value.get("processor", {}), f"{where}.processor"),
     )
 
 
@@ -247,6 +248,12 @@ def _pick(flag: int | None, value: object, where: str) -> int:
 def _integer(value: object, where: str, low: int = 0) -> int:
     if not isinstance(value, int) or isinstance(value, bool) or value < low:
         raise ConfigError(f"{where}: must be a whole number of at least {low}, not {value!r}")
+    return value
+
+
+def _objects(value: object, where: str) -> dict[str, Json]:
+    if not isinstance(value, dict) or not all(isinstance(each, dict) for each in value.values()):
+        raise ConfigError(f"{where}: must be an object of data set → arguments, not {value!r}")
     return value
 
 

@@ -17,6 +17,7 @@ class ModelClass:
     `sampling` holds what it draws with; `always_greedy`: VLMEvalKit's vLLM path ignores the sampling kwargs.
     `builder` is the template of its own prompts; `foreign`: it has own prompts that are not known here. `video`: it
     takes a video as such (`VIDEO_LLM`), not its frames as images. `roles` is what becomes of roles, if not "user".
+    `floors` are the `min_pixels` of data sets for which it has another than its kwargs say.
     """
 
     max_tokens: int
@@ -30,6 +31,7 @@ class ModelClass:
     note: str = ""
     video: bool = False
     roles: str = ""
+    floors: dict[str, int] = field(default_factory=dict)
 
 
 _BEAMS = "VLMEvalKit searches with 3 beams; here one greedy answer is taken"
@@ -38,8 +40,12 @@ _LLAMA4 = {"temperature": 0.01}
 _ASSISTANT = "You are a helpful assistant. "
 
 CLASSES: dict[str, ModelClass] = {
-    "Qwen2VLChat": ModelClass(2048, "qwen2_vl", pixels=True, always_greedy=True, video=True),
-    "Qwen3VLChat": ModelClass(32768, "qwen3_vl", pixels=True, sampling=_QWEN3, video=True),
+    "Qwen2VLChat": ModelClass(
+        2048, "qwen2_vl", pixels=True, always_greedy=True, video=True, floors={"OCRBench": 10 * 10 * 28 * 28}
+    ),
+    "Qwen3VLChat": ModelClass(
+        32768, "qwen3_vl", pixels=True, sampling=_QWEN3, video=True, floors={"OCRBench": 10 * 10 * 32 * 32}
+    ),
     "InternVLChat": ModelClass(4096, "internvl", path="OpenGVLab/InternVL-Chat-V1-5"),
     "LLaVA": ModelClass(2048, foreign=True, path="liuhaotian/llava-v1.5-7b"),
     "LLaVA_Next": ModelClass(2048, foreign=True, path="llava-hf/llava-v1.6-vicuna-7b-hf"),

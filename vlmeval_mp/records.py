@@ -7,7 +7,7 @@ writers). The words are those of DESIGN §6.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -194,7 +194,8 @@ class Request:
 
     `images` are the decoded RGB pictures of the `ImagePart`s in order of appearance, `videos` those of the
     `VideoPart`s; `videos` is empty for an engine that takes videos whole. A last message of the assistant is the
-    beginning of the answer, which the engine continues.
+    beginning of the answer, which the engine continues. `processor` holds what this request's pictures are processed
+    with besides the engine's own arguments.
     """
 
     id: str
@@ -203,6 +204,7 @@ class Request:
     images: tuple[Image.Image, ...] = ()
     videos: tuple[Frames, ...] = ()
     source: Source | None = None
+    processor: Json = field(default_factory=dict)
 
     @property
     def nbytes(self) -> int:
@@ -256,6 +258,7 @@ class ModelSpec(Struct, frozen=True):
 
     `roles` says what becomes of a benchmark's system text and begun answer (`videoprompts`); "" is what VLMEvalKit does
     with the engine's like. `video`: "native", or "images" for a model that takes frames as pictures only.
+    `processor` has arguments of its processor that hold for one data set only, by the data set's name.
     """
 
     name: str
@@ -268,6 +271,7 @@ class ModelSpec(Struct, frozen=True):
     post_process: str = ""
     roles: str = ""
     video: str = "native"
+    processor: dict[str, Json] = {}
 
 
 class DataSpec(Struct, frozen=True):

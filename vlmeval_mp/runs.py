@@ -192,6 +192,8 @@ def fingerprint_of(spec: RunSpec, datasets: Mapping[str, Dataset]) -> dict[str, 
                 found[f"{where}.{key}"] = getattr(model, key)
         if model.video != "native":
             found[f"{where}.video"] = model.video
+        if model.processor:
+            found[f"{where}.processor"] = _text(model.processor)
         found[f"{where}.sampling"] = _text(model.sampling)
         neutral = NEUTRAL_ARGUMENTS.get(model.engine, frozenset())
         for key, value in sorted(model.engine_args.items()):

@@ -179,6 +179,8 @@ def _translated(where: str, kwargs: Json, known: ModelClass, engine: str, warnin
         found["engine_args"] = {"mm_processor_kwargs": pixels}
     elif pixels and engine != "fake":
         warnings.append(f"{where}: min_pixels and max_pixels reach the vllm engine only, not {engine!r}")
+    if known.floors and engine == "vllm":
+        found["processor"] = {dataset: {"min_pixels": floor} for dataset, floor in known.floors.items()}
     return found
 
 

@@ -285,7 +285,7 @@ class Worker:
             await self.memory_free.wait()
             request = await asyncio.get_running_loop().run_in_executor(self.pool, media.prepare, *arguments)
             self._account(request.nbytes)
-        return replace(request, source=source)
+        return replace(request, source=source, processor=self.model.processor.get(Path(spec.path).stem, {}))
 
     def _record(self, held: Held, prediction: Prediction) -> None:
         held.answers[prediction.row] = self.checkpoint.record(held.job.name, prediction)

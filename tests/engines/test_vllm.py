@@ -3,6 +3,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+from dataclasses import replace
 
 import pytest
 
@@ -51,6 +52,12 @@ class Extras:
         with pytest.raises(RequestError):
             await engine.generate(ask("long", "x" * 20_000, (shared,)))
         assert (await engine.generate(ask("short", "What?", (shared,)))).completion_tokens
+
+    async def test_a_request_may_have_its_own_processor_arguments(self, engine: Engine) -> None:
+        plain = ask("plain", "What?", (picture(3),))
+        larger = replace(plain, id="larger", processor={"min_pixels": 400 * 400})
+        tokens = [(await engine.generate(request)).prompt_tokens for request in (plain, larger, plain)]
+        assert tokens[0] == tokens[2] < tokens[1]
 
     async def test_a_cancelled_request_leaves_the_engine_working(self, engine: Engine) -> None:
         leaving = asyncio.create_task(engine.generate(ask("gone", "Talk.", (picture(2),), max_tokens=1000)))

@@ -18,8 +18,9 @@ from PIL import Image
 from tests.kit import THEIRS
 from vlmeval_mp import prompts, runs
 from vlmeval_mp.adapter import names
-from vlmeval_mp.datasets.benchmarks import BENCHMARKS
+from vlmeval_mp.datasets.benchmarks import BENCHMARKS, VIDEOS
 from vlmeval_mp.datasets.store import prepare
+from vlmeval_mp.datasets.videobench import LAYOUTS
 from vlmeval_mp.records import DataSpec, ImagePart, Part, Sample, TextPart
 
 TYPES = {"mcq": {"MCQ", "MCQ_MMMU_Pro"}, "yorn": {"Y/N"}, "vqa": {"VQA"}}
@@ -117,7 +118,8 @@ def told(parts: tuple[Part, ...], folder: Path) -> list[list[Any]]:
 
 
 def test_the_facts_of_every_benchmark_are_ms_vlmevals(theirs: dict[str, Any]) -> None:
-    assert list(theirs) == list(BENCHMARKS)
+    assert list(theirs) == [*BENCHMARKS, "videos"]
+    assert {name: theirs["videos"][name] for name in LAYOUTS} == VIDEOS
     for name, benchmark in BENCHMARKS.items():
         assert theirs[name]["type"] in TYPES[benchmark.kind], name
         assert theirs[name]["md5"] == benchmark.md5, name

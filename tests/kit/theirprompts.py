@@ -1,8 +1,9 @@
 """The prompts of ms-vlmeval's image data set classes, and of its model classes over them: asked in JSON, told in JSON.
 
 Asked: a list of data set names; `$LMUData` has a TSV of each. Told, by name: TYPE, official URL and MD5 of its class,
-and of each row what the data set builds and what the three model classes build. A picture is told by its first pixel.
-The constructors run as they are, but no MD5 is known to them, which would have them download. Run like `theirs`.
+and of each row what the data set builds and what the three model classes build; under `videos`, the MD5s of video TSVs.
+A picture is told by its first pixel. The constructors run as they are, but no MD5 is known to them, which would have
+them download. Run like `theirs`.
 """
 
 import ast
@@ -86,6 +87,8 @@ def main():
             row["internvl"] = reorganized(messages, count, dataset=name) if custom else None
             rows.append(row)
         found[name] = {**dict(zip(("type", "url", "md5"), facts[name], strict=True)), "rows": rows}
+    videos = {n: cls for cls in module.VIDEO_DATASET for n in cls.supported_datasets()}
+    found["videos"] = {n: getattr(cls, "MP4_MD5", getattr(cls, "MD5", "")) for n, cls in videos.items()}
     json.dump(found, out)
 
 

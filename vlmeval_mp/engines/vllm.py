@@ -121,6 +121,7 @@ class VllmEngine:
         _, prompt = renderer.render_messages(self._messages(request), template)
         if request.images or request.videos:
             prompt["multi_modal_data"], prompt["multi_modal_uuids"] = media(request)
+            prompt["mm_processor_kwargs"] = request.processor or None
         rendered = await renderer.render_cmpl_async([prompt], renderer.default_chat_tok_params, skip_mm_cache=True)
         return rendered[0]
 
