@@ -38,6 +38,7 @@ def take(paths: RunPaths, job: Job, answers: Mapping[str, str], source: str) -> 
         StorageError: an answer is not durable; claims are given back.
     """
     queue, owner = Queue(paths.queue), owners.current()
+    queue.reap(lambda each: owners.is_dead(each) is True, to_blame=lambda _: False)  # an import that was killed
     whole = Shard(job=job.name, first=0, last=job.samples - 1)
     samples = dataset_of(paths, job).samples(0, job.samples - 1) if job.samples else []
     held = []

@@ -142,6 +142,20 @@ def test_vlmevalkit_scores_the_tree_as_our_compat_mode_does(launched: Path) -> N
         assert entry["metrics"] == pytest.approx(said["metrics"], abs=1e-9), (model, name)
 
 
+def test_vlmevalkit_reuses_the_tree_and_reports_its_numbers(launched: Path) -> None:
+    asked = [
+        {"root": str(launched / "outputs" / model), "model": model, "dataset": name, "indices": list(range(ROWS))}
+        for model in CONFIG["model"]
+        for name in CONFIG["data"]
+    ]
+    for each, said in zip(asked, evaluated(asked, "xlsx", launched), strict=True):
+        link = launched / "outputs" / each["model"] / f"{each['model']}_{each['dataset']}.xlsx"
+        assert Path(said["file"]) == link.resolve()
+        assert said["complete"] == [False, True]  # the sample that failed is asked again there
+        assert (said["row"]["infer_failed"], said["row"]["infer_total"]) == (1, ROWS)
+        assert said["row"]["primary_metric_value"] is not None
+
+
 def test_the_tree_has_what_the_run_s_summaries_have_in_compat(launched: Path) -> None:
     paths = JobsPaths(launched / "jobs").run("config")
     for model in CONFIG["model"]:

@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 
 from tests.builders import fake_spec, text_tsv, worker_for
-from vlmeval_mp import importing, results, runs, snapshot
+from vlmeval_mp import importing, intake, results, runs, snapshot
 from vlmeval_mp.checkpoint import Checkpoint, load
 from vlmeval_mp.cli import main
 from vlmeval_mp.errors import ConfigError, StorageError
@@ -119,6 +119,20 @@ def test_an_import_that_breaks_gives_its_claims_back_and_the_next_goes_on(tmp_pa
     monkeypatch.undo()
     assert importing.into(paths, record, file, unpickle=False) == 4
     assert len(queue.done_names()) == 1
+
+
+def test_claims_of_an_import_that_was_killed_are_taken_over(tmp_path, monkeypatch):
+    paths, record = a_run(tmp_path)
+    file = theirs(tmp_path / "fake_numbers.tsv", dict.fromkeys(range(SAMPLES), "A"))
+    child = os.fork()
+    if child == 0:
+        monkeypatch.setattr(intake, "_record", lambda *_: os._exit(9))
+        importing.into(paths, record, file, unpickle=False)
+    os.waitpid(child, 0)
+    queue = Queue(paths.queue)
+    assert len(queue.entries("claimed")) == 3
+    assert importing.into(paths, record, file, unpickle=False) == SAMPLES
+    assert len(queue.done_names()) == 3
 
 
 def test_the_summary_says_what_was_imported(tmp_path):

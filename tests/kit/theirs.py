@@ -72,15 +72,29 @@ def evaluate(module, kind, dataset, file, meta=None, converted=None):
     return flatten_summary_metrics(found)
 
 
+def report(root, model, dataset, indices):
+    """What `--reuse` takes of a tree, whether it takes it for complete, and the row of `run.py`'s last table."""
+    from vlmeval.smp.file import is_prediction_complete, select_reuse_run
+    from vlmeval.smp.status_report import collect_run_benchmark_report
+
+    wanted = f"{root}/T99990101-000000/{model}_{dataset}.xlsx"
+    found = select_reuse_run(root, "T99990101-000000", model, dataset, wanted, set())
+    row = next(r for r in collect_run_benchmark_report(found["run_dir"]) if r["benchmark"] == dataset)
+    complete = [is_prediction_complete(found["prediction_file"], indices, retry_failed=r) for r in (True, False)]
+    return {"file": found["prediction_file"], "complete": complete, "row": row}
+
+
 def main():
     out, sys.stdout = sys.stdout, sys.stderr
     module = light_import()
     for line in sys.stdin:
         asked = json.loads(line)
         try:
-            said = {
-                "metrics": evaluate(module, *(asked.get(key) for key in ("class", "dataset", "file", "meta", "as")))
-            }
+            if "root" in asked:
+                said = report(*(asked[key] for key in ("root", "model", "dataset", "indices")))
+            else:
+                given = (asked.get(key) for key in ("class", "dataset", "file", "meta", "as"))
+                said = {"metrics": evaluate(module, *given)}
         except Exception as error:
             said = {"error": f"{type(error).__name__}: {error}"}
         print(json.dumps(said), file=out, flush=True)
