@@ -35,14 +35,14 @@ CONFIG = {
     },
     "data": {
         "MMStar": {"class": "ImageMCQDataset", "dataset": "MMStar"},
-        "MyYORN": {"class": "ImageYORNDataset", "dataset": "MyYORN"},
+        "POPE": {"class": "ImageYORNDataset", "dataset": "POPE"},
         "Video-MME": {"class": "VideoMME", "dataset": "Video-MME", "nframe": 4, "use_subtitle": False},
         "MVBench_MP4_8frame": {},
     },
 }
 CLASSES = {
     "MMStar": ("ImageMCQDataset", "MMStar"),
-    "MyYORN": ("ImageYORNDataset", "MyYORN"),
+    "POPE": ("ImageYORNDataset", "POPE"),
     "Video-MME": ("VideoMME", "Video-MME"),
     "MVBench_MP4_8frame": ("MVBench_MP4", "MVBench_MP4"),
 }
@@ -86,8 +86,8 @@ def data_sets(folder: Path) -> None:
     image = [each | {"image": picture(each["index"])} for each in base]
     choice = dict(zip("ABCD", OPTIONS, strict=True))
     tsv(folder / "MMStar.tsv", [r | choice | {"answer": "ABCD"[r["index"] % 4], "category": "x"} for r in image])
-    yes_no = [r | {"answer": ("Yes", "No")[r["index"] % 2], "category": "pq"[r["index"] % 2]} for r in image]
-    tsv(folder / "MyYORN.tsv", yes_no)
+    yes_no = [r | {"answer": ("Yes", "No")[r["index"] % 2], "category": "random,popular"} for r in image]
+    tsv(folder / "POPE.tsv", yes_no)
     shown = [
         r | {"video": films[r["index"] % 2].stem, "video_path": f"video/{films[r['index'] % 2].name}"} for r in base
     ]

@@ -32,7 +32,6 @@ class Benchmark:
     kind: str
     columns: dict[str, object]
     replies: list[str] = field(default_factory=lambda: REPLIES)
-    entry: dict[str, str] = field(default_factory=dict)
 
 
 def each(*values: object):
@@ -68,21 +67,14 @@ BENCHMARKS = [
         "ChartQA_TEST",
         "ImageVQADataset",
         ASKED | {"answer": each("7", "0", "5%", "dog"), "split": each("test_human", "test_augmented")},
-        entry={"scorer": "relaxed"},
     ),
-    Benchmark(
-        "DocVQA_VAL",
-        "ImageVQADataset",
-        ASKED | {"answer": each("['invoice 12', 'invoice']", "['dog']")},
-        entry={"scorer": "anls"},
-    ),
-    Benchmark("OCRVQA_TESTCORE", "ImageVQADataset", ASKED | {"answer": each("7", "dog")}, entry={"scorer": "exact"}),
-    Benchmark("GQA_TestDev_Balanced", "ImageVQADataset", ASKED | {"answer": each("7", "dog")}, entry={"scorer": "gqa"}),
+    Benchmark("DocVQA_VAL", "ImageVQADataset", ASKED | {"answer": each("['invoice 12', 'invoice']", "['dog']")}),
+    Benchmark("OCRVQA_TESTCORE", "ImageVQADataset", ASKED | {"answer": each("7", "dog")}),
+    Benchmark("GQA_TestDev_Balanced", "ImageVQADataset", ASKED | {"answer": each("7", "dog")}),
     Benchmark(
         "TextVQA_VAL",
         "ImageVQADataset",
         ASKED | {"answer": each("['cat', 'a cat', 'the cat', 'dog']", "['7', '7', 'seven', '6.9']")},
-        entry={"scorer": "textvqa"},
     ),
     Benchmark(
         "MyVQA", "ImageVQADataset", ASKED | {"answer": each("['cat', 'cats']", "dog"), "category": each("x", "y")}
@@ -93,7 +85,6 @@ BENCHMARKS = [
         ASKED
         | {"answer": each("['cat']", "['7', '6.9']", "['Invoice\\n12']", "['1 , 000']")}
         | {"category": each("Regular Text Recognition", "Doc-oriented VQA", "Scene Text-centric VQA", *MATHS)},
-        entry={"scorer": "ocrbench"},
     ),
     Benchmark(
         "MMBench_DEV_EN",
@@ -106,31 +97,21 @@ BENCHMARKS = [
         | {"category": lambda row: "xy"[row // 4 % 2], "answer": lambda row: "ABCD"[row // 4 % 4]}
         | {"l2-category": lambda row: ("attribute_reasoning", "logic_reasoning")[row // 8 % 2]},
         replies=[*"ABCD", "A", "B", "C", "D", "A", "cat"],
-        entry={"scorer": "circular"},
     ),
-    Benchmark("MMMU_DEV_VAL", "MMMUDataset", CHOICE | {"split": each("validation", "dev")}, entry={"scorer": "mmmu"}),
-    Benchmark(
-        "BLINK", "ImageMCQDataset", CHOICE | {"category": each("x", "y", "y", "z", "z")}, entry={"scorer": "blink"}
-    ),
+    Benchmark("MMMU_DEV_VAL", "MMMUDataset", CHOICE | {"split": each("validation", "dev")}),
+    Benchmark("BLINK", "ImageMCQDataset", CHOICE | {"category": each("x", "y", "y", "z", "z")}),
     Benchmark(
         "MME",
         "ImageYORNDataset",
         YES_NO | {"image_path": lambda row: f"{row // 2}.jpg", "category": lambda row: AREAS[row // 2 % len(AREAS)]},
-        entry={"scorer": "mme"},
     ),
-    Benchmark(
-        "POPE",
-        "ImageYORNDataset",
-        YES_NO | {"category": each("random,popular", "adversarial")},
-        entry={"scorer": "pope"},
-    ),
+    Benchmark("POPE", "ImageYORNDataset", YES_NO | {"category": each("random,popular", "adversarial")}),
     Benchmark(
         "HallusionBench",
         "ImageYORNDataset",
         YES_NO
         | {"index": lambda row: f"VD_x_y_{row // 4}_{row // 2 % 2}_{row % 2}_{row}"}
         | {"category": lambda row: ("VD", "VS")[row // 20], "l2-category": lambda row: "abc"[row // 4 % 3]},
-        entry={"scorer": "hallusion"},
     ),
     Benchmark(
         "AMBER",
@@ -138,9 +119,8 @@ BENCHMARKS = [
         YES_NO
         | {"image_path": lambda row: f"{row // 2}.jpg", "answer": each("yes", "no")}
         | {"category": each("discriminative-attribute-state", "discriminative-relation", "relation")},
-        entry={"scorer": "amber"},
     ),
-    Benchmark("VSR-zeroshot", "ImageYORNDataset", YES_NO, entry={"scorer": "vsr"}),
+    Benchmark("VSR-zeroshot", "ImageYORNDataset", YES_NO),
     Benchmark(
         "Video-MME",
         "VideoMME",
@@ -194,13 +174,19 @@ def written(folder: Path, benchmark: Benchmark) -> Path:
     return path
 
 
+@pytest.fixture(autouse=True)
+def lmu_data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LMUData", str(tmp_path))
+
+
 async def finished(tmp_path: Path, benchmarks: list[Benchmark], replies: list[dict[str, str]]) -> tuple:
     """Runs on the fake engine, one per benchmark, all answered and scored."""
     found = []
     for benchmark, answers in zip(benchmarks, replies, strict=True):
+        written(tmp_path, benchmark)
         config = {
             "model": {"org/m": {"path": "m"}},
-            "data": {benchmark.name: {"path": str(written(tmp_path, benchmark)), **benchmark.entry}},
+            "data": {benchmark.name: {}},
             "engine_args": {"answers": answers, "fail": ["3"]},
         }
         spec = build(config, Overrides(engine="fake"), name=benchmark.name, default_engine="fake")
