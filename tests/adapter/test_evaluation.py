@@ -8,6 +8,7 @@ import pytest
 
 from tests.adapter.conftest import jpeg
 from vlmeval_mp import adapter
+from vlmeval_mp.adapter import evaluation
 from vlmeval_mp.adapter.evaluation import FILES, LOG, evaluate_job
 from vlmeval_mp.datasets.store import prepare
 from vlmeval_mp.records import DataSpec, Prediction
@@ -91,6 +92,20 @@ def test_a_second_evaluation_uses_nothing_of_the_first(lmu, tmp_path):
     path = lmu.count_bench()
     assert score(path, tmp_path, ["1", "2", "3", "4"])[1].metrics == {"accuracy": 100.0}
     assert score(path, tmp_path, ["9", "9", "9", "9"])[1].metrics == {"accuracy": 0.0}
+
+
+def test_no_two_evaluators_run_at_once(lmu, tmp_path):
+    """They write to names in /tmp that hold nothing but the second."""
+    path = lmu.count_bench()
+    found = []
+    other = threading.Thread(target=lambda: found.append(score(path, tmp_path, ["1", "2", "3", "4"])))
+    with evaluation.lock():
+        other.start()
+        other.join(5)
+        assert found == []
+        assert other.is_alive()
+    other.join()
+    assert found[0][1].metrics == {"accuracy": 100.0}
 
 
 def test_verdicts_on_samples_are_taken_where_the_evaluator_writes_them(lmu, tmp_path):

@@ -7,11 +7,6 @@ import sys
 
 import pytest
 
-from vlmeval_mp import prompts, runs
-from vlmeval_mp.config import Overrides, build
-from vlmeval_mp.datasets.store import open_dataset
-from vlmeval_mp.paths import JobsPaths
-
 ENV = {**os.environ, "HF_HUB_OFFLINE": "1"}
 
 
@@ -102,15 +97,16 @@ def test_an_evaluator_that_fails_costs_no_answer_and_no_other_data_set(run, lmu,
     assert summary_of(tmp_path, "VizWiz")["counts"]["failed"] == 1  # no picture in it
 
 
-def test_the_class_named_in_a_config_is_used(lmu, tmp_path):
+def test_vlmevalkits_config_names_class_and_data_set(run, lmu, tmp_path):
     lmu.count_bench()
-    config = {"data": {"Counting": {"dataset": "CountBenchQA"}}}
-    spec = build(config, Overrides(models=("m",), engine="fake", run="r"), name="r", default_engine="fake")
-    _, record, _ = runs.submit(spec, JobsPaths(tmp_path / "jobs"))
-    assert record.spec.datasets[0].prompt == prompts.READY
-    samples = open_dataset(tmp_path / "jobs/.datasets" / record.jobs[0].folder).samples(0, 3)
-    assert samples[0].ready
-    assert record.fingerprint["data.Counting.prompt"] == "vlmevalkit"
+    config = tmp_path / "config.json"
+    data = {"Counting": {"class": "CountBenchQA", "dataset": "CountBenchQA"}}
+    config.write_text(json.dumps({"model": {"m": {}}, "data": data, "engine": "fake"}))
+    how = ("--device", "cpu", "--plain", "--run", "r", "--max-workers", "1")
+    run("launch", config, *how, *answers({str(i): str(i) for i in range(1, 5)}))
+    assert summary_of(tmp_path, "Counting")["metrics"] == {"accuracy": 100.0}
+    record = json.loads((tmp_path / "jobs/r/run.json").read_text())
+    assert record["fingerprint"]["data.Counting.prompt"] == "vlmevalkit"
 
 
 def test_without_vlmeval_the_install_line_is_said(run, lmu, monkeypatch):

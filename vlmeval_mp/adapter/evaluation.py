@@ -7,9 +7,9 @@ Metrics stay as the evaluator reports them, in its unit. What cannot be scored i
 from __future__ import annotations
 
 import contextlib
-import getpass
 import json
 import math
+import os
 import shutil
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
@@ -100,8 +100,7 @@ def _ask(
         "predictions": str(predictions),
         "judge": rules.judge,
     }
-    lock = FileLock(Path(tempfile.gettempdir()) / f"vlmeval-mp-evaluate-{getpass.getuser()}.lock")
-    with lock:
+    with lock():
         yield from client.ask(
             request,
             lmu_data=place,
@@ -109,6 +108,11 @@ def _ask(
             seconds=client.EVALUATE_SECONDS,
             judge=rules.judge not in ("", EXACT),
         )
+
+
+def lock() -> FileLock:
+    """Held while an evaluator runs, by whichever run of this user."""
+    return FileLock(Path(tempfile.gettempdir()) / f"vlmeval-mp-evaluate-{os.getuid()}.lock")
 
 
 @contextlib.contextmanager
