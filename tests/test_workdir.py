@@ -58,6 +58,13 @@ async def test_status_json_has_vlmevalkits_keys_and_both_scoring_modes(tmp_path)
     assert set(entry["rows_not_carried_whole"]) == {"2", "3", "4"}
 
 
+async def test_no_key_of_the_environment_is_in_status_json(tmp_path, monkeypatch):
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-0123456789abcdef")
+    monkeypatch.setattr("sys.argv", ["vlmeval-mp", "launch", "--engine-args", '{"x": "sk-0123456789abcdef"}'])
+    _, found = await exported(tmp_path)
+    assert "0123456789" not in (found.folders[0] / "status.json").read_text()
+
+
 async def test_the_table_holds_what_evaluate_needs(tmp_path):
     root, _ = await exported(tmp_path)
     table = pd.read_excel(root / "fake_numbers.xlsx")

@@ -18,6 +18,7 @@ from vlmeval_mp.kitfiles import Left
 from vlmeval_mp.merge import dataset_of, merge
 from vlmeval_mp.offers import Offer
 from vlmeval_mp.paths import RunPaths
+from vlmeval_mp.queue import Queue
 
 if TYPE_CHECKING:
     from vlmeval_mp.records import Job, RunRecord, RunSpec
@@ -55,10 +56,12 @@ def into(paths: RunPaths, record: RunRecord, place: Path, *, unpickle: bool) -> 
 
 def reuse(paths: RunPaths, record: RunRecord, work_dir: Path, *, unpickle: bool) -> int:
     """What VLMEvalKit's `--reuse` means: as `into`, but a work dir without anything is none the worse."""
+    queue = Queue(paths.queue)
+    waiting = {entry.shard.job for folder in ("pending", "claimed") for entry in queue.entries(folder)}
+    jobs = [job for job in record.jobs if job.name in waiting]
     if not work_dir.is_dir():
         return 0
-    found = [_read(paths, job, left, unpickle) for job, left in _left(record.jobs, work_dir, unpickle)]
-    return _take(paths, found)
+    return _take(paths, [_read(paths, job, left, unpickle) for job, left in _left(jobs, work_dir, unpickle)])
 
 
 def finish(paths: RunPaths, record: RunRecord, asked: RunSpec) -> None:
@@ -106,9 +109,8 @@ def _take(paths: RunPaths, found: Sequence[Found]) -> int:
         for offer in each.offers:
             taken = intake.take(paths, each.job, offer.answers, str(offer.source.resolve()))
             total += taken.taken
-            _say(
-                f"{who}: {taken.taken:,} answers imported from {offer.source}{_but(offer)}; {taken.left:,} left to ask"
-            )
+            answers = "1 answer" if taken.taken == 1 else f"{taken.taken:,} answers"
+            _say(f"{who}: {answers} imported from {offer.source}{_but(offer)}; {taken.left:,} left to ask")
         for path in each.skipped:
             _say(f"{who}: {path} may hold half-finished answers and was not read: {pickles.ADVICE}")
         for path in each.older if each.offers else ():

@@ -20,7 +20,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from vlmeval_mp import __version__, checkpoint, files, kitfiles, predictiontable, results, scorefiles
+from vlmeval_mp import __version__, checkpoint, files, keys, kitfiles, predictiontable, results, scorefiles
 from vlmeval_mp.adapter import evaluation
 from vlmeval_mp.errors import StorageError
 from vlmeval_mp.merge import dataset_of, merge
@@ -91,7 +91,8 @@ class _Tree:
             status[job.dataset], written = self._write_job(job, folder, stem)
             links += written
         about = _run_status(folder.name, self.model.name, self.form, self.now, "all" if self.scored else "infer")
-        files.atomic_write(folder / STATUS, _json(about | {"datasets": status}))
+        reused = any("imported" in entry for entry in status.values())
+        files.atomic_write(folder / STATUS, _json(about | {"reuse": reused, "datasets": status}))
         for name in links:
             if not _link(self.home / name, Path(folder.name) / name):
                 self.found.unlinked.append(self.home / name)
@@ -194,13 +195,12 @@ def _run_status(stamp: str, model: str, form: str, now: float, mode: str) -> Jso
         "created_at": made,
         "updated_at": made,
         "commit": f"vlmeval-mp {__version__}",
-        "argv": sys.argv,
+        "argv": [keys.masked(argument, os.environ) for argument in sys.argv],
         "api_mode": False,
         "world_size": 1,
         "pred_format": form,
         "eval_format": "csv",
         "mode": mode,
-        "reuse": False,
         "model_name": model,
     }
 

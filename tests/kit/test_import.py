@@ -283,7 +283,7 @@ def test_import_then_launch_asks_only_the_rest(tmp_path, monkeypatch, capsys):
     assert command(tmp_path, monkeypatch, *launch, "--work-dir", "out") == 0
     assert asked(log) == {8, 9}
     paths = JobsPaths(tmp_path / "jobs").run("r")
-    assert f"numbers: 8 answers were imported from {file}" in capsys.readouterr().out.replace("\n", "")
+    assert f"numbers: 8 of its answers imported from {file}" in capsys.readouterr().out.replace("\n", "")
     predictions = merge(paths, snapshot.read_record(paths).jobs[0])[1]
     assert [p.source for p in predictions] == [str(file)] * 8 + [""] * 2
     newest = max((tmp_path / "out" / "fake").glob("T*-*"))
@@ -305,6 +305,16 @@ def test_reuse_takes_the_newest_table_of_any_layout(tmp_path, monkeypatch, capsy
     assert "is older and was not read" in said
     paths = JobsPaths(tmp_path / "jobs").run("r")
     assert results.read_summary(paths.results("fake", "numbers")).imported == {str(new): 10}
+
+
+def test_reuse_reads_nothing_once_all_is_answered(tmp_path, monkeypatch, capsys):
+    text_tsv(tmp_path / "numbers.tsv", SAMPLES)
+    launch = ["launch", "--reuse", "--work-dir", "out", "--device", "cpu", "--plain"]
+    assert command(tmp_path, monkeypatch, *launch) == 0
+    (table,) = (tmp_path / "out" / "fake").glob("T*/fake_numbers.xlsx")
+    table.write_bytes(b"no table any more")
+    assert command(tmp_path, monkeypatch, *launch) == 0
+    assert "import" not in capsys.readouterr().err
 
 
 def test_without_reuse_nothing_foreign_is_read(tmp_path, monkeypatch, capsys):

@@ -166,7 +166,7 @@ def _notes(summaries: Results, folder: Path | None, spared: Sequence[str] = ()) 
         notes += [f"{who}: {', '.join(untold)}"] if untold else []
         notes += [f"{who}: {note}"] if (note := _other(summary)) else []
         notes += [f"{who}: {safe(note)}" for note in (*summary.notes, summary.problem) if note]
-        notes += [f"{who}: {n:,} answers were imported from {safe(file)}" for file, n in summary.imported.items()]
+        notes += [f"{who}: {n:,} of its answers imported from {safe(file)}" for file, n in summary.imported.items()]
     return notes + ([] if folder is None else [_where(folder)])
 
 
