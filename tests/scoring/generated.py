@@ -87,6 +87,9 @@ WORDS += [
     "seven",
 ]
 
+NOISE = "AaBbCcDyesno  .,:;()[]{}*#!?-_/\\\"'`\t\n\x0b\xa0\u3000\u2028猫éİßΣ17%0"
+TOKENS = ["A", "B", "yes", "no", "cat", "dog", "7", "the", "Answer:", "(", ")", "1,000", "Z", " ", "\n"]
+
 OPTIONS = [
     ["cat", "dog", "bird", "hot dog"],
     ["Yes", "No"],
@@ -147,7 +150,10 @@ def _drawn(family: str, draw: random.Random, count: int) -> list[Row]:
 
 
 def reply(draw: random.Random, words: list[str]) -> str:
-    """A reply out of `words`, of which the first are the likely ones."""
+    """A reply out of `words`, of which the first are the likely ones; one in ten is noise."""
+    if draw.random() < 0.1:
+        pieces = [draw.choice(NOISE) if draw.random() < 0.5 else draw.choice([*words, *TOKENS]) for _ in range(12)]
+        return "".join(pieces[: draw.randrange(1, 13)])
     shape = draw.choice(SHAPES)
     chosen = [draw.choice(words[: 1 + draw.randrange(len(words))]) for _ in range(4)]
     text = shape.format(*chosen)
@@ -378,7 +384,7 @@ def math_words(row: Row) -> list[str]:
 
 
 def math_vision(draw: random.Random) -> Row:
-    if draw.random() < 0.35:
+    if draw.random() < 0.5:
         options = draw.choice(OPTIONS)
         return {
             "question": "What?",
