@@ -1,7 +1,7 @@
 """Our compat verdicts against ms-vlmeval 0.0.20's own, row by row, over every family that runs offline.
 
-Theirs come out of each class's `evaluate`; scripts/parity_theirs.py says how, and what stands in for it where it wants a
-judge.
+Theirs come out of each class's `evaluate`; scripts/parity_theirs.py says how, and what stands in for it where it wants
+a judge.
 """
 
 from __future__ import annotations
