@@ -89,6 +89,12 @@ def test_no_line_is_wider_than_the_screen_and_no_row_wraps(width: int, gpu: bool
     assert len(lines) == 2 + (1 + 1 + 2) * 2 + 2
 
 
+def test_a_long_name_of_a_run_gives_way_to_what_the_run_is_doing() -> None:
+    header = drawn(run(run="Qwen2-VL-2B-Instruct-" * 8), 80)[0]
+    for shown in ("Qwen2-VL-2B-Instruct-", "…", "working", "2m 14s", "512/1,260", "40%"):
+        assert shown in header
+
+
 @pytest.mark.parametrize("width", [80, 160])
 def test_the_screen_shows_the_numbers_of_the_state(width: int) -> None:
     text = "\n".join(drawn(run(), width))
@@ -241,7 +247,7 @@ def test_answers_without_scores_are_shown_with_the_way_to_score_them() -> None:
     display.show_answers(jobs, Path("/x/r"), text, as_json=False, code=1)
     display.show_answers([display.Answers("m", "d", 1000, 990, 10, None)], Path("/x/r"), lines, as_json=True, code=1)
     assert HARMLESS in text.getvalue()
-    assert "1,000    990       10      12.5" in text.getvalue()
+    assert "1,000       990      10       12.5" in text.getvalue()
     assert "answers without scores in /x/r/results; score them with: vlmeval-mp eval /x/r" in text.getvalue()
     record = json.loads(lines.getvalue())
     assert (record["scored"], record["exit_code"], record["results"][0]["answered"]) == (False, 1, 990)
@@ -294,7 +300,7 @@ def test_plain_writes_a_progress_line_when_something_changed_and_time_has_passed
     clock.now = 99.0
     plain.update(msgspec.structs.replace(quiet, done=600, rate=1.0))
     first, second = stream.getvalue().splitlines()
-    assert first.endswith("demo 512/1260 40% 186.3/s eta 1m 05s failed 3 · DigitsMCQ 0.962")
+    assert first.endswith("demo 512/1260 40% 186.3/s eta 1m 05s failed 3 · DigitsMCQ 96.2 %")
     assert " 600/1260 " in second
 
 
@@ -310,9 +316,8 @@ def test_plain_writes_at_once_when_a_job_finishes_a_phase_changes_or_an_event_ar
     assert len(first) == 3
     warned = Event(time=1.0, text="w0 died", level="warning")
     plain.update(msgspec.structs.replace(state, workers=(worker(),), events=(started, warned)))
-    plain.update(
-        msgspec.structs.replace(state, workers=(worker(),), jobs=(job(finished=True, done=420),), events=(warned,))
-    )
+    jobs = (job(finished=True, done=420), job("DigitsVQA"))
+    plain.update(msgspec.structs.replace(state, workers=(worker(),), jobs=jobs, events=(warned,)))
     rest = [line.split(" ", 1)[1] for line in stream.getvalue().splitlines()[3:]]
     assert rest[:2] == ["warning: w0 died", "w0 (GPU 0) working"]
     assert rest[2].startswith("demo ")
@@ -324,7 +329,9 @@ def test_plain_ends_with_the_last_state() -> None:
     with display.Plain(stream, Ticker(), every=1e9) as plain:
         plain.update(run())
         plain.update(run(done=1260, running=False, phase="stopped", jobs=(job(finished=True),)))
-    assert "1260/1260 100% finished in 2m 14s" in stream.getvalue().splitlines()[-1]
+        plain.update(run(done=1260, running=False, phase="stopped", jobs=(job(finished=True, score=0.5),)))
+    last = [line for line in stream.getvalue().splitlines() if "1260/1260 100% finished in 2m 14s" in line]
+    assert [line.rpartition(" · ")[2] for line in last] == ["DigitsMCQ 50.0 %"], "the end is told once"
 
 
 class Broken(io.StringIO):

@@ -8,7 +8,7 @@ import signal
 import pytest
 from PIL import Image
 
-from tests.builders import fake_run, fake_spec, worker_for
+from tests.builders import fake_run, fake_spec, text_tsv, worker_for
 from vlmeval_mp import checkpoint, owners, runs
 from vlmeval_mp.checkpoint import Checkpoint
 from vlmeval_mp.errors import EXIT_DISK, EXIT_NO_WORKER, StorageError
@@ -36,6 +36,22 @@ def test_every_sample_is_answered_and_every_shard_done(tmp_path):
     assert (code, worker.answered, worker.failed) == (0, 70, 0)
     assert [p.row for p in outcome(paths)] == list(range(70))
     assert len(Queue(paths.queue).done_names()) == 3
+
+
+def test_a_worker_names_the_job_it_is_answering_not_the_one_it_claimed_ahead(tmp_path):
+    tsvs = [text_tsv(tmp_path / f"{name}.tsv", 40) for name in ("first", "second")]
+    paths = runs.submit(fake_spec(*tsvs), JobsPaths(tmp_path / "jobs"))[0]
+    worker = worker_for(paths, read_record(paths), window=2, latency=0.001)
+    named, real = [], worker._record
+
+    def record(held, prediction):
+        real(held, prediction)
+        named.append((held.job.name, worker.status().job))
+
+    worker._record = record
+    assert asyncio.run(live(worker)) == 0
+    assert len(named) == 80
+    assert all(answered == shown for answered, shown in named)
 
 
 def test_a_refused_sample_costs_only_itself(tmp_path):

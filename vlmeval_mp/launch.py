@@ -10,10 +10,12 @@ import logging
 import os
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from vlmeval_mp import kitflags
+from vlmeval_mp.errors import EXIT_DISK, EXIT_INCOMPLETE, EXIT_NO_WORKER, EXIT_SIGINT, EXIT_SIGTERM
 from vlmeval_mp.paths import RunPaths
 
 if TYPE_CHECKING:
@@ -61,7 +63,7 @@ def drain(paths: RunPaths, arguments: argparse.Namespace, spec: RunSpec | None) 
         for lock in held:
             lock.release()
     if scored:
-        show_results(paths, record, arguments.json, code)
+        show_results(paths, record, arguments.json, code, _unfinished(paths, record, code))
     else:
         show_answers(paths, record, arguments.json, code)
     export(paths, arguments)
@@ -114,11 +116,30 @@ def export(paths: RunPaths, arguments: argparse.Namespace) -> None:
     if found.damaged:
         rest = f"and {len(found.damaged) - SHOWN} more; " if len(found.damaged) > SHOWN else ""
         print(f"warning: {rest}all are in status.json, whole in the _whole.jsonl beside the table", file=sys.stderr)
+    if not getattr(arguments, "json", False):
+        print(f"VLMEvalKit's files in {arguments.work_dir}")
     for path in found.unlinked:
         print(f"warning: {path}: is a file, not a link to the newest run, and stays as it is", file=sys.stderr)
 
 
-def show_results(paths: RunPaths, record: RunRecord, as_json: bool, code: int) -> None:
+def _unfinished(paths: RunPaths, record: RunRecord, code: int) -> list[str]:
+    """A line for each job that has no score because samples of it are unanswered, and one on how to go on."""
+    from vlmeval_mp import snapshot
+    from vlmeval_mp.state import fold
+
+    jobs = [job for job in fold(snapshot.Reader(paths, record).read(), time.time()).jobs if not job.finished]
+    said = [f"{j.model} on {j.dataset}: no score yet, {j.done:,} of {j.total:,} samples are answered" for j in jobs]
+    resumable = code in (EXIT_INCOMPLETE, EXIT_NO_WORKER, EXIT_DISK, EXIT_SIGINT, EXIT_SIGTERM)
+    again = f"to go on, run the same command again, or: vlmeval-mp resume {_named(paths)}"
+    return [*said, again] if jobs and resumable else said
+
+
+def _named(paths: RunPaths) -> str:
+    """How a command says which run, from this folder: its name where its folder is the default's, else the path."""
+    return paths.root.name if paths.root.parent == Path("jobs").resolve() else str(paths.root)
+
+
+def show_results(paths: RunPaths, record: RunRecord, as_json: bool, code: int, warnings: Sequence[str] = ()) -> None:
     from vlmeval_mp import display, results, snapshot
 
     supervisor = snapshot.read_supervisor(paths)
@@ -129,7 +150,7 @@ def show_results(paths: RunPaths, record: RunRecord, as_json: bool, code: int) -
         summary = results.read_summary(folder)
         if summary is not None:
             summaries.append((summary, rates.get(job.name)))
-    display.show_results(summaries, paths.all_results, sys.stdout, as_json=as_json, code=code)
+    display.show_results(summaries, paths.all_results, sys.stdout, as_json=as_json, code=code, warnings=warnings)
 
 
 def show_answers(paths: RunPaths, record: RunRecord, as_json: bool, code: int) -> None:

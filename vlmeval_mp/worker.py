@@ -205,7 +205,7 @@ class Worker:
             if entry is not None:
                 held = await asyncio.to_thread(self._open, entry)
                 self.held[entry.name] = held
-                self.current_job = held.job.name
+                self.current_job = self.current_job or held.job.name
                 if held.complete:
                     self.finished.put_nowait(held)
                 yield held
@@ -292,6 +292,7 @@ class Worker:
         if self.assignment.verbose:  # repr: a model's line breaks and escapes must not look like the log's own
             said = repr(prediction.prediction) if prediction.error is None else f"failed: {prediction.error!r}"
             log.info("%s %r: %s", held.job.name, prediction.index, said)
+        self.current_job = held.job.name  # the one last claimed may wait behind a window of others
         self.answered += 1
         self.failed += prediction.error is not None
         span = self.spans.get(held.job.name)

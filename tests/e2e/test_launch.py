@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -126,6 +127,8 @@ def test_ctrl_c_once_drains_and_the_same_command_finishes(tmp_path):
     out, _ = first.communicate(timeout=60)
     assert first.returncode == 130, out
     assert "Ctrl-C again stops at once" in out
+    assert re.search(r"fake on numbers: no score yet, \d+ of 600 samples are answered\n", out)
+    assert f"to go on, run the same command again, or: vlmeval-mp resume {place.paths.root}" in out
     assert processes_of(place.paths) == {}
     halfway = done_samples(place.paths)
     assert 60 < halfway < 600

@@ -15,6 +15,8 @@ from vlmeval_mp.display.terminal import Terminal, silence
 from vlmeval_mp.display.text import rate, safe
 
 HEADING = ("dataset", "model", "samples", "answered", "failed", "samples/s")
+TEXT = HEADING[:2]
+"""Columns of names; the others are numbers."""
 
 
 class Answers(NamedTuple):
@@ -36,14 +38,17 @@ def show_answers(jobs: Sequence[Answers], folder: Path, stream: IO[str], *, as_j
             record = {"event": "results", "folder": str(folder), "exit_code": code, "scored": False, "results": found}
             stream.write(msgspec.json.encode(record).decode() + "\n")
         elif stream.isatty():
-            table = Table(*HEADING, box=box.SIMPLE_HEAD, pad_edge=False, header_style="bright_black")
+            table = Table(box=box.SIMPLE_HEAD, pad_edge=False, header_style="bright_black")
+            for name in HEADING:
+                table.add_column(name, justify="left" if name in TEXT else "right", overflow="fold")
             for job in jobs:
                 table.add_row(*map(Text, _row(job)))
             Terminal(stream).print(table, Text(_where(folder), overflow="fold"))
         else:
             rows = [HEADING, *map(_row, jobs)]
             widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-            lines = ["  ".join(map(str.ljust, row, widths)).rstrip() for row in rows]
+            pads = [str.ljust if name in TEXT else str.rjust for name in HEADING]
+            lines = ["  ".join(p(c, w) for p, c, w in zip(pads, row, widths, strict=True)).rstrip() for row in rows]
             stream.write("\n".join([*lines, _where(folder)]) + "\n")
         stream.flush()
     except BrokenPipeError:

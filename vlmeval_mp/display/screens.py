@@ -16,7 +16,7 @@ import msgspec
 from rich.live import Live as RichLive
 
 from vlmeval_mp.display.terminal import Terminal, silence
-from vlmeval_mp.display.text import duration, fraction, rate, safe
+from vlmeval_mp.display.text import duration, fraction, percent, rate, safe
 from vlmeval_mp.display.view import render
 from vlmeval_mp.records import Event, Job, Prediction
 from vlmeval_mp.state import RunState
@@ -122,8 +122,8 @@ class Plain(_Screen):
             self._write(f"{_time(event.time)} {_LEVEL[event.level]}{safe(event.text)}")
         self._write_phases(state)
         finished = frozenset(job.name for job in state.jobs if job.finished)
-        if finished - self._finished or self._clock() >= self._due:
-            self._progress(state)
+        if not state.finished and (finished - self._finished or self._clock() >= self._due):
+            self._progress(state)  # of a finished run, the last line tells: `close` writes it once
         self._finished = finished
 
     def line(self, text: str) -> None:
@@ -266,7 +266,7 @@ def _time(seconds: float) -> str:
 
 
 def progress_line(state: RunState) -> str:
-    """`demo 512/1260 41% 186.3/s eta 4s failed 0 · DigitsMCQ 0.978`."""
+    """`demo 512/1260 41% 186.3/s eta 4s failed 0 · DigitsMCQ 97.8 %`."""
     facts = f"{safe(state.run)} {state.done}/{state.total} {fraction(state.done, state.total)}"
     if state.finished or not state.running:
         facts += f" {'finished' if state.finished else state.phase} in {duration(state.elapsed)}"
@@ -276,7 +276,7 @@ def progress_line(state: RunState) -> str:
     active = [job for job in begun if not job.finished] or begun
     several_models = len({job.model for job in state.jobs}) > 1
     named = [(job.name if several_models else job.dataset, job.score) for job in active[:SHOWN_JOBS]]
-    scores = "".join(f" · {safe(name)} {score:.3f}" for name, score in named)
+    scores = "".join(f" · {safe(name)} {percent(score)} %" for name, score in named)
     return f"{facts} failed {state.failed}{scores}"
 
 

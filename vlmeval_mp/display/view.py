@@ -100,11 +100,13 @@ def _header(state: RunState, width: int) -> list[RenderableType]:
     share = fraction(state.done, state.total).rjust(5)
     ending = [(counts, "bold"), (share, "")]
     over = state.finished and not state.running
-    title: list[tuple[str, str]] = [
-        (safe(state.run), "bold"),
+    doing = [
         ("  finished", BAR) if over else (f"  {state.phase}", PHASE_STYLE[state.phase]),
         (f"  {duration(state.elapsed)}", DIM),
     ]
+    room = width - 2 - sum(cell_len(text) for text, _ in (*doing, *ending))
+    name = _cut(Text(safe(state.run)), max(8, room)).plain  # a long name gives way to what the run is doing
+    title: list[tuple[str, str]] = [(name, "bold"), *doing]
     facts = [
         ((rate(state.rate) if state.running else "").rjust(9), ""),
         ((f"   eta {duration(state.eta)}" if state.running else "").ljust(13), ""),
