@@ -172,3 +172,11 @@ def test_every_shortcut_translates():
         model = spec_of({name: {}})[0].models[0]
         assert "/" in model.path
     assert {entry["class"] for entry in MODELS.values()} <= CLASSES.keys()
+
+
+@pytest.mark.parametrize(("name", "warned"), [("Qwen2-VL-2B-Instrct", 1), ("mine", 0), ("Qwen/Qwen2-VL-2B-Instrct", 0)])
+def test_a_misspelt_shortcut_after_model_is_warned_about(name, warned):
+    _, warnings = vlmevalkit.translate({}, default_engine="vllm", models=[name])
+    assert len(warnings) == warned
+    assert all("did you mean 'Qwen2-VL-2B-Instruct'?" in line for line in warnings)
+    assert vlmevalkit.translate({}, default_engine="vllm", engine="fake", models=[name])[1] == []

@@ -6,62 +6,104 @@ The flags that VLMEvalKit's users bring along are `kitflags`'.
 from __future__ import annotations
 
 import argparse
+import difflib
 import json
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, NoReturn, TypeAlias
 
 from vlmeval_mp import __version__, kitflags
+from vlmeval_mp.errors import EXIT_USAGE
 
 if TYPE_CHECKING:
     from vlmeval_mp.records import Json
 
-EPILOG = """\
+EXAMPLES = """\
 examples:
-  vlmeval-mp launch jobs/demo.json                 the bundled model on its benchmark
+  vlmeval-mp launch jobs/demo.json                 the bundled model on its benchmarks
   vlmeval-mp launch --config config.json --gpus 0,1,2,3
   vlmeval-mp launch --model /models/Qwen2-VL-2B --data MMBench_DEV_EN.tsv --gpus all --tp 2
+"""
+LOOKING = """\
   vlmeval-mp status --watch                        from a second terminal
   vlmeval-mp logs --worker 0 -f
-
+"""
+CODES = """
 The same launch again resumes. Ctrl-C once drains, twice stops now; nothing that was answered is asked again.
 exit codes: 0 complete · 1 failed samples · 2 usage, config or data set · 3 missing dependency or device
             4 incomplete, resumable · 70 no worker could be kept alive · 74 disk · 130/143 interrupted
 """
+SCORING = """\
+examples:
+  vlmeval-mp eval demo --scoring compat            a run, with VLMEvalKit's numbers first
+  vlmeval-mp eval --predictions Qwen_MMStar.xlsx   somebody else's file
+  vlmeval-mp eval --predictions answers.jsonl --data MMStar --prediction-column reply
+"""
+IMPORTING = """\
+example:
+  vlmeval-mp import outputs --config config.json && vlmeval-mp launch --config config.json
+"""
 
 
-def parser() -> argparse.ArgumentParser:
-    top = argparse.ArgumentParser(
+class Parser(argparse.ArgumentParser):
+    """argparse's, but a mistake is one line that ends with the next step, not a page of usage before it."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(EXIT_USAGE, f"{self.prog}: {message}; see {self.prog} --help\n")
+
+    def parse_args(self, args: Sequence[str] | None = None, namespace: Any = None) -> Any:
+        found, unknown = self.parse_known_args(args, namespace)
+        if unknown:
+            verb = self._verbs().get(getattr(found, "verb", ""), self)
+            verb.error(" ".join(["does not know", *map(verb.nearly, unknown)]))
+        return found
+
+    def nearly(self, word: str) -> str:
+        """`word`, with the flag that was likely meant."""
+        near = difflib.get_close_matches(word, self._option_string_actions, n=2, cutoff=0.75) if word.startswith("-") else []
+        return f"{word} (did you mean {' or '.join(near)}?)" if near else word
+
+    def _verbs(self) -> dict[str, Parser]:
+        actions = [a for a in self._actions if isinstance(a, argparse._SubParsersAction)]
+        return {name: verb for action in actions for name, verb in action.choices.items()}
+
+
+_Verbs: TypeAlias = "argparse._SubParsersAction[Parser]"
+
+
+def parser() -> Parser:
+    top = Parser(
         prog="vlmeval-mp",
         description="Evaluate vision-language models on every GPU of a machine at once.",
-        epilog=EPILOG,
+        epilog=EXAMPLES + LOOKING + CODES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     top.add_argument("--version", action="version", version=f"vlmeval-mp {__version__}")
-    verbs = top.add_subparsers(metavar="COMMAND", required=True)
+    verbs = top.add_subparsers(metavar="COMMAND", title="commands", required=True)
     _launch_parser(verbs)
-    submit = verbs.add_parser("submit", help="queue a run without running it")
+    submit = _verb(verbs, "submit", "queue a run without running it")
     _what(submit)
     _scoring(submit)
     kitflags.add_choosing(submit.add_argument_group("as in VLMEvalKit's run.py"))
     submit.set_defaults(verb="submit")
-    resume = verbs.add_parser("resume", help="go on with a run; other GPUs or batch sizes are fine")
+    resume = _verb(verbs, "resume", "go on with a run; other GPUs or batch sizes are fine")
     resume.add_argument("run", nargs="?", help="name of the run (default: the latest)")
     _how(resume)
     kitflags.add_running(resume.add_argument_group("as in VLMEvalKit's run.py"))
     resume.set_defaults(verb="resume")
-    status = verbs.add_parser("status", help="what a run is doing, or how it ended")
+    status = _verb(verbs, "status", "what a run is doing, or how it ended")
     status.add_argument("run", nargs="?", help="name of the run (default: the latest)")
     status.add_argument("--watch", action="store_true", help="keep showing it until it ends")
     status.add_argument("--json", action="store_true", help="the whole state as one JSON object")
     status.set_defaults(verb="status")
-    logs = verbs.add_parser("logs", help="everything a worker and its engine printed")
+    logs = _verb(verbs, "logs", "everything a worker and its engine printed")
     logs.add_argument("run", nargs="?", help="name of the run (default: the latest)")
     logs.add_argument("--worker", metavar="N", help="worker number, or 'supervisor' (default: all)")
     logs.add_argument("-f", "--follow", action="store_true", help="go on as it grows")
     logs.add_argument("-n", type=int, default=20, metavar="LINES", help="how many last lines (default: 20)")
     logs.set_defaults(verb="logs")
     score = _eval_parser(verbs)
-    take = verbs.add_parser("import", help="take over answers that VLMEvalKit has; launch then asks only the rest")
+    take = _verb(verbs, "import", "take over answers that VLMEvalKit has; launch then asks only the rest", IMPORTING)
     kitflags.add_import(take)
     _what(take)
     _scoring(take)
@@ -72,13 +114,17 @@ def parser() -> argparse.ArgumentParser:
     return top
 
 
-def _launch_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    launch = verbs.add_parser(
-        "launch",
-        help="submit what is given and work until it is done; without a config, finish every unfinished run",
-        epilog=EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+def _verb(verbs: _Verbs, name: str, does: str, more: str = "") -> Parser:
+    """The parser of one verb; its own help begins with what the list of verbs says of it."""
+    plain = argparse.RawDescriptionHelpFormatter
+    return verbs.add_parser(
+        name, help=does, description=f"{does[0].upper()}{does[1:]}.", epilog=more, formatter_class=plain
     )
+
+
+def _launch_parser(verbs: _Verbs) -> None:
+    does = "submit what is given and work until it is done; without a config, finish every unfinished run"
+    launch = _verb(verbs, "launch", does, EXAMPLES + CODES)
     _what(launch)
     _how(launch)
     kitflags.add(launch)
@@ -87,8 +133,8 @@ def _launch_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -
     launch.set_defaults(verb="launch")
 
 
-def _eval_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> argparse.ArgumentParser:
-    score = verbs.add_parser("eval", help="score a run again, or a file of predictions; needs no GPU")
+def _eval_parser(verbs: _Verbs) -> Parser:
+    score = _verb(verbs, "eval", "score a run again, or a file of predictions; needs no GPU", SCORING)
     score.add_argument("run", nargs="?", help="name of the run (default: the latest)")
     _scoring(score)
     score.add_argument("--judge", metavar="NAME", help=kitflags.JUDGE)

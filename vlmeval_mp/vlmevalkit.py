@@ -48,6 +48,8 @@ _MODEL_KWARGS = (
     "post_process", *_DRAWN, *IGNORED_MODEL_KWARGS,
 )  # fmt: skip
 SHORTCUTS = MODELS | apizoo.API_MODELS
+LOCAL = ("vllm", "transformers")
+"""Engines whose models are weights."""
 
 
 def translate(
@@ -74,6 +76,8 @@ def translate(
             if name in shortcuts and name not in given.get(key, {}):
                 given.setdefault(key, {})[name] = {}
     chosen = engine or config.get("engine")
+    if (chosen or default_engine) in LOCAL:
+        warnings += [line for name in models if name not in given.get("model", {}) for line in _nearly(name)]
     for name, value in given.get("model", {}).items():
         if isinstance(value, dict):
             used = chosen if engine else value.get("engine") or chosen or default_engine
@@ -86,6 +90,12 @@ def translate(
     return {**config, **given}, warnings
 
 
+def _nearly(name: str) -> list[str]:
+    """A warning if `name` is likely a misspelt shortcut."""
+    near = [] if "/" in name else difflib.get_close_matches(name, SHORTCUTS, n=1, cutoff=0.85)
+    return [f"model.{name}: is no known shortcut and is taken as a path or hub id; did you mean {n!r}?" for n in near]
+
+
 # --- models ----------------------------------------------------------------------------------------------------
 
 
@@ -94,10 +104,7 @@ def _model(name: str, value: Json, engine: str, warnings: list[str], environ: Ma
     if engine == "vlmevalkit":
         return _wrapped(where, value, warnings)
     if "class" not in value and (name not in SHORTCUTS or "path" in value):
-        if not value and (near := difflib.get_close_matches(name, SHORTCUTS, n=1, cutoff=0.85)) and "/" not in name:
-            warnings.append(
-                f"{where}: is no known shortcut and is taken as a path or hub id; did you mean {near[0]!r}?"
-            )
+        warnings += [] if value else _nearly(name)
         return value
     kwargs = {**SHORTCUTS.get(name, {}), **value} if "class" not in value else dict(value)
     if kwargs["class"] in apizoo.APIS:

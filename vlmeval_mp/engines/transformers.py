@@ -16,7 +16,7 @@ import msgspec
 import torch
 from transformers import AutoModelForImageTextToText, AutoProcessor, GenerationConfig
 
-from vlmeval_mp.engines import DEFAULT_WINDOWS, chat
+from vlmeval_mp.engines import DEFAULT_WINDOWS, chat, hub
 from vlmeval_mp.engines.base import EngineSpec, refuse_unknown
 from vlmeval_mp.engines.microbatch import MicroBatcher
 from vlmeval_mp.errors import ConfigError, EngineError, RequestError
@@ -65,6 +65,8 @@ class TransformersEngine:
         try:
             await asyncio.to_thread(self._load)
         except Exception as error:
+            if missing := hub.missing(self.spec.model, error):
+                raise missing from None
             raise EngineError(f"transformers could not load {self.spec.model}: {chat.reason(error)}") from error
 
     async def generate(self, request: Request) -> Completion:

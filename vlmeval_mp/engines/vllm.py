@@ -25,7 +25,7 @@ from vllm.renderers import ChatParams
 from vllm.sampling_params import RequestOutputKind
 from vllm.v1.engine.async_llm import AsyncLLM
 
-from vlmeval_mp.engines import DEFAULT_WINDOWS, chat
+from vlmeval_mp.engines import DEFAULT_WINDOWS, chat, hub
 from vlmeval_mp.engines.base import EngineSpec, refuse_unknown
 from vlmeval_mp.errors import ConfigError, EngineError, RequestError
 from vlmeval_mp.records import Completion, Frames, Part, Request, Sampling, TextPart, VideoPart
@@ -62,11 +62,17 @@ class VllmEngine:
         os.environ.setdefault("VLLM_WORKER_SHUTDOWN_TIMEOUT_SECONDS", "1")
         try:
             args = AsyncEngineArgs(model=self.spec.model, **(defaults(self.spec) | self.spec.args))
-        except (TypeError, ValueError) as error:
-            raise ConfigError(f"engine 'vllm': {error}") from error
+        except Exception as error:
+            if missing := hub.missing(self.spec.model, error):
+                raise missing from None
+            if isinstance(error, TypeError | ValueError):
+                raise ConfigError(f"engine 'vllm': {error}") from error
+            raise
         try:
             self._llm = AsyncLLM.from_engine_args(args)
         except Exception as error:
+            if missing := hub.missing(self.spec.model, error):
+                raise missing from None
             raise EngineError(f"vLLM could not load {self.spec.model}: {error}") from error
         self._special = chat.Special(self._llm.renderer.get_tokenizer())
         self._watch = asyncio.create_task(self._end_waiting_with_the_engine())
