@@ -46,24 +46,11 @@ def evaluate_job(
     A sample that failed is given to the evaluator as VLMEvalKit would, by the sentence it writes for a failure.
     """
     texts = {sample.index: _text(prediction, rules) for sample, prediction in pairs}
-    failed = [prediction is None or prediction.error is not None for _, prediction in pairs]
-    benchmark, place = Path(rules.source).stem, Path(rules.source).parent
-    found: Json = {}
-    notes: list[str] = []
-    problem = ""
-    with _scratch(folder) as scratch:
-        log = folder / FILES / LOG if folder else scratch.with_name(LOG)
-        try:
-            *_, found = _ask(scratch, log, benchmark, place, model, texts, rules)
-        except client.NoJudgeError as error:
-            notes.append(f"needs a judge: {error}. {_how(rules.judge)}")
-        except VlmevalError as error:
-            problem = f"not scored: {error}"
-    end: Json = found.get("end", {})
+    end, notes, problem = _evaluated(folder, model, texts, rules)
     verdicts: Mapping[str, float] = end.get("verdicts", {})
+    why = "; ".join(notes) or problem
     scored = [
-        Scored(sample, prediction, _score(sample, prediction, end, verdicts, notes or [problem]))
-        for sample, prediction in pairs
+        Scored(sample, prediction, _score(sample, prediction, end, verdicts, why)) for sample, prediction in pairs
     ]
     primary, metrics = end.get("primary", ""), end.get("metrics", {})
     stderr = _stderr(scored, verdicts, metrics.get(primary))
@@ -74,7 +61,7 @@ def evaluate_job(
         metrics=metrics,
         stderr=stderr,
         stderrs={primary: stderr} if primary else {},
-        counts=_counts(scored, failed, bool(end)),
+        counts=_counts(scored, bool(end)),
         by_category={},
         by_l2_category={},
         by_split={},
@@ -87,14 +74,27 @@ def evaluate_job(
     )
 
 
-def _ask(
-    scratch: Path, log: Path, benchmark: str, place: Path, model: str, texts: Mapping[str, str], rules: Rules
-) -> client.Answer:
+def _evaluated(folder: Path | None, model: str, texts: Mapping[str, str], rules: Rules) -> tuple[Json, list[str], str]:
+    """What the evaluator gave, or nothing and why: a note that it needs a judge, or a problem."""
+    with _scratch(folder) as scratch:
+        log = folder / FILES / LOG if folder else scratch.with_name(LOG)
+        try:
+            *_, last = _ask(scratch, log, model, texts, rules)
+        except client.NoJudgeError as error:
+            return {}, [f"needs a judge: {error}. {_how(rules.judge)}"], ""
+        except VlmevalError as error:
+            return {}, [], f"not scored: {error}"
+    end: Json = last["end"]
+    return end, [], ""
+
+
+def _ask(scratch: Path, log: Path, model: str, texts: Mapping[str, str], rules: Rules) -> client.Answer:
+    source = Path(rules.source)
     predictions = scratch.with_name("predictions.json")
     predictions.write_text(json.dumps(texts), encoding="utf-8")
     request = {
         "do": "evaluate",
-        "dataset": benchmark,
+        "dataset": source.stem,
         "scratch": str(scratch),
         "model": model.replace("/", "--"),
         "predictions": str(predictions),
@@ -103,7 +103,7 @@ def _ask(
     with lock():
         yield from client.ask(
             request,
-            lmu_data=place,
+            lmu_data=source.parent,
             log=log,
             seconds=client.EVALUATE_SECONDS,
             judge=rules.judge not in ("", EXACT),
@@ -136,24 +136,22 @@ def _text(prediction: Prediction | None, rules: Rules) -> str:
     return applied(rules.post_process, prediction).prediction
 
 
-def _score(
-    sample: Sample, prediction: Prediction | None, end: Json, verdicts: Mapping[str, float], why: Sequence[str]
-) -> Score:
+def _score(sample: Sample, prediction: Prediction | None, end: Json, verdicts: Mapping[str, float], why: str) -> Score:
     if prediction is None or prediction.error is not None:
         return Score(
             index=sample.index, value=None, note=f"failed: {prediction.error}" if prediction else "not answered"
         )
     if not end:
-        return Score(index=sample.index, value=None, note=why[0])
+        return Score(index=sample.index, value=None, note=why)
     value = verdicts.get(sample.index)
     note = "" if value is not None else "counted in the metrics; the evaluator tells no verdict on one sample"
     return Score(index=sample.index, value=value, note=note)
 
 
-def _counts(scored: Sequence[Scored], failed: Sequence[bool], evaluated: bool) -> Counts:
+def _counts(scored: Sequence[Scored], evaluated: bool) -> Counts:
     """The evaluator's metrics rest on every answered sample, whether or not it tells the verdict on each."""
-    answered = len(scored) - sum(failed)
     found = counts_of(scored)
+    answered = found.total - found.failed
     return Counts(
         total=found.total,
         scored=answered if evaluated else 0,
