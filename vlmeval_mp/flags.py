@@ -60,7 +60,8 @@ class Parser(argparse.ArgumentParser):
 
     def nearly(self, word: str) -> str:
         """`word`, with the flag that was likely meant."""
-        near = difflib.get_close_matches(word, self._option_string_actions, n=2, cutoff=0.75) if word.startswith("-") else []
+        flags = self._option_string_actions if word.startswith("-") else ()
+        near = difflib.get_close_matches(word, flags, n=2, cutoff=0.75)
         return f"{word} (did you mean {' or '.join(near)}?)" if near else word
 
     def _verbs(self) -> dict[str, Parser]:
