@@ -57,7 +57,17 @@ def light_import():
         sys.meta_path.remove(finder)
 
 
-def evaluate(module, kind, dataset, file, meta=None, converted=None):
+class Idle:
+    """A judge that works and is never asked, as where every reply is read by rule."""
+
+    def working(self):
+        return True
+
+    def generate(self, *_, **__):
+        raise AssertionError("the judge is asked")
+
+
+def evaluate(module, kind, dataset, file, meta=None, converted=None, judged=False):
     from vlmeval.smp import load
     from vlmeval.smp.file import copy_prediction_file
     from vlmeval.smp.status_report import flatten_summary_metrics
@@ -68,6 +78,8 @@ def evaluate(module, kind, dataset, file, meta=None, converted=None):
     built = object.__new__(getattr(module, kind))
     built.dataset_name = dataset
     built.data = load(meta or file)
+    if judged:
+        sys.modules[type(built).__module__].build_judge = lambda **_: Idle()
     found = built.evaluate(file, model="exact_matching", nproc=2, verbose=False)
     return flatten_summary_metrics(found)
 
@@ -93,7 +105,7 @@ def main():
             if "root" in asked:
                 said = report(*(asked[key] for key in ("root", "model", "dataset", "indices")))
             else:
-                given = (asked.get(key) for key in ("class", "dataset", "file", "meta", "as"))
+                given = (asked.get(key) for key in ("class", "dataset", "file", "meta", "as", "judged"))
                 said = {"metrics": evaluate(module, *given)}
         except Exception as error:
             said = {"error": f"{type(error).__name__}: {error}"}
