@@ -222,7 +222,7 @@ def _dataset(name: str, value: Json, limit: int, *, flagged: bool) -> DataSpec:
         limit=limit if flagged else _integer(value.get("limit", limit), f"{where}.limit"),
         scorer=_text(value.get("scorer", ""), f"{where}.scorer"),
         use_subtitle=convert(value.get("use_subtitle", False), bool, f"{where}.use_subtitle"),
-        skip_noimg=convert(value.get("skip_noimg", False), bool, f"{where}.skip_noimg"),
+        skip_noimg=convert(value["skip_noimg"], bool, f"{where}.skip_noimg") if "skip_noimg" in value else None,
     )
 
 

@@ -279,7 +279,8 @@ class DataSpec(Struct, frozen=True):
 
     `scorer` is a family of `scoring.families`, "vlmevalkit" for VLMEvalKit's own evaluator, or "" for the one of each
     sample's kind. `layout` names the video benchmark (`datasets.videobench`) whose columns the file has, "" for the
-    general ones. With `skip_noimg`, rows whose `image` cell is empty are left out, as VLMEvalKit does.
+    general ones. With `skip_noimg`, rows whose `image` cell is empty are left out, as VLMEvalKit
+    does; None leaves it to the data set.
     """
 
     name: str
@@ -292,7 +293,7 @@ class DataSpec(Struct, frozen=True):
     scorer: str = ""
     layout: str = ""
     use_subtitle: bool = False
-    skip_noimg: bool = False
+    skip_noimg: bool | None = None
 
 
 class Job(Struct, frozen=True):

@@ -92,6 +92,8 @@ def test_a_benchmarks_rows_without_an_image_are_left_out(tmp_path: Path, caplog:
     assert [(s.index, s.row, s.kind) for s in dataset.samples(0, 1)] == [("2", 0, "yorn"), ("3", 1, "yorn")]
     assert len(dataset) == 2
     assert "1 rows without an image are left out" in caplog.text
+    kept = runs.resolved_data(DataSpec(name="POPE", path=str(tmp_path / "POPE.tsv"), skip_noimg=False))
+    assert [s.index for s in prepare(kept, tmp_path).samples(0, 2)] == ["1", "2", "3"]
     own = prepare(written(tmp_path, "mine", *rows), tmp_path)
     assert [bool(s.error) for s in own.samples(0, 2)] == [True, False, False]
 
