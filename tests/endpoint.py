@@ -21,7 +21,8 @@ class Endpoint(ThreadingHTTPServer):
     """Answers each question by the next step of `script`, and "seven" once that is empty.
 
     A step is a status, "hang up", a text to be sent as it is, or (status, headers, error object). `owner` is who the
-    endpoint says it is; None: it lists no models. `seconds` is how long an answer takes.
+    endpoint says it is; None: it lists no models. `seconds` is how long an answer takes. A question with `poison` in it
+    gets 502, always.
     """
 
     daemon_threads = True
@@ -32,6 +33,7 @@ class Endpoint(ThreadingHTTPServer):
         self.bodies: list[dict[str, Any]] = []
         self.keys: set[str] = set()
         self.owner, self.seconds = owner, seconds
+        self.poison = ""
         self.open = self.most = 0
         self.lock = threading.Lock()
         super().__init__(("127.0.0.1", port), Handler)
@@ -59,6 +61,8 @@ class Handler(BaseHTTPRequestHandler):
             self.server.open += 1
             self.server.most = max(self.server.most, self.server.open)
             step = self.server.script.pop(0) if self.server.script else 200
+            if self.server.poison and self.server.poison in json.dumps(body["messages"]):
+                step = 502
         time.sleep(self.server.seconds)
         with self.server.lock:
             self.server.open -= 1

@@ -22,7 +22,7 @@ from rich.cells import cell_len
 from rich.console import Console
 
 from vlmeval_mp import display
-from vlmeval_mp.records import Counts, Event, GpuStats, Job, OtherMode, Prediction, Summary
+from vlmeval_mp.records import Counts, Event, GpuStats, Job, Notice, OtherMode, Prediction, Summary
 from vlmeval_mp.state import JobState, RunState, WorkerState
 
 GIB = 2**30
@@ -677,3 +677,33 @@ def test_one_hundred_percent_means_all_of_it(part: int, whole: int, shown: str) 
 
 def test_memory() -> None:
     assert display.size(61.24 * GIB, 141 * GIB) == "61.2/141 GiB"
+
+
+# --- a worker that waits ---------------------------------------------------------------------------------------------
+
+NOTICE = Notice("http://h/v1 cannot be reached", "http://h/v1 is back", since=0.0, most=300.0)
+
+
+def waiting(seconds: int) -> RunState:
+    text = f"http://h/v1 cannot be reached for {seconds} s"
+    return run(workers=(worker(phase="loading", notice=NOTICE, message=text),))
+
+
+def test_a_worker_that_waits_says_so_in_its_row_in_yellow() -> None:
+    stream = io.StringIO()
+    console = Console(file=stream, width=160, force_terminal=True, color_system="standard", no_color=False)
+    console.print(display.render(waiting(12), 160))
+    assert re.search(r"\x1b\[33mhttp://h/v1 cannot be reached for 12 s", stream.getvalue())
+
+
+def test_json_lines_do_not_count_the_seconds_of_a_worker_that_waits() -> None:
+    stream, clock = io.StringIO(), Ticker()
+    with display.screen("json", stream, clock) as screen:
+        for second in range(1, 60):
+            clock.now = float(second)
+            screen.update(waiting(second))
+        clock.now = 60.0
+        screen.update(run(workers=(worker(phase="loading"),)))
+    records = [json.loads(line) for line in stream.getvalue().splitlines()]
+    assert [record["event"] for record in records] == ["start", "progress", "done"]
+    assert records[0]["workers"][0]["notice"]["text"] == NOTICE.text

@@ -57,6 +57,12 @@ def test_flags_for_apis_say_what_holds_on_other_engines_and_nothing_on_their_own
     assert kitflags.warnings(given, {"openai"}) == []
 
 
+def test_a_judge_is_asked_by_vlmevalkits_own_class_alone_and_that_is_said():
+    (said,) = kitflags.warnings(arguments("--judge", "gpt-4o-mini"), {"openai"})
+    assert said.startswith("--judge gpt-4o-mini: is asked where VLMEvalKit's own class scores; the scorers here go by")
+    assert kitflags.warnings(arguments("--judge", "exact_matching"), {"openai"}) == []
+
+
 @pytest.mark.parametrize(("words", "window"), [([], None), (["--batch-size", "auto"], 0), (["--batch-size", "7"], 7)])
 def test_the_batch_size_is_a_number_or_auto(words, window):
     assert arguments(*words).batch_size == window

@@ -9,6 +9,7 @@ from vlmeval_mp.records import (
     GpuStats,
     Job,
     ModelSpec,
+    Notice,
     RunRecord,
     RunSpec,
     SupervisorStatus,
@@ -122,6 +123,17 @@ def test_a_worker_that_ended_by_itself_keeps_its_last_word() -> None:
     assert (ended.phase, ended.message) == ("stopped", "")
     (failed,) = folded({}, (worker(phase="failed", message="out of memory"),), (), supervisor()).workers
     assert (failed.phase, failed.message) == ("failed", "out of memory")
+
+
+def test_what_a_worker_waits_for_is_its_message_while_it_lives() -> None:
+    notice = Notice("http://h/v1 cannot be reached", "http://h/v1 is back", since=NOW - 12, most=300.0)
+    (waiting,) = folded({}, (worker(notice=notice),), ("w0",), supervisor()).workers
+    assert waiting.message == "waiting 12 of 300 s: http://h/v1 cannot be reached"
+    assert waiting.notice == notice
+    (gone,) = folded({}, (worker(notice=notice),), (), supervisor()).workers
+    assert (gone.message, gone.notice) == ("process is gone", None)
+    (failed,) = folded({}, (worker(notice=notice, phase="failed", message="gave up"),), (), supervisor()).workers
+    assert (failed.message, failed.notice) == ("gave up", None)
 
 
 def test_a_worker_without_heartbeat_is_silent_but_not_dead() -> None:

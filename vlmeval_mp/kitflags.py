@@ -83,7 +83,8 @@ def warnings(arguments: argparse.Namespace, engines: set[str]) -> list[str]:
         said.append("--reuse: has no effect without --work-dir; the same launch again always goes on where it was")
     if (judge := getattr(arguments, "judge", None) or "") not in RULES:
         said.append(
-            f"--judge {judge}: is asked where VLMEvalKit's own class scores; other data sets are scored by rules"
+            f"--judge {judge}: is asked where VLMEvalKit's own class scores; the scorers here go by rules, and what "
+            "only a judge could score stays unscored"
         )
     return said
 

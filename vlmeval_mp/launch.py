@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import logging
 import os
+import shlex
 import sys
 import time
 from collections.abc import Sequence
@@ -67,7 +68,15 @@ def drain(paths: RunPaths, arguments: argparse.Namespace, spec: RunSpec | None) 
     else:
         show_answers(paths, record, arguments.json, code)
     export(paths, arguments)
+    for model, why in supervisor.unavailable.items():
+        print(f"vlmeval-mp: {model}: {why}. {_go_on(paths)}", file=sys.stderr)
     return code
+
+
+def _go_on(paths: RunPaths) -> str:
+    """How to resume, from this folder."""
+    run = paths.root.name if paths.root.parent == Path("jobs").resolve() else str(paths.root)
+    return f"What was answered is kept; go on with: vlmeval-mp resume {shlex.quote(run)}"
 
 
 def asked(frozen: RunSpec, wanted: RunSpec, scoring: str | None, judge: str | None = None) -> RunSpec:

@@ -377,6 +377,19 @@ class Served(Struct, frozen=True):
     answered: int
 
 
+class Notice(Struct, frozen=True):
+    """What an engine waits for instead of answering, and why.
+
+    It is so `since` (wall clock) and will be waited for `most` seconds; `over` is what to say when it is past.
+    """
+
+    text: str
+    over: str
+    since: float
+    most: float
+    why: str = ""
+
+
 class WorkerStatus(Struct, frozen=True):
     """A worker's heartbeat. `beat` grows by one each time; `time` is the writer's wall clock, for display only."""
 
@@ -400,6 +413,7 @@ class WorkerStatus(Struct, frozen=True):
     time: float = 0.0
     started: float = 0.0
     message: str = ""
+    notice: Notice | None = None
 
 
 class GpuStats(Struct, frozen=True):

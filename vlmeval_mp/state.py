@@ -8,10 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from vlmeval_mp.records import Event, GpuStats, Phase, RunRecord, Struct, SupervisorStatus, Tally, WorkerStatus
+from vlmeval_mp import notices
+from vlmeval_mp.records import Event, GpuStats, Notice, Phase, RunRecord, Struct, SupervisorStatus, Tally, WorkerStatus
 
 STALE_AFTER = 15.0
 """Seconds without a heartbeat after which a worker is shown as silent."""
+GONE = "process is gone"
 
 
 class JobState(Struct, frozen=True, omit_defaults=False):
@@ -32,7 +34,10 @@ class JobState(Struct, frozen=True, omit_defaults=False):
 
 
 class WorkerState(Struct, frozen=True, omit_defaults=False):
-    """One worker; `age` is seconds since its last heartbeat, `gpus` the live figures of its GPUs."""
+    """One worker; `age` is seconds since its last heartbeat, `gpus` the live figures of its GPUs.
+
+    `message` says what `notice` says, if that is what there is to say.
+    """
 
     worker: str
     pid: int
@@ -49,6 +54,7 @@ class WorkerState(Struct, frozen=True, omit_defaults=False):
     silent: bool
     gpus: tuple[GpuStats, ...]
     message: str
+    notice: Notice | None = None
 
 
 class RunState(Struct, frozen=True, omit_defaults=False):
@@ -181,6 +187,7 @@ def _worker_state(worker: WorkerStatus, alive: bool, supervisor: SupervisorStatu
     gpus = tuple(g for g in supervisor.gpus if g.uuid in worker.gpus) if supervisor else ()
     age = max(0.0, now - worker.time)
     ended = worker.phase in ("stopped", "failed")
+    notice = worker.notice if alive and not ended else None
     return WorkerState(
         worker=worker.worker,
         pid=worker.pid,
@@ -196,5 +203,6 @@ def _worker_state(worker: WorkerStatus, alive: bool, supervisor: SupervisorStatu
         age=age,
         silent=alive and not ended and age > STALE_AFTER,
         gpus=gpus,
-        message=worker.message or ("" if alive or ended else "process is gone"),
+        message=worker.message or (notices.brief(notice, now) if notice else "" if alive or ended else GONE),
+        notice=notice,
     )

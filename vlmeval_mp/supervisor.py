@@ -42,6 +42,7 @@ from vlmeval_mp.finisher import Finisher
 from vlmeval_mp.gpus import DeviceGroup
 from vlmeval_mp.launchers.base import Command, Handle, Launcher
 from vlmeval_mp.leases import LEASE_SECONDS, Leases
+from vlmeval_mp.notices import Heard
 from vlmeval_mp.owners import Owner
 from vlmeval_mp.paths import RunPaths
 from vlmeval_mp.queue import Queue, shards_of
@@ -77,7 +78,9 @@ MEANING = {
     EXIT_USAGE: "its configuration is refused",
     EXIT_DEPENDENCY: "something it needs is missing",
     EXIT_DISK: "the disk failed or is full",
+    EXIT_INCOMPLETE: "what its engine depends on is not there",
 }
+"""Exit codes of a worker that a fresh one would end with too: its model is not served again in this launch."""
 RUN_MARKER = "VLMEVAL_MP_RUN"
 """Environment variable by which a run's processes are recognised, whoever their parent is now."""
 
@@ -142,7 +145,9 @@ class Supervisor:
         self.phase: Phase = "starting"
         self.started = time.time()
         self.fatal: dict[str, int] = {}
+        self.unavailable: dict[str, str] = {}
         self.fallen: set[int] = set()
+        self.heard = Heard()
         self.waited_for: set[str] = set()
         self.signals: list[int] = []
         self.stopping: Literal["", "draining", "killed"] = ""
@@ -279,9 +284,11 @@ class Supervisor:
         if code == EXIT_COMPLETE or self.stopping:
             slot.deaths = 0
             return
-        if code in (EXIT_USAGE, EXIT_DEPENDENCY, EXIT_DISK):
+        if code in MEANING:
             self.fatal[slot.model] = code
             why = message or f"{MEANING[code]}; see {self.paths.log(slot.name)}"
+            if code == EXIT_INCOMPLETE:
+                self.unavailable[slot.model] = why
             self._event(f"{slot.name} cannot serve {slot.model}: {why}", "error")
             return
         self.fallen.add(pid)
@@ -391,6 +398,9 @@ class Supervisor:
             for worker in self._snapshot.workers:
                 if worker.started >= self.started - 1.0:
                     self.served |= {(worker.owner, job): span for job, span in worker.spans.items()}
+            live = {w.worker: w.notice for w in self._snapshot.workers if w.worker in self._snapshot.live}
+            for text, level in self.heard.news(live, time.time()):
+                self._event(text, level)
         return self._snapshot
 
     def _look_at_gpus(self) -> None:

@@ -38,6 +38,7 @@ from vlmeval_mp.errors import (
     EngineError,
     RequestError,
     StorageError,
+    UnavailableError,
     VlmevalError,
 )
 from vlmeval_mp.frames import DEFAULT_NFRAME
@@ -393,6 +394,7 @@ class Worker:
             spans=dict(self.spans),
             started=self.started,
             message=self.message,
+            notice=self.engine.notice,
         )
 
     async def close(self) -> None:
@@ -420,7 +422,8 @@ async def live(worker: Worker) -> int:
     except* VlmevalError as group:
         error = _first(group)
         level = logging.ERROR if isinstance(error, EngineError | StorageError) else logging.CRITICAL
-        log.log(level, "%s", error, exc_info=isinstance(error, EngineError))
+        ours = isinstance(error, EngineError) and not isinstance(error, UnavailableError)
+        log.log(level, "%s", error, exc_info=ours)
         worker.phase, worker.message, code = "failed", str(error), error.exit_code
     except* Exception as group:
         log.exception("the worker failed")

@@ -1,6 +1,7 @@
 """A run against an OpenAI-compatible endpoint: scripted for what is rare, a real `vllm serve` for what is true."""
 
 import json
+import re
 import subprocess
 import sys
 import time
@@ -13,6 +14,7 @@ from tests.endpoint import endpoint
 from tests.faults.chaos import ENV, answered_ids, processes_of
 from tests.served import free_port, kill, serves, vllm_serve
 from vlmeval_mp.paths import JobsPaths
+from vlmeval_mp.queue import Queue
 
 KEY = "sk-test-0123456789abcdef"
 MAIN = [sys.executable, "-m", "vlmeval_mp.cli"]
@@ -110,19 +112,44 @@ def test_requests_are_tried_again_as_often_as_was_said(place):
     assert ["error" in line for line in place.lines()].count(True) == 3
 
 
+def worker_of(place):
+    command = [*MAIN, "status", "r", "--json", "--jobs", str(place.jobs)]
+    status = subprocess.run(command, env=ENV, capture_output=True, text=True, check=True)
+    return json.loads(status.stdout)["workers"][0]
+
+
 def test_an_endpoint_that_is_back_in_time_is_waited_for(place):
     with endpoint(seconds=0.05) as server:
         port = server.server_port
-        running = subprocess.Popen(
-            place.command("launch", "--base-url", server.url, "--api-nproc", "2"), env=ENV, stdout=subprocess.DEVNULL
-        )
+        command = place.command("launch", "--base-url", server.url, "--api-nproc", "2")
+        running = subprocess.Popen(command, env=ENV, stdout=subprocess.PIPE, text=True)
         wait_until(lambda: len(server.bodies) > 20)
-    time.sleep(1)
+    wait_until(lambda: worker_of(place)["notice"])
     assert running.poll() is None
+    waits = worker_of(place)
+    assert waits["notice"]["since"] <= time.time() - 3
+    said = rf"http://127.0.0.1:{port}/v1 cannot be reached for \d+ s \(Connection refused\); waiting up to 300 s"
+    row = rf"waiting \d+ of 300 s: http://127.0.0.1:{port}/v1 cannot be reached \(Connection refused\)"
+    assert re.fullmatch(row, waits["message"])
     with endpoint(port=port):
-        assert running.wait(60) == 0
+        out, _ = running.communicate(timeout=60)
+        assert running.returncode == 0, out
+    assert len(re.findall(f"warning: w0: {said}", out)) == 1
+    assert len(re.findall(rf"w0: http://127.0.0.1:{port}/v1 is back after \d+ s", out)) == 1
     assert not any("error" in line for line in place.lines())
     assert set(Counter(answered_ids(place.paths)).values()) == {1}
+
+
+def test_an_address_where_nothing_answers_ends_the_launch_soon_with_one_worker_and_blames_nothing(place):
+    url = f"http://127.0.0.1:{free_port()}/v1"
+    done = launch(place, "--base-url", url, "--engine-args", '{"start_wait": 5}', code=4)
+    assert f"{url} cannot be reached for" in done.stdout
+    assert done.stdout.count("started for") == 1
+    assert f"nothing has answered at {url}" in done.stderr
+    assert f"go on with: vlmeval-mp resume {place.paths.root}" in done.stderr
+    assert [e.deaths for e in Queue(place.paths.queue).entries("pending")] == [0, 0, 0, 0]
+    with endpoint() as server:  # the right address, under the same name
+        launch(place, "--base-url", server.url)
 
 
 def test_an_endpoint_that_stays_away_ends_the_launch_resumably(place):
@@ -133,12 +160,15 @@ def test_an_endpoint_that_stays_away_ends_the_launch_resumably(place):
             place.command("launch", "--base-url", server.url, *args), env=ENV, stdout=subprocess.PIPE, text=True
         )
         wait_until(lambda: done_samples(place.paths) >= 32)
-    out, _ = running.communicate(timeout=90)
-    assert running.returncode == 70, out
+    out, _ = running.communicate(timeout=30)
+    assert running.returncode == 4, out
+    assert out.count("started for") == 1
+    assert [e.deaths for e in Queue(place.paths.queue).entries("pending") if e.deaths] == []
     assert "was away too long" in out
     before = set(answered_ids(place.paths))
     with endpoint(port=port) as server:
-        launch(place, "--base-url", server.url, *args)
+        resume = [*MAIN, "resume", str(place.paths.root), "--plain"]
+        assert subprocess.run(resume, env=ENV, capture_output=True, timeout=60).returncode == 0
         asked = {body["messages"][0]["content"][0]["text"].split()[2] for body in server.bodies}
     assert not before & asked
     assert set(Counter(answered_ids(place.paths)).values()) == {1}

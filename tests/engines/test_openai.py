@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import dataclasses
 import io
@@ -10,6 +11,7 @@ import logging
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -20,9 +22,10 @@ from PIL import Image
 
 from tests.endpoint import GOOD, Endpoint, endpoint
 from tests.engines.contract import ask, begun, clip, picture
+from tests.served import free_port
 from vlmeval_mp.engines.base import EngineSpec
 from vlmeval_mp.engines.openai import OpenaiEngine
-from vlmeval_mp.errors import ConfigError, EngineError, RequestError
+from vlmeval_mp.errors import ConfigError, EngineError, RequestError, UnavailableError
 from vlmeval_mp.records import DataSpec, ImagePart, Media, Message, Sample, Source, TextPart
 
 KEY = "s3cret"
@@ -262,9 +265,60 @@ async def test_an_endpoint_that_stays_away_ends_the_engine(server: Endpoint) -> 
         await answer(server, ask("1", "What?"), wait=0.05)
 
 
+async def test_an_endpoint_that_was_there_is_waited_for_and_its_end_names_no_address(server: Endpoint) -> None:
+    server.script = [503] * 99
+    with pytest.raises(UnavailableError, match=r"away too long, \d+ s: HTTP 503") as raised:
+        await answer(server, ask("1", "What?"), wait=0.05, start_wait=60)
+    assert str(server.server_port) not in str(raised.value)
+
+
+@pytest.mark.timeout(30)
+async def test_an_endpoint_that_never_answered_is_given_up_sooner_and_by_its_address() -> None:
+    url = f"http://127.0.0.1:{free_port()}/v1"
+    engine = OpenaiEngine(EngineSpec(model="m", args={"base_url": url, "wait": 300, "start_wait": 0.5}))
+    with pytest.raises(UnavailableError, match=rf"nothing has answered at {url} for \d s: Connection refused"):
+        await engine.start()
+    await engine.close()
+
+
+async def test_what_is_waited_for_is_told_while_it_lasts_and_since_when(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("vlmeval_mp.engines.absence.SAID_AFTER", 0.2)
+    with endpoint() as server:
+        port = server.server_port
+    engine = OpenaiEngine(EngineSpec(model="m", args={"base_url": server.url, "wait": 300, "start_wait": 20}))
+    before = time.time()
+    starting = asyncio.create_task(engine.start())
+    while (told := engine.notice) is None:
+        await asyncio.sleep(0.05)
+    assert (told.text, told.why) == (f"{server.url} cannot be reached", "Connection refused")
+    assert (told.over, told.most) == (f"{server.url} is back", 20)
+    assert before <= told.since <= time.time() - 0.2
+    with endpoint(port=port):
+        await starting
+        assert engine.notice is None
+    asking = asyncio.create_task(engine.generate(ask("1", "What?")))
+    while (told := engine.notice) is None:
+        await asyncio.sleep(0.05)
+    assert told.most == 300
+    asking.cancel()
+    await engine.close()
+
+
+async def test_a_request_that_is_turned_away_while_others_are_answered_fails_alone(server: Endpoint) -> None:
+    server.poison = "kill"
+    engine = OpenaiEngine(EngineSpec(model="m", args={"base_url": server.url, "wait": 0.3}))
+    await engine.start()
+    poisoned = asyncio.create_task(engine.generate(ask("1", "kill")))
+    while not poisoned.done():
+        assert (await engine.generate(ask("2", "What?"))).text == "seven"
+    with pytest.raises(RequestError, match=r"answered others, and this for \d s with: HTTP 502"):
+        await poisoned
+    await engine.close()
+
+
 async def test_a_used_up_quota_is_not_waited_for(server: Endpoint) -> None:
     server.script = [(429, {}, {"message": "You exceeded your current quota", "code": "insufficient_quota"})] * 9
-    with pytest.raises(EngineError, match="no quota left"):
+    with pytest.raises(UnavailableError, match="no quota left"):
         await answer(server, ask("1", "What?"))
     assert len(server.bodies) == 1
 
@@ -273,8 +327,6 @@ async def test_a_question_waits_for_an_endpoint_that_is_not_there_yet() -> None:
     with endpoint() as server:
         port = server.server_port
     engine = OpenaiEngine(EngineSpec(model="m", args={"base_url": f"http://127.0.0.1:{port}/v1", "wait": 20}))
-    import asyncio
-
     starting = asyncio.create_task(engine.start())
     await asyncio.sleep(0.5)
     assert not starting.done()

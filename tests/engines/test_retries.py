@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from datetime import UTC, datetime
 from email.utils import format_datetime
 from types import SimpleNamespace
@@ -69,3 +70,45 @@ def test_a_timeout_is_the_requests_own_and_a_refused_connection_is_not() -> None
     request: Any = None
     assert not retries.is_away(openai.APITimeoutError(request))
     assert retries.is_away(openai.APIConnectionError(request=request))
+
+
+def refused(cause: Exception, kind: type[openai.APIConnectionError] = openai.APIConnectionError) -> Exception:
+    """What the client raises where there was no answer at all."""
+    error = kind(request=SimpleNamespace())  # type: ignore[arg-type]
+    error.__cause__ = cause
+    return error
+
+
+class ConnectTimeout(Exception):  # noqa: N818
+    """Called as in both HTTP libraries."""
+
+
+@pytest.mark.parametrize(
+    ("error", "what", "why"),
+    [
+        (failure(429), "is busy", "HTTP 429"),
+        (failure(503), "is not ready", "HTTP 503"),
+        (refused(ConnectionRefusedError(111, "to ('10.0.0.1', 9)")), "cannot be reached", "Connection refused"),
+        (refused(socket.gaierror(-2, "Name or service not known")), "cannot be reached", "Name or service not known"),
+        (refused(OSError("hung up")), "cannot be reached", "hung up"),
+        (refused(ConnectTimeout(), openai.APITimeoutError), "cannot be reached", "no connection within 10 s"),
+    ],
+)
+def test_what_is_the_matter_is_said_in_words_without_an_address(error: Any, what: str, why: str) -> None:
+    assert retries.is_away(error) or isinstance(error, Failure)
+    assert retries.what_and_why(error) == (what, why)
+
+
+def test_a_late_answer_is_no_absence() -> None:
+    assert not retries.is_away(refused(TimeoutError(), openai.APITimeoutError))
+
+
+def test_only_a_name_that_nobody_has_is_an_unknown_one() -> None:
+    assert retries.is_unknown_name(refused(socket.gaierror(socket.EAI_NONAME, "not known")))
+    assert not retries.is_unknown_name(refused(socket.gaierror(socket.EAI_AGAIN, "try again")))
+    assert not retries.is_unknown_name(refused(ConnectionRefusedError(111, "refused")))
+
+
+def test_an_endpoint_that_is_away_is_looked_for_every_few_seconds() -> None:
+    gone = refused(ConnectionRefusedError(111, "refused"))
+    assert retries.pause_before(12, gone, dice=lambda: 1.0) == retries.UNREACHED_MOST

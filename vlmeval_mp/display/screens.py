@@ -281,6 +281,8 @@ def progress_line(state: RunState) -> str:
 
 
 def _progress_key(state: RunState) -> Hashable:
-    """What makes two states differ for a program; rates and ages change all the time and do not."""
-    workers = tuple((w.worker, w.pid, w.phase, w.job, w.answered, w.silent, w.message) for w in state.workers)
+    """What makes two states differ for a program; rates, ages and waiting times change all the time and do not."""
+    workers = tuple(
+        (w.worker, w.pid, w.phase, w.job, w.answered, w.silent, w.notice or w.message) for w in state.workers
+    )
     return (state.phase, state.running, state.jobs, workers, state.events)

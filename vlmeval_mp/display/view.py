@@ -164,7 +164,7 @@ def _worker_cells(worker: WorkerState, job: str, width: int) -> dict[str, tuple[
         "memory": (memory if worker.gpus else "", ""),
         "util": (f"{busy:.0f}%" if worker.gpus else "", ""),
         "phase": (worker.phase, PHASE_STYLE[worker.phase]),
-        "job": (doing, "red" if worker.phase == "failed" else DIM if ended else ""),
+        "job": (doing, "red" if worker.phase == "failed" else DIM if ended else "yellow" if worker.notice else ""),
         "in flight": ("" if ended else f"{worker.in_flight}/{worker.window}", DIM),
         "done": (f"{worker.answered:,}", ""),
         "rate": (rate(worker.rate) if worker.phase in ("working", "draining") else "", ""),

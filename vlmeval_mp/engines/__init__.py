@@ -37,7 +37,7 @@ NEUTRAL_ARGUMENTS: dict[str, frozenset[str]] = {
     ),
     "transformers": frozenset({"batch_size", "batch_wait"}),
     "vlmevalkit": frozenset({"batch_size", "wait", "folder"}),
-    "openai": frozenset({"api_key_env", "timeout", "max_retries", "wait", "media"}),
+    "openai": frozenset({"api_key_env", "timeout", "max_retries", "wait", "start_wait", "media"}),
     "fake": frozenset(
         {"latency", "jitter", "concurrency", "load", "die", "hang", "raise_engine", "slow", "once", "log", "child"}
     ),

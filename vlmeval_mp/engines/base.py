@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar, Protocol
 
 from vlmeval_mp.errors import ConfigError
-from vlmeval_mp.records import Completion, Request
+from vlmeval_mp.records import Completion, Notice, Request
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,12 +37,16 @@ class Engine(Protocol):
     """Turns requests into completions.
 
     `generate` raises `RequestError` when this request alone cannot be served, and `EngineError` when the engine is
-    unusable from now on. `metrics` is cheap and never raises. `whole_videos`: it opens video files itself
-    (`Request.source` says which), so that they are not decoded for it.
+    unusable from now on: `UnavailableError` if a fresh one would be no better off. `metrics` is cheap and never raises.
+    `notice` is what it waits for now, if anything; cheap too, and read from any thread. `whole_videos`: it opens video
+    files itself (`Request.source` says which), so that they are not decoded for it.
     """
 
     default_window: ClassVar[int]
     whole_videos: bool
+
+    @property
+    def notice(self) -> Notice | None: ...
 
     def __init__(self, spec: EngineSpec) -> None: ...
 

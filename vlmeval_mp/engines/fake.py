@@ -53,6 +53,7 @@ class FakeEngine:
 
     default_window = DEFAULT_WINDOWS["fake"]
     whole_videos = False
+    notice = None
 
     def __init__(self, spec: EngineSpec) -> None:
         refuse_unknown("fake", spec.args, FakeArgs.__struct_fields__)

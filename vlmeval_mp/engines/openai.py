@@ -18,10 +18,11 @@ import openai
 
 from vlmeval_mp import keys
 from vlmeval_mp.engines import DEFAULT_WINDOWS, chatbody, retries
+from vlmeval_mp.engines.absence import Absence
 from vlmeval_mp.engines.base import EngineSpec, refuse_unknown
 from vlmeval_mp.engines.chat import ending, reason
-from vlmeval_mp.errors import ConfigError, EngineError, RequestError
-from vlmeval_mp.records import Completion, Request
+from vlmeval_mp.errors import ConfigError, RequestError, UnavailableError
+from vlmeval_mp.records import Completion, Notice, Request
 
 log = logging.getLogger("vlmeval_mp.openai")
 T = TypeVar("T")
@@ -34,18 +35,19 @@ RENAMED = {"max_tokens": "max_completion_tokens"}
 """Fields that OpenAI's reasoning models have under another name."""
 UNSUPPORTED = frozenset({"unsupported_parameter", "unsupported_value"})
 ADAPTABLE = frozenset({"max_tokens", "temperature", "top_p", "presence_penalty"})
-SAID_AFTER = 3.0
-"""Seconds that an endpoint is away before the log says so: a limit on requests makes it away for moments."""
+PATIENCE = 2.0
+"""Times `wait` after which a request that is turned away while others are answered is given up alone."""
 
 
 class OpenaiArgs(msgspec.Struct, frozen=True, kw_only=True):
     """The engine's arguments. `api_key_env` names the environment variable that holds the key.
 
     A request is tried again `max_retries` times after a timeout, 408, 409, a 5xx or an answer that cannot be read, and
-    for `wait` seconds while the endpoint is busy (429, 502–504) or cannot be reached. `extra_body` is added to every
-    request. `media` "file" names pictures by their place on disk, for a server on this machine that may read them
-    (`vllm serve --allowed-local-media-path`). `image_detail` is OpenAI's; a picture with a side longer than
-    `image_side` pixels is scaled down, 0 leaves all as they are.
+    for `wait` seconds while the endpoint is busy (429, 502–504) or cannot be reached. One that has never answered is
+    waited for `start_wait` seconds: most models load in that time beside us, and a wrong address costs no more.
+    `extra_body` is added to every request. `media` "file" names pictures by their place on disk, for a server on this
+    machine that may read them (`vllm serve --allowed-local-media-path`). `image_detail` is OpenAI's; a picture with a
+    side longer than `image_side` pixels is scaled down, 0 leaves all as they are.
     """
 
     base_url: str = "https://api.openai.com/v1"
@@ -53,6 +55,7 @@ class OpenaiArgs(msgspec.Struct, frozen=True, kw_only=True):
     timeout: float = 600.0
     max_retries: int = 5
     wait: float = 300.0
+    start_wait: float = 120.0
     extra_body: dict[str, Any] = {}
     media: chatbody.Media = "data"
     image_detail: str = ""
@@ -77,14 +80,15 @@ class OpenaiEngine:
         self._client: Any = None
         self._all_known = False
         self._unsupported: set[str] = set()
-        self._away = False
+        self._absence = Absence(self.args.base_url, self.args.wait, self.args.start_wait)
         self._counts = {"prompt_tokens": 0.0, "completion_tokens": 0.0, "retries": 0.0}
 
     async def start(self) -> None:
         for name in CHATTY:
             logging.getLogger(name).setLevel(logging.WARNING)
+        limits = openai.Timeout(self.args.timeout, connect=min(self.args.timeout, retries.CONNECT_SECONDS))
         self._client = openai.AsyncOpenAI(
-            base_url=self.args.base_url, api_key=self._key or "none", timeout=self.args.timeout, max_retries=0
+            base_url=self.args.base_url, api_key=self._key or "none", timeout=limits, max_retries=0
         )
         self._all_known = await self._serves_open_models()
 
@@ -102,6 +106,10 @@ class OpenaiEngine:
             return self._completion(await self._client.chat.completions.create(**body))
 
         return await self._patiently(ask)
+
+    @property
+    def notice(self) -> Notice | None:
+        return self._absence.notice
 
     def metrics(self) -> dict[str, float]:
         return dict(self._counts)
@@ -129,20 +137,18 @@ class OpenaiEngine:
         while True:
             try:
                 answer = await ask()
-                self._say_away(None)
+                self._absence.answered()
                 return answer
             except RequestError:
                 raise
             except Exception as error:
                 if retries.is_away(error) and getattr(error, "code", "") != "insufficient_quota":
                     away_since = away_since or time.monotonic()
-                    away = time.monotonic() - away_since
-                    if away > self.args.wait:
-                        raise EngineError(self._say("was away too long", error, self.args.base_url)) from None
-                    if away > SAID_AFTER:
-                        self._say_away(error)
+                    self._refuse_to_wait(error, away_since)
                 else:
                     away_since = 0.0
+                    if retries.status_of(error):
+                        self._absence.answered()
                     if adapted < len(ADAPTABLE) and self._adapts(error):
                         adapted += 1
                         continue
@@ -166,11 +172,27 @@ class OpenaiEngine:
             log.warning("%s does not take %s; %s", self.model, field, instead)
         return True
 
+    def _refuse_to_wait(self, error: Exception, away_since: float) -> None:
+        """Raise if the endpoint was away for as long as it is waited for, or turned this request alone away."""
+        what, why = retries.what_and_why(error)
+        status, unknown = retries.status_of(error), retries.is_unknown_name(error)
+        most = self._absence.missed(what, why, busy=bool(status), unknown=unknown)
+        waited = time.monotonic() - away_since
+        if time.monotonic() - max(away_since, self._absence.answered_at) > most:
+            if self._absence.reached:
+                raise UnavailableError(f"the endpoint was away too long, {waited:.0f} s: {why}") from None
+            raise UnavailableError(
+                f"nothing has answered at {self.args.base_url} for {waited:.0f} s: {why}. Launch again with the right "
+                "address, or with a longer engine_args.start_wait if the server was still loading"
+            ) from None
+        if status != retries.TOO_MANY and waited > PATIENCE * most:  # 429 says that its turn will come
+            raise RequestError(f"the endpoint answered others, and this for {waited:.0f} s with: {why}") from None
+
     def _refuse(self, error: Exception) -> None:
         """Raise what this failure means if trying again cannot help."""
         status, address = retries.status_of(error), self.args.base_url
         if getattr(error, "code", "") == "insufficient_quota":
-            raise EngineError(self._say("has no quota left for this key", error, address)) from None
+            raise UnavailableError(self._say("has no quota left for this key", error, address)) from None
         if status in (401, 403):
             variable = f"${self.args.api_key_env}"
             what = f"refuses the key in {variable}" if self._key else f"wants a key, and {variable} is empty"
@@ -185,15 +207,6 @@ class OpenaiEngine:
         """An error's text. That of a request names no address, so that it is the same wherever the server runs."""
         text = f"{who} {what}: {reason(error)}"
         return text.replace(self._key, "***") if self._key else text
-
-    def _say_away(self, error: Exception | None) -> None:
-        """Log when the endpoint goes away and when it is back, once each."""
-        if self._away != (error is not None):
-            self._away = error is not None
-            if error is not None:
-                log.warning("%s; waiting for it", self._say("is away", error, self.args.base_url))
-            else:
-                log.warning("%s is back", self.args.base_url)
 
     def _completion(self, answer: Any) -> Completion:
         choice, usage = answer.choices[0], answer.usage

@@ -46,6 +46,7 @@ class TransformersEngine:
 
     default_window = DEFAULT_WINDOWS["transformers"]
     whole_videos = False
+    notice = None
 
     def __init__(self, spec: EngineSpec) -> None:
         refuse_unknown("transformers", spec.args, TransformersArgs.__struct_fields__)

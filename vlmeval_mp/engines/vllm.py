@@ -41,6 +41,7 @@ class VllmEngine:
 
     default_window = DEFAULT_WINDOWS["vllm"]
     whole_videos = False
+    notice = None
 
     def __init__(self, spec: EngineSpec) -> None:
         known = {field.name for field in dataclasses.fields(AsyncEngineArgs)} - {"model"}

@@ -56,6 +56,7 @@ class VlmevalkitEngine:
     """Serves requests with one instance of a model class."""
 
     default_window = DEFAULT_WINDOWS["vlmevalkit"]
+    notice = None
 
     def __init__(self, spec: EngineSpec) -> None:
         known = [field.encode_name for field in msgspec.structs.fields(VlmevalkitArgs)]
