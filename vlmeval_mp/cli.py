@@ -64,6 +64,8 @@ def _launch(arguments: argparse.Namespace) -> int:
             raise ConfigError(
                 f"nothing to do: no unfinished run under {arguments.jobs} and no config given (see --help)"
             )
+        for paths in waiting:
+            _reuse(paths, arguments)
         return _drain_all([(paths, None) for paths in waiting], arguments)
     specs = _specs(arguments)
     if arguments.dry_run:
@@ -77,12 +79,16 @@ def _submitted(spec: RunSpec, jobs: JobsPaths, arguments: argparse.Namespace) ->
     """The run of `spec`; with `--reuse`, with the answers that are under `--work-dir`."""
     from vlmeval_mp import runs
 
-    paths, record, _ = runs.submit(spec, jobs)
+    paths, _, _ = runs.submit(spec, jobs)
+    _reuse(paths, arguments)
+    return paths
+
+
+def _reuse(paths: RunPaths, arguments: argparse.Namespace) -> None:
     if arguments.work_dir and (arguments.reuse or arguments.mode == "eval"):
         from vlmeval_mp import importing
 
-        importing.reuse(paths, record, arguments.work_dir, unpickle=arguments.unpickle)
-    return paths
+        importing.reuse(paths, arguments.work_dir, unpickle=arguments.unpickle)
 
 
 def _drain_all(waiting: Sequence[tuple[RunPaths, RunSpec | None]], arguments: argparse.Namespace) -> int:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from vlmeval_mp import intake, kitfiles, offers, pickles
+from vlmeval_mp import intake, kitfiles, offers, pickles, snapshot
 from vlmeval_mp.errors import ConfigError
 from vlmeval_mp.kitfiles import Left
 from vlmeval_mp.merge import dataset_of, merge
@@ -54,11 +54,11 @@ def into(paths: RunPaths, record: RunRecord, place: Path, *, unpickle: bool) -> 
     return _take(paths, found)
 
 
-def reuse(paths: RunPaths, record: RunRecord, work_dir: Path, *, unpickle: bool) -> int:
+def reuse(paths: RunPaths, work_dir: Path, *, unpickle: bool) -> int:
     """What VLMEvalKit's `--reuse` means: as `into`, but a work dir without anything is none the worse."""
     queue = Queue(paths.queue)
     waiting = {entry.shard.job for folder in ("pending", "claimed") for entry in queue.entries(folder)}
-    jobs = [job for job in record.jobs if job.name in waiting]
+    jobs = [job for job in snapshot.read_record(paths).jobs if job.name in waiting]
     if not work_dir.is_dir():
         return 0
     return _take(paths, [_read(paths, job, left, unpickle) for job, left in _left(jobs, work_dir, unpickle)])
