@@ -224,3 +224,27 @@ def test_a_broken_file_is_one_message_and_exit_code_2(
     (tmp_path / name).write_bytes(content)
     assert cli.main(["eval", "--predictions", str(tmp_path / name), "--data", str(data)]) == 2
     assert capsys.readouterr().err.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "told"), [("qwen_POPE.tsv", ("POPE", "f1")), ("qwen_mine.tsv", ("qwen_mine", "accuracy"))]
+)
+def test_a_table_named_after_a_benchmark_is_scored_as_that_benchmark(
+    tmp_path: Path, name: str, told: tuple[str, str]
+) -> None:
+    rows = [f"{i}\tIs it?\t{'yes' if i % 2 else 'no'}\trandom\tyes" for i in range(4)]
+    (tmp_path / name).write_text("\n".join(["index\tquestion\tanswer\tcategory\tprediction", *rows]))
+    found = foreign.evaluate(Asked(tmp_path / name))
+    assert (found.summary.dataset, found.summary.primary_metric) == told
+    assert any("read as POPE, by the file's name" in line for line in found.warnings) == (told[0] == "POPE")
+    said = foreign.evaluate(Asked(tmp_path / name, scorer="exact"))
+    assert said.summary.scorers == {"exact": 4}
+
+
+def test_a_table_of_a_benchmark_that_only_vlmevalkit_scores_says_how_to_have_that(tmp_path: Path) -> None:
+    file = tmp_path / "qwen_CharXiv_reasoning_val.tsv"
+    file.write_text("index\tquestion\tanswer\tprediction\n1\tWhat?\tx\tx")
+    found = foreign.evaluate(Asked(file))
+    assert [
+        line for line in found.warnings if "--data CharXiv_reasoning_val has VLMEvalKit's own class score it" in line
+    ]

@@ -4,7 +4,7 @@ import msgspec
 import pytest
 
 from tests.builders import fake_spec, text_tsv
-from vlmeval_mp import runs
+from vlmeval_mp import runfolders, runs
 from vlmeval_mp.checkpoint import Checkpoint
 from vlmeval_mp.errors import ConfigError
 from vlmeval_mp.paths import JobsPaths
@@ -119,16 +119,33 @@ def test_a_large_model_counts_by_size_and_ends(tmp_path, monkeypatch):
 
 def test_unfinished_runs_are_found_and_finished_ones_are_not(tmp_path, jobs):
     paths, _, _ = runs.submit(fake_spec(text_tsv(tmp_path / "a.tsv", 10)), jobs)
-    assert runs.unfinished(jobs) == [paths]
+    assert runfolders.unfinished(jobs) == [paths]
     for path in (paths.queue / "pending").iterdir():
         path.unlink()
-    assert runs.unfinished(jobs) == []
-    assert runs.latest(jobs) == paths
+    assert runfolders.unfinished(jobs) == []
+    assert runfolders.latest(jobs) == paths
 
 
 def test_no_run_at_all_says_how_to_start_one(jobs):
-    with pytest.raises(ConfigError, match="vlmeval-mp launch"):
-        runs.latest(jobs)
+    with pytest.raises(ConfigError, match="start one with launch, or name another folder with --jobs"):
+        runfolders.latest(jobs)
+
+
+def test_a_misspelt_run_is_told_from_those_that_are_there(tmp_path, jobs):
+    with pytest.raises(ConfigError, match=r"there is no run 'rum' under .*; nor any other"):
+        runfolders.named(jobs, "rum")
+    paths, _, _ = runs.submit(fake_spec(text_tsv(tmp_path / "a.tsv", 10)), jobs)
+    assert runfolders.named(jobs, "run") == paths
+    with pytest.raises(ConfigError, match=r"did you mean 'run'\?"):
+        runfolders.named(jobs, "rum")
+    with pytest.raises(ConfigError, match="there are: run"):
+        runfolders.named(jobs, "zzzzz")
+
+
+def test_a_refusal_shows_the_beginning_of_a_long_value():
+    with pytest.raises(ConfigError) as caught:
+        runs.refuse_changed({"model.m.engine_args.x": "y" * 5000}, {}, "r")
+    assert f"was {'y' * 200}… (5,000 characters), is not there" in str(caught.value)
 
 
 def test_media_limits_are_part_of_the_fingerprint_in_a_stable_form():

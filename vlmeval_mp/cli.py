@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import logging
 import os
 import sys
 import time
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; gives the exit code of DESIGN §7. A user's mistake is one message, never a traceback."""
     arguments = flags.parser().parse_args(argv)
+    _warn_on_stderr()
     try:
         return VERBS[arguments.verb](arguments)
     except VlmevalError as error:
@@ -40,6 +42,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _complain(StorageError(f"{where}{error.strerror or error}"), arguments)
 
 
+def _warn_on_stderr() -> None:
+    """What a module below warns of is a warning on the screen where no log is open for it yet."""
+    if logging.lastResort is not None:
+        logging.lastResort.setFormatter(logging.Formatter("warning: %(message)s"))
+
+
 def _complain(error: VlmevalError, arguments: argparse.Namespace) -> int:
     if getattr(arguments, "json", False):
         print(json.dumps({"event": "error", "error": str(error), "exit_code": error.exit_code}), flush=True)
@@ -51,7 +59,7 @@ def _complain(error: VlmevalError, arguments: argparse.Namespace) -> int:
 
 
 def _launch(arguments: argparse.Namespace) -> int:
-    from vlmeval_mp import runs
+    from vlmeval_mp import runfolders, runs
 
     jobs = JobsPaths(arguments.jobs.resolve())
     if arguments.work_dir:
@@ -59,7 +67,7 @@ def _launch(arguments: argparse.Namespace) -> int:
 
         pred_format(os.environ)  # a wrong format is said before the night, not after it
     if not (arguments.configs or arguments.config or arguments.model or arguments.data):
-        waiting = runs.unfinished(jobs)
+        waiting = runfolders.unfinished(jobs)
         if not waiting:
             raise ConfigError(
                 f"nothing to do: no unfinished run under {arguments.jobs} and no config given (see --help)"
@@ -195,20 +203,21 @@ def _plan(specs: Sequence[RunSpec], jobs: JobsPaths) -> int:
     from vlmeval_mp import runs
 
     for spec in specs:
+        planned = runs.plan(spec, jobs)
         print(f"run {spec.name} in {jobs.run(spec.name).root}")
-        for job in runs.plan(spec, jobs):
+        for job in planned:
             print(f"  {job.model} on {job.dataset}: {job.samples} samples")
     return EXIT_COMPLETE
 
 
 def _find_run(arguments: argparse.Namespace) -> RunPaths:
-    from vlmeval_mp import runs
+    from vlmeval_mp import runfolders
 
     jobs = JobsPaths(arguments.jobs.resolve())
     if arguments.run is None:
-        return runs.latest(jobs)
+        return runfolders.latest(jobs)
     given = Path(arguments.run)
-    return RunPaths(given.resolve()) if (given / "run.json").exists() else jobs.run(arguments.run)
+    return RunPaths(given.resolve()) if (given / "run.json").exists() else runfolders.named(jobs, arguments.run)
 
 
 def _status(arguments: argparse.Namespace) -> int:

@@ -120,7 +120,22 @@ def _gold(asked: Asked, sheet: Sheet) -> tuple[DataSpec, list[Sample], list[str]
             "name the data set with --data NAME or --data FILE.tsv"
         )
     spec = DataSpec(name=_stem(sheet.path), path=str(sheet.path), scorer=asked.scorer)
-    return spec, _own(spec, asked, sheet), []
+    name, notes = _benchmark(spec.name), []
+    if name and not asked.scorer:
+        defaults = table.defaults(name)
+        notes = [f"read as {name}, by the file's name; say --data or --scorer if it is something else"]
+        if defaults.get("scorer") == EVALUATOR:
+            notes = [f"scored by its columns; --data {name} has VLMEvalKit's own class score it"]
+        else:
+            spec = msgspec.structs.replace(spec, name=name, **defaults)
+    return spec, _own(spec, asked, sheet), notes
+
+
+def _benchmark(stem: str) -> str:
+    """The benchmark that VLMEvalKit names a file after: `<model>_<benchmark>`; "" if it is none that is known."""
+    parts = stem.split("_")
+    names = ("_".join(parts[start:]) for start in range(1, len(parts)))
+    return next((name for name in names if table.defaults(name)), "")
 
 
 def _own(spec: DataSpec, asked: Asked, sheet: Sheet) -> list[Sample]:

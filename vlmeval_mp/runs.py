@@ -40,6 +40,8 @@ ENGINE_PACKAGES = {
     "transformers": ("transformers", "torch"),
     "vlmevalkit": (*kit.DISTRIBUTIONS, "torch", "transformers"),
 }
+SHOWN = 200
+"""Characters of a changed value that a refusal shows."""
 WEIGHT_SUFFIXES = (".safetensors", ".bin", ".json", ".jinja", ".model", ".txt")
 
 
@@ -214,7 +216,7 @@ def fingerprint_of(spec: RunSpec, datasets: Mapping[str, Dataset]) -> dict[str, 
 def refuse_changed(old: Mapping[str, str], new: Mapping[str, str], run: str) -> None:
     """Raise `ConfigError` naming the fields in which `new` differs from the frozen `old`."""
     changed = [
-        f"  {key}: was {old.get(key, 'not there')}, is {new.get(key, 'not there')}"
+        f"  {key}: was {_short(old.get(key, 'not there'))}, is {_short(new.get(key, 'not there'))}"
         for key in sorted(old.keys() | new.keys())
         if old.get(key) != new.get(key)
     ]
@@ -224,6 +226,10 @@ def refuse_changed(old: Mapping[str, str], new: Mapping[str, str], run: str) -> 
             + "\n".join(changed)
             + "\nUndo the change to go on, or start a new run with --run NAME."
         )
+
+
+def _short(value: str) -> str:
+    return value if len(value) <= SHOWN else f"{value[:SHOWN]}… ({len(value):,} characters)"
 
 
 def weights_digest(folder: Path) -> str:
@@ -286,30 +292,3 @@ def _commit() -> str:
     except (OSError, subprocess.SubprocessError):
         return ""
     return done.stdout.strip()
-
-
-# --- finding runs --------------------------------------------------------------------------------------------------
-
-
-def unfinished(jobs: JobsPaths) -> list[RunPaths]:
-    """Runs under `jobs` with shards that are neither done nor failed, oldest first."""
-    runs = [RunPaths(p.parent) for p in jobs.root.glob("*/run.json") if not p.parent.name.startswith(".")]
-    left = [r for r in runs if _any(r.queue / "pending") or _any(r.queue / "claimed")]
-    return sorted(left, key=lambda r: r.record.stat().st_mtime)
-
-
-def latest(jobs: JobsPaths) -> RunPaths:
-    """The run in which something happened last.
-
-    Raises:
-        ConfigError: there is none.
-    """
-    runs = [p for p in jobs.root.glob("*/run.json") if not p.parent.name.startswith(".")]
-    if not runs:
-        raise ConfigError(f"there is no run under {jobs.root}; start one with: vlmeval-mp launch {jobs.root}/demo.json")
-    newest = max(runs, key=lambda p: max(q.stat().st_mtime for q in (p, p.parent / "workers") if q.exists()))
-    return RunPaths(newest.parent)
-
-
-def _any(folder: Path) -> bool:
-    return folder.is_dir() and next(folder.iterdir(), None) is not None

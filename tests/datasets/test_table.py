@@ -40,6 +40,17 @@ def test_a_missing_name_says_where_it_was_looked_for_and_the_nearest_one(lmu_dat
     assert f"looked for MMStarr, {lmu_data}/MMStarr.tsv; did you mean 'MMStar'?" in str(caught.value)
 
 
+def test_the_nearest_name_is_the_one_that_is_here(lmu_data: Path) -> None:
+    (lmu_data / "MMBench_DEV_EN.tsv").write_text("")
+    with pytest.raises(ConfigError, match=r"did you mean 'MMBench_DEV_EN'\?"):
+        table.find("mmbench_dev_en")
+
+
+def test_a_folder_is_no_data_set_and_a_tsv_in_it_is_named(lmu_data: Path) -> None:
+    with pytest.raises(ConfigError, match=rf"is a folder; name a TSV in it, such as {lmu_data}/MMStar\.tsv"):
+        table.find(str(lmu_data))
+
+
 def test_a_missing_benchmark_says_where_its_official_file_comes_from_and_goes_to(lmu_data: Path) -> None:
     with pytest.raises(ConfigError) as caught:
         table.find("POPE")

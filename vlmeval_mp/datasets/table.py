@@ -63,9 +63,16 @@ def find(name_or_path: str) -> Path:
     for place in places:
         if place.is_file():
             return place.absolute()  # a link keeps its name, which may be a benchmark's
+    if places[0].is_dir() and (places[0].is_absolute() or "/" in name_or_path):
+        raise ConfigError(f"data set {name_or_path!r} is a folder; name a TSV in it{_some(places[0])}")
     looked = ", ".join(map(str, places))
     root = "" if os.environ.get("LMUData") else " (LMUData is not set)"  # noqa: SIM112
     raise ConfigError(f"data set {name_or_path!r} was not found; looked for {looked}{root}; {_hint(Path(name).name)}")
+
+
+def _some(folder: Path) -> str:
+    found = sorted(path.name for path in folder.glob("*.tsv"))
+    return f", such as {folder / found[0]}" if found else "; there is none"
 
 
 def _hint(name: str) -> str:
@@ -73,7 +80,8 @@ def _hint(name: str) -> str:
     official = names.known()
     if name in official:
         return _where(official[name])
-    near = difflib.get_close_matches(name, [*known(), *official], n=1)
+    same = [each for each in known() if each.lower() == name.lower()]
+    near = same or difflib.get_close_matches(name, [*known(), *official], n=1)
     return f"did you mean {near[0]!r}?" if near else f"names known here: {', '.join(known())}"
 
 
