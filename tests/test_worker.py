@@ -54,6 +54,21 @@ def test_a_worker_names_the_job_it_is_answering_not_the_one_it_claimed_ahead(tmp
     assert all(answered == shown for answered, shown in named)
 
 
+def test_what_is_in_flight_is_what_the_engine_has_never_more_than_the_window(tmp_path):
+    paths = fake_run(tmp_path, 64)
+    worker = worker_for(paths, read_record(paths), window=8, latency=0.01)
+    seen, real = [], worker._record
+
+    def record(held, prediction):
+        seen.append(worker.status().in_flight)
+        real(held, prediction)
+
+    worker._record = record
+    assert asyncio.run(live(worker)) == 0
+    assert 0 < max(seen) <= 8
+    assert worker.status().in_flight == 0
+
+
 def test_a_refused_sample_costs_only_itself(tmp_path):
     paths = fake_run(tmp_path, 40)
     code, worker = work(paths, fail=["7"])

@@ -131,7 +131,7 @@ class Worker:
         self.draining = False
         self.phase: Phase = "starting"
         self.message = self.current_job = ""
-        self.answered = self.failed = self.in_flight = 0
+        self.answered = self.failed = self.in_flight = self.asked = 0
         self.spans: dict[str, Served] = {}
         self.started = time.time()
         self.heart = Heart(paths.worker(assignment.name), self.status)
@@ -252,7 +252,11 @@ class Worker:
                         return None
                     if alone:
                         self.checkpoint.intend(job.name, sample.row)
-                    done = await self.engine.generate(request)
+                    self.asked += 1
+                    try:
+                        done = await self.engine.generate(request)
+                    finally:
+                        self.asked -= 1
             finally:
                 self._account(-nbytes)
         except RequestError as error:
@@ -388,7 +392,7 @@ class Worker:
             job=self.current_job,
             answered=self.answered,
             failed=self.failed,
-            in_flight=self.in_flight,
+            in_flight=self.asked,  # those that are prepared ahead wait for room in the window
             window=self.window_size,
             held=dict(held),
             spans=dict(self.spans),
