@@ -40,6 +40,15 @@ def test_predictions_stand_in_data_set_order_and_hold_only_what_was_predicted(tm
     ]
 
 
+def test_the_first_failure_is_found_and_an_answer_that_speaks_of_errors_is_none(tmp_path: Path) -> None:
+    assert results.first_failure(tmp_path) is None
+    failed = Prediction(index="q1", row=1, error="image 1 is truncated")
+    results.write(tmp_path, "m", "d", samples(2), [answered(0, '{"error":"x"}'), failed])
+    assert results.first_failure(tmp_path) == results.Failed(index="q1", error="image 1 is truncated")
+    results.write(tmp_path, "m", "d", samples(1), [answered(0, '{"error":"x"}')])
+    assert results.first_failure(tmp_path) is None
+
+
 def test_scores_hold_verdict_extracted_answer_and_note(tmp_path: Path) -> None:
     results.write(tmp_path, "m", "d", samples(2), [answered(0, "The answer is (A)."), answered(1, "no idea")])
     assert lines(tmp_path / "scores.jsonl") == [

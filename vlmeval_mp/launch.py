@@ -64,7 +64,9 @@ def drain(paths: RunPaths, arguments: argparse.Namespace, spec: RunSpec | None) 
         for lock in held:
             lock.release()
     if scored:
-        show_results(paths, record, arguments.json, code, _unfinished(paths, record, code))
+        show_results(
+            paths, record, arguments.json, code, [*_failures(paths, record), *_unfinished(paths, record, code)]
+        )
     else:
         show_answers(paths, record, arguments.json, code)
     export(paths, arguments)
@@ -129,6 +131,22 @@ def export(paths: RunPaths, arguments: argparse.Namespace) -> None:
         print(f"VLMEvalKit's files in {arguments.work_dir}")
     for path in found.unlinked:
         print(f"warning: {path}: is a file, not a link to the newest run, and stays as it is", file=sys.stderr)
+
+
+def _failures(paths: RunPaths, record: RunRecord) -> list[str]:
+    """A line for each job with failed samples: what the first of them died of, and where the others are told."""
+    from vlmeval_mp import results
+
+    said = []
+    for job in record.jobs:
+        folder = paths.results(job.model, job.dataset)
+        first = results.first_failure(folder)
+        if first is not None:
+            said.append(
+                f"{job.model} on {job.dataset}: sample {first.index} failed: {first.error} "
+                f"(each failed sample says why in {folder / results.PREDICTIONS})"
+            )
+    return said
 
 
 def _unfinished(paths: RunPaths, record: RunRecord, code: int) -> list[str]:

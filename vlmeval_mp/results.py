@@ -132,6 +132,15 @@ def _other(mode: Mode) -> Mode:
     return "strict" if mode == "compat" else "compat"
 
 
+def first_failure(folder: Path) -> Failed | None:
+    """The first failed sample of `predictions.jsonl`; None if there is none, or no file."""
+    try:
+        with (folder / PREDICTIONS).open("rb") as lines:
+            return next((msgspec.json.decode(line, type=Failed) for line in lines if b'"error":' in line), None)
+    except (OSError, msgspec.DecodeError):
+        return None
+
+
 def read_summary(folder: Path) -> Summary | None:
     """The summary in `folder`; None if the job has not got that far.
 

@@ -23,7 +23,7 @@ from filelock import FileLock, Timeout
 from vlmeval_mp import __version__, files, keys, kit, modelclass, queue, snapshot
 from vlmeval_mp.datasets import table, videobench
 from vlmeval_mp.datasets.store import Dataset, open_dataset, prepare
-from vlmeval_mp.engines import NEUTRAL_ARGUMENTS
+from vlmeval_mp.engines import ENGINES, NEUTRAL_ARGUMENTS
 from vlmeval_mp.errors import ConfigError
 from vlmeval_mp.paths import JobsPaths, RunPaths, slug
 from vlmeval_mp.records import DataSpec, Job, ModelSpec, RunRecord, RunSpec
@@ -113,6 +113,11 @@ def plan(spec: RunSpec, jobs: JobsPaths) -> list[Job]:
 
 def resolved(spec: RunSpec) -> RunSpec:
     """`spec` with names turned into paths and each data set's own defaults filled in."""
+    for model in spec.models:
+        if model.engine not in ENGINES:
+            raise ConfigError(
+                f"model.{model.name}: no engine is called {model.engine!r}; choose one of {', '.join(ENGINES)}"
+            )
     models = tuple(msgspec.structs.replace(m, path=_model_path(m)) for m in spec.models)
     return msgspec.structs.replace(spec, models=models, datasets=tuple(resolved_data(d) for d in spec.datasets))
 

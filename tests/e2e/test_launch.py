@@ -104,12 +104,20 @@ def test_failed_samples_end_with_exit_code_1_and_say_which(place):
         (["--limit", "-3"], 2, "limit: must be a whole number"),
         (["--tp", "0"], 2, "--tp: must be at least 1"),
         (["--config", "no-such.json"], 2, "no-such.json: No such file"),
+        (["--engine", "fke"], 2, "no engine is called 'fke'; choose one of vllm, transformers"),
     ],
 )
 def test_a_users_mistake_is_one_message_and_no_traceback(place, arguments, code, message):
     done = place.run("launch", *arguments, code=code)
     assert message in done.stderr + done.stdout
     assert "Traceback" not in done.stderr + done.stdout
+
+
+def test_the_end_says_why_a_sample_failed_and_where_the_others_are_told(place):
+    done = place.run("launch", "--engine-args", '{"fail": ["7", "9"]}', code=1)
+    told = place.paths.results("fake", "numbers") / "predictions.jsonl"
+    assert "warning: fake on numbers: sample 7 failed: scripted to fail: request '7'" in done.stdout
+    assert f"(each failed sample says why in {told})" in done.stdout
 
 
 def test_a_changed_configuration_is_refused_by_name(place):
