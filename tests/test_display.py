@@ -537,9 +537,12 @@ def test_what_the_other_mode_says_stands_under_the_table_with_its_version() -> N
 
 
 def test_a_metric_that_differs_though_no_sample_does_is_said() -> None:
-    text = display.results_text([(summary("MMStar", other=other(0.97, 0)), None)], Path("/r"))
+    counts = Counts(total=1420, scored=1420, unscored=0, failed=0)
+    text = display.results_text([(summary("MMStar", counts=counts, other=other(0.97, 0)), None)], Path("/r"))
     assert "MMStar: no sample differs between compat and strict, the metric does (compat" in text
     assert "97.00 %" in text
+    some = display.results_text([(summary("MMStar", other=other(0.97, 0)), None)], Path("/r"))
+    assert "MMStar: compat scores failed samples, too (compat (ms-vlmeval 0.0.20): 97.00 %)" in some
 
 
 def test_the_other_mode_is_shown_by_its_own_first_metric_and_with_what_it_leaves_out() -> None:

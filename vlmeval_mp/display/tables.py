@@ -183,6 +183,8 @@ def _other(summary: Summary) -> str:
     said += "" if theirs.endswith(_POINTS) or value == _NO_NUMBER else " %"
     if other.unscored != summary.counts.unscored:
         said += f", {other.unscored:,} unscored"
+    if not other.differ and summary.counts.failed and theirs == name:
+        return f"compat scores failed samples, too ({said})"
     if not other.differ:
         return f"no sample differs between compat and strict, the metric does ({said})"
     samples = "sample differs" if other.differ == 1 else "samples differ"
