@@ -1,5 +1,6 @@
 """Keys are refused where they would be kept, and masked where somebody's command is."""
 
+import io
 import logging
 
 import pytest
@@ -59,6 +60,23 @@ def test_a_log_line_never_spells_out_a_key(caplog, monkeypatch):
     assert [r.getMessage() for r in caplog.records] == [
         "Using API Base: http://h; API Key: $VENDOR_API_KEY", "nothing secret in /root",
     ]  # fmt: skip
+
+
+def test_a_traceback_in_a_log_never_spells_out_a_key(monkeypatch):
+    monkeypatch.setattr(logging, "_logRecordFactory", logging.getLogRecordFactory())
+    keys.guard_logs({"VENDOR_API_KEY": SECRET})
+    written = io.StringIO()
+    logger, handler = logging.getLogger("some.library"), logging.StreamHandler(written)
+    logger.addHandler(handler)
+    try:
+        raise OSError(f"cannot reach https://host/v1?key={SECRET}")
+    except OSError as error:
+        logger.warning("failed on a sample", exc_info=error)
+    finally:
+        logger.removeHandler(handler)
+    assert "cannot reach https://host/v1?key=$VENDOR_API_KEY" in written.getvalue()
+    assert "Traceback" in written.getvalue()
+    assert SECRET not in written.getvalue()
 
 
 def test_a_configuration_that_spells_out_a_secret_variable_is_refused_wherever_it_does():

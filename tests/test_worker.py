@@ -11,7 +11,7 @@ from PIL import Image
 from tests.builders import fake_run, fake_spec, text_tsv, worker_for
 from vlmeval_mp import checkpoint, owners, runs
 from vlmeval_mp.checkpoint import Checkpoint
-from vlmeval_mp.errors import EXIT_DISK, EXIT_NO_WORKER, StorageError
+from vlmeval_mp.errors import EXIT_DISK, EXIT_NO_WORKER, RequestError, StorageError
 from vlmeval_mp.merge import merge
 from vlmeval_mp.paths import JobsPaths
 from vlmeval_mp.queue import Queue
@@ -76,6 +76,22 @@ def test_a_refused_sample_costs_only_itself(tmp_path):
     failed = [p for p in outcome(paths) if p.error is not None]
     assert [p.index for p in failed] == ["7"]
     assert failed[0].prediction == ""
+
+
+def test_no_answer_and_no_heartbeat_spells_out_a_key(tmp_path, monkeypatch):
+    monkeypatch.setenv("VENDOR_API_KEY", "a-plain-looking-value")
+
+    async def refuse(request):
+        said = f"https://host/v1?key=a-plain-looking-value refused {request.id}"
+        raise OSError(said) if request.id == "3" else RequestError(said)
+
+    paths = fake_run(tmp_path, 10)
+    worker = worker_for(paths, read_record(paths), window=1)
+    worker.engine.generate = refuse
+    assert asyncio.run(live(worker)) != 0
+    kept = "".join(p.read_text() for p in paths.checkpoints.rglob("*.jsonl")) + paths.worker("w0").read_text()
+    assert kept.count("https://host/v1?key=$VENDOR_API_KEY refused") >= 2
+    assert "a-plain-looking-value" not in kept
 
 
 def test_a_data_set_s_own_processor_arguments_go_with_its_requests_only(tmp_path):

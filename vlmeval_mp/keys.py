@@ -80,11 +80,16 @@ def secrets(environ: Mapping[str, str], shortest: int = SHORTEST) -> list[tuple[
 
 
 def guard_logs(environ: Mapping[str, str]) -> None:
-    """From now on, no log line of this process spells out a key: a library may log the one it was given.
+    """From now on, no log line or traceback in a log of this process spells out a key: a library may log its own.
 
-    VLMEvalKit's `OpenAIWrapper` does, at INFO.
+    VLMEvalKit's `OpenAIWrapper` does, at INFO; an HTTP error names the address that it asked, with the key in it.
     """
     hidden, make = secrets(environ), logging.getLogRecordFactory()
+
+    def named(text: str) -> str:
+        for name, value in hidden:
+            text = text.replace(value, f"${name}")
+        return text
 
     def make_masked(*args: Any, **kwargs: Any) -> logging.LogRecord:
         record = make(*args, **kwargs)
@@ -92,10 +97,10 @@ def guard_logs(environ: Mapping[str, str]) -> None:
             said = record.getMessage()
         except Exception:  # the handlers report a wrong format themselves
             return record
-        if any(value in said for _, value in hidden):
-            for name, value in hidden:
-                said = said.replace(value, f"${name}")
-            record.msg, record.args = said, ()
+        if named(said) != said:
+            record.msg, record.args = named(said), ()
+        if record.exc_info:
+            record.exc_text = named(logging.Formatter().formatException(record.exc_info))  # formatters keep to it
         return record
 
     if hidden:

@@ -260,7 +260,7 @@ class Worker:
             finally:
                 self._account(-nbytes)
         except RequestError as error:
-            return _with_error(failed, str(error))
+            return _with_error(failed, keys.masked(str(error), os.environ))
         return Prediction(
             index=sample.index,
             row=sample.row,
@@ -428,10 +428,11 @@ async def live(worker: Worker) -> int:
         level = logging.ERROR if isinstance(error, EngineError | StorageError) else logging.CRITICAL
         ours = isinstance(error, EngineError) and not isinstance(error, UnavailableError)
         log.log(level, "%s", error, exc_info=ours)
-        worker.phase, worker.message, code = "failed", str(error), error.exit_code
+        worker.phase, worker.message, code = "failed", keys.masked(str(error), os.environ), error.exit_code
     except* Exception as group:
         log.exception("the worker failed")
-        worker.phase, worker.message, code = "failed", repr(group.exceptions[0]), EXIT_FAILED_SAMPLES
+        said = keys.masked(repr(group.exceptions[0]), os.environ)
+        worker.phase, worker.message, code = "failed", said, EXIT_FAILED_SAMPLES
     try:
         await worker.close()
     except StorageError as error:
@@ -473,7 +474,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         worker = Worker(paths, record, assignment)
     except VlmevalError as error:
         log.critical("%s", error)
-        _report_stillbirth(paths, assignment, str(error))
+        _report_stillbirth(paths, assignment, keys.masked(str(error), os.environ))
         return error.exit_code
     return asyncio.run(live(worker))
 
