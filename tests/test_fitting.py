@@ -95,6 +95,12 @@ def test_flags_that_cannot_be_are_refused(two_gpus, words, error):
         fit(spec(), *words)
 
 
+@pytest.mark.parametrize("share", ["0.8", 0, 80, True])
+def test_a_share_of_a_gpu_that_is_none_is_refused_before_a_worker_starts(two_gpus, share):
+    with pytest.raises(ConfigError, match=r"model: engine_args\.gpu_memory_utilization: must be a number above 0"):
+        fit(spec(engine_args={"gpu_memory_utilization": share}))
+
+
 def test_cuda_without_a_gpu_is_refused(monkeypatch):
     monkeypatch.setattr(gpus, "discover", list)
     with pytest.raises(DependencyError):

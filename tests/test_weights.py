@@ -57,6 +57,24 @@ def test_a_config_alone_gives_an_estimate_that_says_so(tmp_path):
     assert (found.nbytes, found.dtype, found.kv_token) == (2 * found.parameters, "BF16", 28672)
 
 
+@pytest.mark.parametrize(
+    "odd", [{"intermediate_size": [8960] * 28}, {"num_key_value_heads": [2] * 28}, {"vision_config": "siglip"}]
+)
+def test_a_config_of_another_shape_tells_nothing_and_stops_nothing(tmp_path, odd):
+    """Gemma 3n gives a width per layer, OpenELM a number of heads per layer."""
+    (tmp_path / "config.json").write_text(json.dumps(QWEN2_VL_2B | odd))
+    assert weigh(tmp_path) is None
+    safetensors(tmp_path / "a.safetensors", w=("BF16", [10, 20]))
+    found = weigh(tmp_path)
+    assert (found.parameters, found.estimated) == (200, False)
+
+
+def test_a_header_of_another_shape_tells_nothing(tmp_path):
+    header = b'{"w": {"dtype": "BF16"}}'
+    (tmp_path / "a.safetensors").write_bytes(len(header).to_bytes(8, "little") + header)
+    assert weigh(tmp_path) is None
+
+
 def test_a_nested_text_config_and_experts_count(tmp_path):
     inner = {**QWEN2_VL_2B, "num_experts": 8, "moe_intermediate_size": 1000}
     (tmp_path / "config.json").write_text(json.dumps({"text_config": inner, "vision_config": None}))

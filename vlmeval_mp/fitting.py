@@ -94,9 +94,17 @@ def _engine_args(model: ModelSpec, arguments: argparse.Namespace, chosen: Sizing
 
 
 def _on_gpu(model: ModelSpec, found: Sequence[GpuStats], tp: int, workers: int) -> Sizing | None:
-    """By the smallest of the GPUs and the most that others have of one; None where something is not known."""
+    """By the smallest of the GPUs and the most that others have of one; None where something is not known.
+
+    Raises:
+        ConfigError: the share of a GPU that the config gives is none.
+    """
     weighed = _weigh(model)
     free = host.free_memory()
+    share = model.engine_args.get("gpu_memory_utilization")
+    if share is not None and not (type(share) in (int, float) and 0 < share <= 1):
+        where = f"model {model.name}: engine_args.gpu_memory_utilization"
+        raise ConfigError(f"{where}: must be a number above 0 and at most 1, not {share!r}")
     if weighed is None or not found or not free:
         return None
     return sizing.on_gpu(
@@ -107,7 +115,7 @@ def _on_gpu(model: ModelSpec, found: Sequence[GpuStats], tp: int, workers: int) 
         tp=tp,
         workers=workers,
         default=DEFAULT_WINDOWS[model.engine],
-        utilization=model.engine_args.get("gpu_memory_utilization"),
+        utilization=share,
         dtype=str(model.engine_args.get("dtype", "")),
     )
 

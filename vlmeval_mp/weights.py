@@ -7,7 +7,7 @@ estimated from its layer sizes and the value says so.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,9 @@ NAMES = {"F32": "float32", "BF16": "bf16", "F16": "fp16", "F8_E4M3": "fp8", "F8_
 DTYPES = {"float32": "F32", "bfloat16": "BF16", "float16": "F16"}
 HEADER_MOST = 100 << 20
 """Bytes of a safetensors header above which the file is none (the format's own limit)."""
+
+ODD = (TypeError, KeyError, AttributeError)
+"""What a value of another shape raises: some configs give a width per layer, a list where others have a number."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,14 +47,14 @@ def weigh(model: str, environ: Mapping[str, str], home: Path) -> Weights | None:
     if folder is None:
         return None
     config = _config(folder)
-    kv = kv_token(config)
+    kv = _or_unknown(kv_token, config)
     try:
         found = _safetensors(folder) or _binaries(folder)
-    except (OSError, ValueError):
+    except (OSError, ValueError, *ODD):
         found = None
     if found is not None:
         return Weights(found.parameters, found.nbytes, found.floats, found.dtype, kv)
-    count = estimate(config)
+    count = _or_unknown(estimate, config)
     said = DTYPES.get(str(config.get("torch_dtype") or config.get("dtype")), "BF16")
     size = count * BYTES[said]
     return Weights(count, size, size, said, kv, estimated=True) if count else None
@@ -107,6 +110,14 @@ def _binaries(folder: Path) -> Weights | None:
 
 
 # --- what a config alone tells ---------------------------------------------------------------------------------------
+
+
+def _or_unknown(tell: Callable[[Mapping[str, Any]], int], config: Mapping[str, Any]) -> int:
+    """What `tell` reads off `config`; 0 for one that is laid out otherwise: no config may stop a launch."""
+    try:
+        return tell(config)
+    except (ValueError, *ODD):
+        return 0
 
 
 def _text(config: Mapping[str, Any]) -> Mapping[str, Any]:
