@@ -15,6 +15,7 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 
 from vlmeval_mp import checkpoint, results, scoring
+from vlmeval_mp.adapter import client
 from vlmeval_mp.datasets.store import Dataset
 from vlmeval_mp.errors import StorageError, VlmevalError
 from vlmeval_mp.merge import dataset_of, merge
@@ -28,6 +29,8 @@ log = logging.getLogger(__name__)
 class Finisher:
     """One run's scoring thread. `error` is the first thing that went wrong there, for the caller to raise.
 
+    `left`: a job is answered and was not scored, because `stop` was called.
+
     How answers are scored is what `asked` says, not what was frozen with the run: it changes no answer.
     """
 
@@ -35,6 +38,7 @@ class Finisher:
         self, paths: RunPaths, record: RunRecord, asked: RunSpec, *, scored: bool = True, collected: bool = False
     ) -> None:
         self.error: VlmevalError | None = None
+        self.left = False
         self.answers: deque[tuple[Job, Prediction]] = deque()
         self._scored, self._collected = scored, collected
         self._paths = paths
@@ -71,6 +75,10 @@ class Finisher:
     def idle(self) -> bool:
         return all(f.done() for f in self._pending)
 
+    def stop(self) -> None:
+        """Wait for no evaluator of VLMEvalKit's, which may take hours; the next launch or `eval` asks it again."""
+        client.stop()
+
     def close(self) -> None:
         self._pool.shutdown(wait=True)
 
@@ -80,6 +88,8 @@ class Finisher:
     def _guarded(self, work: Callable[..., None], *arguments: object) -> None:
         try:
             work(*arguments)
+        except client.StoppedError:
+            self.left = True
         except VlmevalError as error:
             log.error("%s", error)
             self.error = self.error or error

@@ -77,8 +77,7 @@ def drain(paths: RunPaths, arguments: argparse.Namespace, spec: RunSpec | None) 
 
 def _go_on(paths: RunPaths) -> str:
     """How to resume, from this folder."""
-    run = paths.root.name if paths.root.parent == Path("jobs").resolve() else str(paths.root)
-    return f"What was answered is kept; go on with: vlmeval-mp resume {shlex.quote(run)}"
+    return f"What was answered is kept; go on with: vlmeval-mp resume {_named(paths)}"
 
 
 def asked(frozen: RunSpec, wanted: RunSpec, scoring: str | None, judge: str | None = None) -> RunSpec:
@@ -150,11 +149,12 @@ def _failures(paths: RunPaths, record: RunRecord) -> list[str]:
 
 
 def _unfinished(paths: RunPaths, record: RunRecord, code: int) -> list[str]:
-    """A line for each job that has no score because samples of it are unanswered, and one on how to go on."""
-    from vlmeval_mp import snapshot
+    """A line for each job that has no score, since samples are unanswered or scoring was stopped; how to go on."""
+    from vlmeval_mp import results, snapshot
     from vlmeval_mp.state import fold
 
-    jobs = [job for job in fold(snapshot.Reader(paths, record).read(), time.time()).jobs if not job.finished]
+    found = fold(snapshot.Reader(paths, record).read(), time.time()).jobs
+    jobs = [j for j in found if not j.finished or results.read_summary(paths.results(j.model, j.dataset)) is None]
     said = [f"{j.model} on {j.dataset}: no score yet, {j.done:,} of {j.total:,} samples are answered" for j in jobs]
     resumable = code in (EXIT_INCOMPLETE, EXIT_NO_WORKER, EXIT_DISK, EXIT_SIGINT, EXIT_SIGTERM)
     again = f"to go on, run the same command again, or: vlmeval-mp resume {_named(paths)}"
@@ -163,7 +163,7 @@ def _unfinished(paths: RunPaths, record: RunRecord, code: int) -> list[str]:
 
 def _named(paths: RunPaths) -> str:
     """How a command says which run, from this folder: its name where its folder is the default's, else the path."""
-    return paths.root.name if paths.root.parent == Path("jobs").resolve() else str(paths.root)
+    return shlex.quote(paths.root.name if paths.root.parent == Path("jobs").resolve() else str(paths.root))
 
 
 def show_results(paths: RunPaths, record: RunRecord, as_json: bool, code: int, warnings: Sequence[str] = ()) -> None:

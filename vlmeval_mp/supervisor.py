@@ -215,6 +215,7 @@ class Supervisor:
         elif len(self.signals) > 1 and self.stopping != "killed":
             self.stopping = "killed"
             self._event("stopping at once; what was answered is safe", "warning")
+            self.finisher.stop()
             for slot in self._running():
                 slot.handle.kill()  # type: ignore[union-attr]
 
@@ -234,6 +235,10 @@ class Supervisor:
 
     def _end(self) -> int:
         """Let the last results be written, show the end, and say how it went."""
+        while not self.finisher.idle():
+            self._obey_signals()
+            self._show(self._look())
+            time.sleep(TICK)
         self.finisher.close()
         self._next_look = 0.0
         snapshot = self._look()
@@ -241,7 +246,7 @@ class Supervisor:
         self._show(snapshot)
         if self.finisher.error is not None:
             raise self.finisher.error
-        if self._left(snapshot):
+        if self._left(snapshot) or self.finisher.left:
             if self.signals:
                 return EXIT_SIGINT if self.signals[0] == signal.SIGINT else EXIT_SIGTERM
             for code in (EXIT_DISK, EXIT_USAGE, EXIT_DEPENDENCY):

@@ -5,6 +5,7 @@ import os
 import ssl
 import subprocess
 import sys
+import threading
 import time
 
 import pytest
@@ -137,6 +138,17 @@ def test_a_child_that_hangs_is_ended_with_all_it_started(other_python, tmp_path)
     other_python(f"import os, time\nopen({str(started)!r}, 'w').write(str(os.getpid()))\ntime.sleep(100)")
     with pytest.raises(VlmevalError, match="said nothing for 2 s"):
         list(client.ask({"do": "names"}, seconds=2))
+    with pytest.raises(ProcessLookupError):
+        os.kill(int(started.read_text()), 0)
+
+
+def test_stop_ends_a_child_with_all_it_started_at_once(other_python, tmp_path, monkeypatch):
+    monkeypatch.setattr(client, "_stopped", threading.Event())
+    started = tmp_path / "pid"
+    other_python(f"import os, time\nopen({str(started)!r}, 'w').write(str(os.getpid()))\ntime.sleep(100)")
+    threading.Timer(2, client.stop).start()
+    with pytest.raises(client.StoppedError):
+        list(client.ask({"do": "names"}, seconds=90))
     with pytest.raises(ProcessLookupError):
         os.kill(int(started.read_text()), 0)
 

@@ -2,10 +2,14 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
+import time
 
 import pytest
+
+from vlmeval_mp.adapter import evaluation
 
 ENV = {**os.environ, "HF_HUB_OFFLINE": "1"}
 
@@ -135,3 +139,29 @@ def test_imported_answers_are_scored_by_its_class_too(run, lmu, tmp_path):
     found = summary_of(tmp_path, "CountBenchQA")
     assert found["metrics"] == {"accuracy": 75.0}
     assert found["imported"] == {str(tmp_path / "m_CountBenchQA.tsv"): 4}
+
+
+def test_a_second_ctrl_c_waits_for_no_evaluator_and_the_next_launch_scores(run, lmu, tmp_path):
+    lmu.count_bench()
+    words = [*launch("CountBenchQA"), *answers({"1": "1"}), "--max-workers", "1", "--jobs", str(tmp_path / "jobs")]
+    with evaluation.lock():  # as another launch's evaluator does, for hours
+        process = subprocess.Popen(
+            [sys.executable, "-m", "vlmeval_mp.cli", *words], env={**ENV, "LMUData": str(lmu.folder)},
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+        )  # fmt: skip
+        log = tmp_path / "jobs/r/results/m/CountBenchQA/vlmevalkit"
+        deadline = time.monotonic() + 120
+        while not log.is_dir() and time.monotonic() < deadline:
+            time.sleep(0.05)
+        process.send_signal(signal.SIGINT)
+        with pytest.raises(subprocess.TimeoutExpired):
+            process.wait(2)
+        process.send_signal(signal.SIGINT)
+        said, _ = process.communicate(timeout=30)
+    assert process.returncode == 130, said
+    assert "Ctrl-C again stops at once" in said
+    assert "m on CountBenchQA: no score yet, 4 of 4 samples are answered" in said
+    assert f"vlmeval-mp resume {tmp_path}/jobs/r" in said
+    assert not (tmp_path / "jobs/r/results/m/CountBenchQA/summary.json").exists()
+    run(*words[:-2])
+    assert summary_of(tmp_path, "CountBenchQA")["counts"]["scored"] == 4

@@ -16,10 +16,13 @@ import subprocess
 import sys
 import tempfile
 import threading
+import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO
+
+from filelock import FileLock, Timeout
 
 from vlmeval_mp.errors import ConfigError, DependencyError, VlmevalError
 from vlmeval_mp.records import Json
@@ -33,6 +36,8 @@ EVALUATE_SECONDS = 6 * 3600.0
 Answer = Iterator[Json]
 _SECRET = ("KEY", "TOKEN", "SECRET", "PASSWORD")
 _JUDGE = ("OPENAI_API_BASE", "LOCAL_LLM")
+_LOOK_SECONDS = 0.5
+_stopped = threading.Event()
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +46,10 @@ class Judge:
 
     name: str
     arguments: Json = field(default_factory=dict)
+
+
+class StoppedError(Exception):
+    """`stop` was called: whoever waits for an answer is to leave, and nothing is to be made of it."""
 
 
 class NoJudgeError(VlmevalError):
@@ -62,6 +71,24 @@ def version(python: str) -> str:
     return str(next(ask({"do": "version"}, python=python))["version"])
 
 
+def stop() -> None:
+    """End whatever this process asks or waits to ask, and let it ask nothing more: the user wants to leave."""
+    _stopped.set()
+
+
+def acquire(lock: FileLock) -> None:
+    """Take `lock`, however long another process holds it.
+
+    Raises:
+        StoppedError: `stop` was called meanwhile.
+    """
+    while not _stopped.is_set():
+        with contextlib.suppress(Timeout):
+            lock.acquire(timeout=_LOOK_SECONDS)
+            return
+    raise StoppedError
+
+
 def ask(
     request: Json,
     *,
@@ -80,6 +107,7 @@ def ask(
         ConfigError: the data set cannot be used; says which file is missing, or why it is not supported.
         NoJudgeError: there is no score without a judge.
         VlmevalError: VLMEvalKit's code failed, or took too long.
+        StoppedError: `stop` was called meanwhile.
     """
     python = python or interpreter()
     with tempfile.TemporaryFile() if log is None else log.open("wb+") as errors:
@@ -126,7 +154,7 @@ def _answer(
     name = request.get("dataset", "")
     while True:
         try:
-            line = lines.get(timeout=seconds)
+            line = _next(lines, seconds)
         except queue.Empty:
             raise VlmevalError(f"{name}: VLMEvalKit said nothing for {seconds:.0f} s and was ended") from None
         if not line:
@@ -137,6 +165,18 @@ def _answer(
         yield said
         if "end" in said or request["do"] == "version":
             return
+
+
+def _next(lines: queue.Queue[bytes], seconds: float) -> bytes:
+    deadline = time.monotonic() + seconds
+    while not _stopped.is_set():
+        left = deadline - time.monotonic()
+        try:
+            return lines.get(timeout=max(0.0, min(left, _LOOK_SECONDS)))
+        except queue.Empty:
+            if left <= _LOOK_SECONDS:
+                raise
+    raise StoppedError
 
 
 def _read(stream: IO[bytes], lines: queue.Queue[bytes]) -> None:

@@ -100,7 +100,9 @@ def _ask(scratch: Path, log: Path, model: str, texts: Mapping[str, str], rules: 
         "predictions": str(predictions),
         "judge": rules.judge,
     }
-    with lock():
+    held = lock()
+    client.acquire(held)
+    try:
         yield from client.ask(
             request,
             lmu_data=source.parent,
@@ -108,6 +110,8 @@ def _ask(scratch: Path, log: Path, model: str, texts: Mapping[str, str], rules: 
             seconds=client.EVALUATE_SECONDS,
             judge=rules.judge not in ("", EXACT),
         )
+    finally:
+        held.release()
 
 
 def lock() -> FileLock:
