@@ -147,6 +147,9 @@ def _plain(value: float | None) -> str:
     return "–" if value is None else f"{value:.4g}" if abs(value) < 1 else f"{value:,.2f}"
 
 
+WHY_MODES_DIFFER = "compat reads answers as VLMEvalKit does, mistakes included; docs/scoring.md has an example of each"
+
+
 def _number(metric: str, value: float | None) -> str:
     """Two decimals, as published scores have: percent, or points."""
     if value is None:
@@ -167,6 +170,8 @@ def _notes(summaries: Results, folder: Path | None, spared: Sequence[str] = ()) 
         notes += [f"{who}: {note}"] if (note := _other(summary)) else []
         notes += [f"{who}: {safe(note)}" for note in (*summary.notes, summary.problem) if note]
         notes += [f"{who}: {n:,} of its answers imported from {safe(file)}" for file, n in summary.imported.items()]
+    if any(s.other is not None and s.other.differ for s in found):
+        notes.append(WHY_MODES_DIFFER)
     return notes + ([] if folder is None else [_where(folder)])
 
 
