@@ -71,6 +71,9 @@ REALISTIC = [
     ("First I thought the answer is A. Looking closer, the answer is B.", "B"),
     ("Option A is wrong, option C is wrong too. Therefore, B.", "B"),
     ("It is not (A). It is (B).", "B"),
+    ("Not (A), (B)", "B"),
+    ("B\n\nExplanation: no cat (A) has such ears.", "B"),
+    ("**B**\n\nA. cat: it would have whiskers.\nC. bird: it would have wings.", "B"),
     ("The answer is not A; the answer is B.", "B"),
     ("Box B fits the outline more closely.", "B"),
     ("Box A fits the outline more closely.", "A"),
@@ -114,6 +117,8 @@ NO_ANSWER = [
     "Point A is left of point B",
     "<think>The answer is B, I am sure, but let me",
     "The answer is not B",
+    "Not B",
+    "A\nB\nC\nD",
     "Not a dog",
 ]
 

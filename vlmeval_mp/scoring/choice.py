@@ -4,7 +4,8 @@
 2. A statement: "Answer: B", "the correct option is (B)", "B is correct", "I choose B", "Therefore, B.", "答案是B",
    \\boxed{B}, <answer>B</answer>; also with an option's text behind it. The last statement counts.
 3. A marked letter: "(B)", "**B**", a line led by "B." or "B)" or "B:". If several are marked, the reply compares or
-   repeats the options; then only one that leads the last line counts, unless a list of options ends there.
+   repeats the options; then the only one that is all of a line counts, else only one that leads the last line, unless a
+   list of options ends there.
 4. A bare capital letter, if it is the only one. "A" and "I" in front of a word are words of English.
 5. An option's text as whole words, the longest where one holds another, if it is the only option so named.
 
@@ -47,7 +48,7 @@ _ARTICLE_LIKE = frozenset("AI")
 _AFTER_A = r"\s+(?!(?:because|since|as|for|due|given|which|based|is|was|and|or|with|in|from)\b)[a-z]"
 _HEDGE = re.compile(r"[)\]\"'.]*\s*(?:,|/|&|\bor\b|\band\b|或|和)\s*(?:option\s+)?[(\[]?([A-Z])(?![A-Za-z0-9'’])")
 _DENIED_BEFORE = re.compile(
-    r"(?:\bnot|n't|\bnor|\bneither|\bthan|不是|不选)\s+(?:(?:an?|the|option|choice)\s+)?[(\[*]*$"
+    r"(?:\bnot|n't|\bnor|\bneither|\bthan|不是|不选)\s+(?:(?:an?|the|option|choice)\s+)?[(\[*]*$", re.IGNORECASE
 )
 _DENIED_AFTER = re.compile(
     r"[)\]*.:]*\s+(?:(?:is|are|was|would\s+be)\s+(?:not|wrong|incorrect|false|eliminated)|(?:is|does|would)n't"
@@ -150,12 +151,17 @@ def _behind(text: str, options: Mapping[str, str]) -> str:
 
 
 def _marked(text: str, letters: str) -> str:
-    """The only letter in brackets, in bold or leading its line; of several, the one that leads the last line."""
+    """The only letter in brackets, in bold or leading its line; of several, the one that is all
+    of a line, else the one that leads the last line."""
     patterns = _patterns(letters)
     found = {m[1] or m[2] or m[3] for m in patterns.marked.finditer(text) if not _denied(text, m)}
     if len(found) <= 1:
         return "".join(found)
-    *_, before, last = ["", "", *(line for line in text.split("\n") if line.strip())]
+    lines = [line for line in text.split("\n") if line.strip()]
+    alone = {letter for line in lines if (letter := _lone_letter(line, letters))}
+    if len(alone) == 1:
+        return alone.pop()
+    *_, before, last = ["", *lines]
     leads, led = patterns.led.match(last), patterns.led.match(before)
     ends_list = leads and led and ord(leads[1]) == ord(led[1]) + 1
     compares = len({m[1] or m[2] or m[3] for m in patterns.marked.finditer(last)}) > 1
