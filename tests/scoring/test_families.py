@@ -222,7 +222,8 @@ def test_mathvista(text: str, answer: str, columns: dict[str, str], right: float
         ("12 square units", "12", "[]", 1),
         ("7 or 8", "7", "[]", 0), ("2\\sqrt{3}", "2 \\sqrt{3}", "[]", 1), ("3.46", "2\\sqrt{3}", "[]", 0),
         ("(1, 2)", "(1,2)", "[]", 1), ("x + 1", "x+1", "[]", 1), ("5\\%", "5%", "[]", 1), ("5", "5%", "[]", 0),
-        ("", "7", "[]", 0),
+        ("", "7", "[]", 0), ("x - 1", "x+1", "[]", 0), ("x", "-x", "[]", 0), ("$x − 1$", "x-1", "[]", 1),
+        ("Well-known.", "well-known", "[]", 1), ("$a < b$", "a>b", "[]", 0),
     ],
 )  # fmt: skip
 def test_mathvision(text: str, answer: str, choices: str, right: float) -> None:

@@ -27,6 +27,8 @@ from vlmeval_mp.scoring.openended import key, read_open
 _UNIT = re.compile(
     r"(?P<number>.*?[\d})%°])\s*(?:\\(?:text|mathrm)\{)?[^\W\d_]+(?:[\s/]+[^\W\d_]+)*[²³]?\}?(?:\^?[23])?\.?"
 )
+_SIGN = re.compile(r"[-+*/^=<>](?=[\d\\(.]|[a-zA-Z](?![a-zA-Z]))")
+"""Signs of a formula, which `key` drops as punctuation; the hyphen of a word is none."""
 _NAMED = re.compile(r"^[a-zA-Zθαβγ∠]{1,3}\s*=\s*")
 
 
@@ -55,7 +57,8 @@ def score_mathvision(sample: Sample, prediction: Prediction) -> Score:
     if wanted is not None and found is not None:
         right = wanted.percent == found.percent and same(wanted.value, found.value)
     else:
-        right = key(_latex_text(said)) == key(_latex_text(sample.answer))
+        said_text, answer = _latex_text(said), _latex_text(sample.answer)
+        right = key(said_text) == key(answer) and _SIGN.findall(said_text) == _SIGN.findall(answer)
     return Score(index=sample.index, value=float(right), extracted=said)
 
 
@@ -107,4 +110,4 @@ def _same_list(answer: str, said: str) -> bool:
 
 
 def _latex_text(text: str) -> str:
-    return re.sub(r"\\(?:left|right|,|;|!)|[\s${}]", "", text)
+    return re.sub(r"\\(?:left|right|,|;|!)|[\s${}]", "", text.replace("−", "-"))
