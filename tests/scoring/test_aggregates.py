@@ -12,6 +12,7 @@ import pytest
 from vlmeval_mp.records import Media, Prediction, Sample, Score
 from vlmeval_mp.scoring import jointly, metrics, rates
 from vlmeval_mp.scoring.base import Aggregator, Metric, Scored
+from vlmeval_mp.scoring.families import FAMILIES
 from vlmeval_mp.scoring.groups import grouped
 
 
@@ -229,7 +230,8 @@ def test_a_macro_mean_gives_each_task_the_same_weight() -> None:
 def test_the_split_that_is_published_comes_first() -> None:
     rows = [scored("0", 1.0, split="dev"), scored("1", 0.0, split="validation"), scored("2", 1.0, split="validation")]
     found = values(metrics.first_split("validation")(rows, "strict"))
-    assert list(found) == ["validation_accuracy", "dev_accuracy", "accuracy", "accuracy_all"]
+    each = ["validation_accuracy", "dev_accuracy", "accuracy"]
+    assert list(found) == [*each[:2], "validation_accuracy_all", "dev_accuracy_all", "accuracy", "accuracy_all"]
     assert found["validation_accuracy"] == 0.5
     assert found["dev_accuracy"] == 1.0
 
@@ -244,3 +246,25 @@ def test_groups_can_be_listed_or_paired() -> None:
     assert {name: [s.sample.index for s in part] for name, part in found.items()} == {"a": ["0"], "b": ["0", "1"]}
     assert list(grouped(rows, "duration/domain")) == ["short/x", "long/x"]
     assert grouped(rows, "domain/duration") == {}
+
+
+@pytest.mark.parametrize("family", sorted(set(FAMILIES) - {"ocrbench"}))
+def test_a_run_cannot_gain_by_failing_where_its_primary_number_counts_all(family: str) -> None:
+    """OCRBench's points need no second number: a failed sample earns none."""
+    common = {"category": "existence", "split": "validation", "extra": {"task_type": "x", "image_path": "p"}}
+    right = [scored(str(i), 1.0, answer="Yes", said="Yes", **common) for i in range(2)]
+    failed = scored("3", None, error="broken", answer="Yes", **common)
+    found = values(FAMILIES[family].aggregate([*right, failed], "strict"))
+    primary = next(iter(found))
+    assert (found[f"{primary}_all"] or 0.0) < (found[primary] or 0.0)
+
+
+def test_a_failed_sample_lowers_f1_all_by_the_yes_that_it_did_not_say() -> None:
+    rows = [scored("0", 1.0, answer="Yes", said="Yes"), scored("1", None, error="broken", answer="Yes")]
+    found = values(rates.yes_rates("f1")(rows, "strict"))
+    assert (found["f1"], found["f1_all"]) == (1.0, pytest.approx(2 / 3))
+
+
+def test_answers_that_were_read_by_others_may_say_yes_in_any_case() -> None:
+    rows = [scored("0", 1.0, answer="yes", said="yes"), scored("1", 1.0, answer="no", said="no")]
+    assert values(rates.yes_rates("f1")(rows, "strict"))["f1"] == 1.0

@@ -2,7 +2,7 @@
 
 A mean is that of the scored samples. The one called `…_all` also counts each failed sample as wrong, so that a run
 cannot gain by failing. Samples without a usable answer are in neither. Aggregates that weigh samples otherwise are in
-`aggregates` (yes/no benchmarks, OCRBench, MMBench) and `rates`.
+`jointly` (MMBench, MME, HallusionBench) and `rates` (yes/no benchmarks, OCRBench, AMBER).
 """
 
 from __future__ import annotations
@@ -59,8 +59,9 @@ def first_split(split: str) -> Aggregator:
         found = estimates.clusters([s.sample for s in scored])
         splits = by(scored, lambda s: s.split)
         names = sorted(splits, key=lambda name: (name != split, name))
-        known = values(scored)
+        known, every = values(scored), asked(scored)
         means = {f"{name}_accuracy": found.metric(estimates.mean(part(known, splits[name]))) for name in names}
+        means |= {f"{name}_accuracy_all": found.metric(estimates.mean(part(every, splits[name]))) for name in names}
         return means | mean(scored, mode)
 
     return aggregate

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from vlmeval_mp.scoring import estimates
 from vlmeval_mp.scoring.base import Aggregator, Metric, Mode, Scored
 from vlmeval_mp.scoring.metrics import Values, asked, average_of, by, mean, part, values
+from vlmeval_mp.scoring.vqa import HANDWRITTEN
 from vlmeval_mp.scoring.yesno import read_yesno
 
 TEXT = (
@@ -22,7 +23,7 @@ AREAS: dict[str, tuple[str, ...]] = {
     "scene_vqa": ("Scene Text-centric VQA",),
     "doc_vqa": ("Doc-oriented VQA",),
     "key_information": ("Key Information Extraction",),
-    "handwritten_math": ("Handwritten Mathematical Expression Recognition",),
+    "handwritten_math": (HANDWRITTEN,),
 }
 """OCRBench's five published numbers, and the categories that each counts."""
 
@@ -30,7 +31,8 @@ AREAS: dict[str, tuple[str, ...]] = {
 def yes_rates(first: str, *, exploded: bool = False) -> Aggregator:
     """`f1`, `precision` and `recall` of yes, `accuracy`, `yes_ratio`; the metric called `first` comes first.
 
-    A reply that says neither counts as no yes, and as wrong in accuracy. `exploded`: in compat, a sample of several
+    A reply that says neither counts as no yes, and as wrong in accuracy; so does a failed sample in `f1_all` and
+    `accuracy_all`. `exploded`: in compat, a sample of several
     categories counts once for each, as ms-vlmeval's POPE does.
     """
 
@@ -40,17 +42,20 @@ def yes_rates(first: str, *, exploded: bool = False) -> Aggregator:
         weights = {p: float(s.sample.category.count(",") + 1) if weigh else 1.0 for p, s in enumerate(scored)}
         known, every = values(scored), asked(scored)
         gold = {p: weights[p] for p in known if _is_yes(scored[p].sample.answer, mode)}
-        said = {p: weights[p] for p in known if scored[p].score.extracted == "Yes"}
+        said = {p: weights[p] for p in known if _is_yes(scored[p].score.extracted, mode)}
         both = {p: weight for p, weight in gold.items() if p in said}
+        twice = {p: 2 * w for p, w in both.items()}
+        asked_yes = {p: weights[p] for p in every if _is_yes(scored[p].sample.answer, mode)}
         rates = {
-            "f1": estimates.ratio({p: 2 * w for p, w in both.items()}, _added(gold, said)),
+            "f1": _zero(estimates.ratio(twice, _added(gold, said)), known),
             "accuracy": _weighted(known, weights),
-            "precision": estimates.ratio(both, said),
-            "recall": estimates.ratio(both, gold),
+            "precision": _zero(estimates.ratio(both, said), known),
+            "recall": _zero(estimates.ratio(both, gold), known),
             "yes_ratio": estimates.ratio(said, {p: weights[p] for p in known}),
+            "f1_all": _zero(estimates.ratio(twice, _added(asked_yes, said)), every),
             "accuracy_all": _weighted(every, weights),
         }
-        named = {name: found.metric(_zero(each, known) if name in _SCORES else each) for name, each in rates.items()}
+        named = {name: found.metric(each) for name, each in rates.items()}
         return {first: named[first], **named}
 
     return aggregate
@@ -58,9 +63,6 @@ def yes_rates(first: str, *, exploded: bool = False) -> Aggregator:
 
 def _is_yes(answer: str, mode: Mode) -> bool:
     return answer == "Yes" if mode == "compat" else read_yesno(answer)[0] == "Yes"
-
-
-_SCORES = ("f1", "precision", "recall")
 
 
 def _zero(estimate: estimates.Estimate, known: Values) -> estimates.Estimate:
@@ -117,6 +119,9 @@ def amber(scored: Sequence[Scored], mode: Mode) -> dict[str, Metric]:
     found = estimates.clusters([s.sample for s in scored])
     known = values(scored)
     areas = by(scored, lambda s: AMBER.get(s.category, s.category))
-    metrics = {"average_accuracy": found.metric(average_of(known, areas.values()))}
+    metrics = {
+        "average_accuracy": found.metric(average_of(known, areas.values())),
+        "average_accuracy_all": found.metric(average_of(asked(scored), areas.values())),
+    }
     metrics |= {f"{area}_accuracy": found.metric(estimates.mean(part(known, p))) for area, p in areas.items()}
     return metrics | mean(scored, mode)

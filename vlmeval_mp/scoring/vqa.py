@@ -20,6 +20,7 @@ from vlmeval_mp.scoring.text import answer_text, without_thinking
 from vlmeval_mp.scoring.words import ARTICLES, CONTRACTIONS, NUMBER_WORDS
 
 HANDWRITTEN = "Handwritten Mathematical Expression Recognition"
+"""The category of OCRBench that is compared without spaces, and with its case."""
 AGREEING = 3
 
 _COMMA = re.compile(r"(?<=\d),(?=\d)")

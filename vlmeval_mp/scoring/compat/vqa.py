@@ -14,10 +14,8 @@ from vlmeval_mp.scoring.compat.letters import STOPS, verdict
 from vlmeval_mp.scoring.compat.readback import cell
 from vlmeval_mp.scoring.compat.yesno import without_punctuation
 from vlmeval_mp.scoring.edits import edit_distance
+from vlmeval_mp.scoring.vqa import HANDWRITTEN
 from vlmeval_mp.scoring.words import ARTICLES, CONTRACTIONS, NUMBER_WORDS
-
-HANDWRITTEN = "Handwritten Mathematical Expression Recognition"
-"""The category of OCRBench that is compared without spaces, and with its case."""
 
 Matches = Callable[[list[str], str], list[float]]
 
