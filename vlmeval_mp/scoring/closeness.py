@@ -6,9 +6,10 @@ sign, "5%" is near 0.05 and near 5, for charts leave the sign to the axis. A tar
 number must be the same text, normalised as `openended.key` does.
 
 ANLS: Biten et al. 2019 (arXiv:1905.13648), and the DocVQA challenge's evaluation: one minus the edit distance over the
-length of the longer string, both lower-cased and with single spaces, 0 below one half.
+length of the longer string, both lower-cased and with single spaces, 0 below one half; of the whole reply and of what
+its last statement ("Answer: …") says, the better counts.
 
-The best reference counts, and the better of the whole reply and what its last statement ("Answer: …") says.
+The best reference counts.
 """
 
 from __future__ import annotations

@@ -17,14 +17,12 @@ from functools import lru_cache
 
 from vlmeval_mp.records import Prediction, Sample, Score
 from vlmeval_mp.scoring.text import answer_text, without_marks
+from vlmeval_mp.scoring.words import ARTICLES, NUMBER_WORDS
 
 _STATED = re.compile(
     r"(?:\banswer(?:\s*:|\s+(?:is|was|would\s+be|should\s+be)\b:?)|答案\s*(?:是|为|:)\s*:?)\s*", re.IGNORECASE
 )
 _NUMBER = re.compile(r"[$€£]?\s*([+-]?)\s*[$€£]?((?:[0-9]{1,3}(?:,[0-9]{3})+|[0-9]+)?(?:\.[0-9]+)?)\s*(%?)")
-_NUMBERS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
-_WORDS = {word: str(value) for value, word in enumerate(_NUMBERS)} | {"none": "0"}
-_ARTICLES = frozenset({"a", "an", "the"})
 _APOSTROPHE = re.compile(r"['’`]")
 _PUNCTUATION = re.compile(r"(?<![0-9])[.,]|[.,](?![0-9])|[^\w\s.,%]|_")
 _LONGEST_NUMBER = 60
@@ -69,7 +67,7 @@ def key(text: str) -> str:
     if number:
         return number
     lowered = _PUNCTUATION.sub(" ", _APOSTROPHE.sub("", text.lower()))
-    words = [_WORDS.get(word, word) for word in lowered.split() if word not in _ARTICLES]
+    words = [NUMBER_WORDS.get(word, word) for word in lowered.split() if word not in ARTICLES]
     joined = " ".join(words)
     # what consists of articles and punctuation only would otherwise equal every other such text
     return _as_number(joined) or joined or text.lower()
