@@ -50,6 +50,11 @@ def test_every_format_gives_the_texts_that_were_written(tmp_path: Path, form: st
     assert list(sheet.rows) == ROWS
 
 
+def test_half_a_surrogate_pair_in_an_xlsx_is_no_text(tmp_path: Path) -> None:
+    path = xlsx(tmp_path / "p.xlsx", ["index", "prediction"], [1, "A _xD83D_ B"])
+    assert sheets.read(path).rows[0]["prediction"] == "A ? B"
+
+
 def test_numbers_of_an_xlsx_are_spelled_as_one_sees_them_there(tmp_path: Path) -> None:
     path = xlsx(tmp_path / "p.xlsx", ["index", "prediction"], [1, 7], [2.0, 0.5], [3, True], [4, 1e22])
     assert [(r["index"], r["prediction"]) for r in sheets.read(path).rows] == [

@@ -95,7 +95,7 @@ def _cell(value: Any) -> str:
     if isinstance(value, float) and value.is_integer():
         return f"{value:.0f}"
     text = getattr(value, "text", value)  # an array formula is an object
-    return unescape(text) if isinstance(text, str) else str(text)
+    return _whole_characters(unescape(text)) if isinstance(text, str) else str(text)
 
 
 # --- separated text ------------------------------------------------------------------------------------------------
@@ -171,8 +171,12 @@ def _object(path: Path, value: Any, where: str) -> dict[str, str]:
 def _value(value: Any) -> str:
     if value is None:
         return ""
-    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-    return text.encode("utf-8", "replace").decode()  # half a surrogate pair is no text
+    return _whole_characters(value if isinstance(value, str) else json.dumps(value, ensure_ascii=False))
+
+
+def _whole_characters(text: str) -> str:
+    """`text` with a question mark for half a surrogate pair, which cannot be written anywhere."""
+    return text.encode("utf-8", "replace").decode()
 
 
 _READERS = {
