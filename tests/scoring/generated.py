@@ -445,14 +445,14 @@ _OWN = {"question", "answer", "category", "l2-category", "split", "prediction", 
 
 
 def sample_of(row: Row, place: int) -> Sample:
-    """The row as a sample, by the general columns."""
+    """The row as a sample, by the general columns; a `correct_choice` is a letter, as the reader makes it."""
     return Sample(
         index=str(row["index"]),
         row=place,
         kind="vqa",
         question=row["question"],
         options={letter: row[letter] for letter in string.ascii_uppercase if row.get(letter)},
-        answer=row.get("answer", ""),
+        answer=row["answer"] if "answer" in row else by_place(row)[0],
         category=row.get("category", ""),
         l2_category=row.get("l2-category", ""),
         split=row.get("split", ""),

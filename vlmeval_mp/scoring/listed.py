@@ -33,12 +33,8 @@ def as_choice(sample: Sample) -> Sample:
     options = sample.options or dict(zip(string.ascii_uppercase, elements(sample), strict=False))
     letter = sample.answer
     if letter not in options:
-        place = sample.extra.get("correct_choice", "")
         same = [x for x, text in options.items() if text == sample.answer]
-        if not letter.strip() and place.isdecimal():
-            letter = string.ascii_uppercase[int(place)] if int(place) < len(options) else ""
-        elif len(same) == 1:
-            letter = same[0]
+        letter = same[0] if len(same) == 1 else letter
     return msgspec.structs.replace(sample, options=options, answer=letter)
 
 

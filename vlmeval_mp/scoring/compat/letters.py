@@ -12,6 +12,7 @@ from collections.abc import Mapping
 import msgspec
 
 from vlmeval_mp.records import Prediction, Sample, Score
+from vlmeval_mp.scoring.base import FAILED
 from vlmeval_mp.scoring.compat.readback import cell, missing
 
 STOPS = "ms-vlmeval stops with an error here"
@@ -35,7 +36,7 @@ def infer(text: str, options: Mapping[str, str]) -> str:
 
 
 def _infer_letter(text: str, options: Mapping[str, str]) -> str:
-    if "Failed to obtain answer via API" in text:
+    if FAILED.rstrip(".") in text:
         return ""
     if any(refusal in text for refusal in _REFUSALS):
         return "Z"
