@@ -573,7 +573,7 @@ def test_two_models_on_one_data_set_are_told_apart_under_the_table() -> None:
 def test_the_heading_is_the_metric_and_points_are_no_percentage() -> None:
     mme = summary("MME", primary_metric="total_points", metrics={"total_points": 1834.125}, stderr=12.0)
     mme = msgspec.structs.replace(mme, other=other(1800.0, 4, "total_points"))
-    heading, row, note, _ = display.results_text([(mme, None)], Path("/r")).splitlines()
+    heading, row, note, *_ = display.results_text([(mme, None)], Path("/r")).splitlines()
     assert "total points" in heading
     assert "1,834.12 ± 12.00" in row
     assert note.endswith("(compat (ms-vlmeval 0.0.20): 1,800.00)")
