@@ -2,8 +2,8 @@
 
 import pytest
 
-from vlmeval_mp import config, vlmevalkit
-from vlmeval_mp.config import Overrides
+from vlmeval_mp import apizoo, config, dataentries, vlmevalkit
+from vlmeval_mp.config import DATA_KEYS, MODEL_KEYS, Overrides
 from vlmeval_mp.errors import ConfigError
 from vlmeval_mp.modelzoo import CLASSES, MODELS
 
@@ -180,3 +180,49 @@ def test_a_misspelt_shortcut_after_model_is_warned_about(name, warned):
     assert len(warnings) == warned
     assert all("did you mean 'Qwen2-VL-2B-Instruct'?" in line for line in warnings)
     assert vlmevalkit.translate({}, default_engine="vllm", engine="fake", models=[name])[1] == []
+
+
+ODD = ("x", 5, -1, 2.5, True, None, [], ["a"], {}, {"a": 1}, [{}])
+ENTRIES = (
+    {"class": "GPT4V", "model": "m"},
+    {"class": "LMDeployAPI", "model": "m", "api_base": "http://h/v1"},
+    {"class": "Qwen2VLChat", "model_path": "/m"},
+    {"class": "C", "engine": "vlmevalkit"},
+    {"path": "/m"},
+)
+MODEL_WORDS = {*MODEL_KEYS, *apizoo._USED, *apizoo.IGNORED, *vlmevalkit._MODEL_KWARGS, "class"}
+DATA = ({"path": "d.tsv"}, {"class": "VideoMME", "dataset": "Video-MME", "nframe": 8})
+DATA_WORDS = {*DATA_KEYS, *dataentries.IGNORED_DATA_KWARGS, "class"}
+
+
+def told(model, data):
+    """What a user is told of a config; anything but our own errors fails the test."""
+    try:
+        spec_of(model, data)
+    except ConfigError as error:
+        return str(error)
+    return ""
+
+
+@pytest.mark.parametrize("entry", ENTRIES)
+def test_a_value_of_another_type_in_a_model_is_a_message_never_a_traceback(entry):
+    said = [told({"m": {**entry, word: odd}}, {"d": DATA[0]}) for word in sorted(MODEL_WORDS) for odd in ODD]
+    assert sum(map(bool, said)) > len(MODEL_WORDS)
+
+
+@pytest.mark.parametrize("entry", DATA)
+def test_a_value_of_another_type_in_a_data_entry_is_a_message_never_a_traceback(entry):
+    said = [told({"m": {"path": "/m"}}, {"d": {**entry, word: odd}}) for word in sorted(DATA_WORDS) for odd in ODD]
+    assert sum(map(bool, said)) > len(DATA_WORDS)
+
+
+@pytest.mark.parametrize(
+    ("entry", "message"),
+    [
+        ({"class": ["GPT4V"], "model": "m"}, "model.m.class: must be text, not ['GPT4V']"),
+        ({"class": "Qwen2VLChat", "model_path": ["/m"]}, "model.m.model_path: must be text, not ['/m']"),
+        ({"class": "GPT4V", "model": "m", "img_size": "512"}, "model.m.img_size: must be a whole number of pixels"),
+    ],
+)
+def test_what_is_wrong_with_the_type_is_named(entry, message):
+    assert message in told({"m": entry}, {"d": DATA[0]})

@@ -130,6 +130,8 @@ def entry(where: str, class_: str, kwargs: Json, environ: Mapping[str, str], war
     if not model or not base:
         missing = "model" if not model else f"api_base: is missing; give the address, or set ${api.base_env}"
         raise ConfigError(f"{where}.{missing}" + ("" if model else ": is missing; give the name the endpoint knows"))
+    if not isinstance(given.get("img_size", -1), int):
+        raise ConfigError(f"{where}.img_size: must be a whole number of pixels, not {given['img_size']!r}")
     found: Json = {
         "path": model,
         "engine": "openai",

@@ -122,8 +122,8 @@ def convert(value: object, kind: type[T], where: str) -> T:
     Raises:
         ConfigError: naming `where`, and the nearest valid key when one is unknown.
     """
-    if isinstance(value, Mapping):
-        fields = [f.encode_name for f in msgspec.structs.fields(kind)]  # type: ignore[arg-type]
+    if isinstance(value, Mapping) and issubclass(kind, msgspec.Struct):
+        fields = [f.encode_name for f in msgspec.structs.fields(kind)]
         _refuse_unknown(where, value, fields)
     try:
         return msgspec.convert(value, kind)

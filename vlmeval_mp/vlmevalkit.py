@@ -78,6 +78,10 @@ def translate(
     chosen = engine or config.get("engine")
     if (chosen or default_engine) in LOCAL:
         warnings += [line for name in models if name not in given.get("model", {}) for line in _nearly(name)]
+    for key, name, value in ((k, n, v) for k, entries in given.items() for n, v in entries.items()):
+        for text in ("class", "model_path"):
+            if isinstance(value, dict) and not isinstance(value.get(text, ""), str | None):
+                raise ConfigError(f"{key}.{name}.{text}: must be text, not {value[text]!r}")
     for name, value in given.get("model", {}).items():
         if isinstance(value, dict):
             used = chosen if engine else value.get("engine") or chosen or default_engine
