@@ -65,14 +65,18 @@ def reuse(paths: RunPaths, work_dir: Path, *, unpickle: bool) -> int:
 
 
 def finish(paths: RunPaths, record: RunRecord, asked: RunSpec) -> None:
-    """Write the results of jobs that are answered in full."""
+    """Write the results of jobs that are answered in full, and say of which there is no score."""
     from vlmeval_mp import results
 
     for job in record.jobs:
         samples, predictions = merge(paths, job)
         if len(samples) == job.samples:
             folder = paths.results(job.model, job.dataset)
-            results.write(folder, job.model, job.dataset, samples, predictions, results.rules_of(asked, job))
+            rules = results.rules_of(asked, job)
+            summary = results.write(folder, job.model, job.dataset, samples, predictions, rules)
+            if not summary.metrics:
+                why = summary.problem or " ".join(summary.notes) or "nothing of it can be scored"
+                _say(f"{job.model} on {job.dataset}: no score: {why}")
 
 
 def _left(jobs: Sequence[Job], place: Path, unpickle: bool) -> list[tuple[Job, Left]]:

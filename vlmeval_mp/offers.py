@@ -13,13 +13,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from vlmeval_mp import pickles, sheets
+from vlmeval_mp.engines.kitanswer import FAILED
 from vlmeval_mp.errors import ConfigError
 from vlmeval_mp.foreign import canonical
 from vlmeval_mp.predictiontable import CELL
 from vlmeval_mp.records import Sample
 
-FAILED = "Failed to obtain answer"
-"""How VLMEvalKit's failures begin, its SKIP_ERR ones included."""
 FAILED_THERE, EMPTY, CUT, NO_ROW = "failed there", "empty there", f"cut at {CELL} characters", "not in the file"
 
 _IGNORED = re.compile(r"[\x00-\x20\x7f\xa0\ufffe\uffff]+")

@@ -141,6 +141,13 @@ def test_imported_answers_are_scored_by_its_class_too(run, lmu, tmp_path):
     assert found["imported"] == {str(tmp_path / "m_CountBenchQA.tsv"): 4}
 
 
+def test_an_import_says_of_which_answers_there_is_no_score(run, lmu, tmp_path):
+    lmu.mmvet(1)
+    (tmp_path / "m_MMVet.tsv").write_text("index\tquestion\tprediction\n1\tWhat is 1?\tthing 1\n")
+    done = run("import", tmp_path / "m_MMVet.tsv", "--model", "m", "--engine", "fake", "--data", "MMVet", "--run", "r")
+    assert "import: m on MMVet: no score: needs a judge: MMVet.evaluate asks one" in done.stderr
+
+
 def test_a_second_ctrl_c_waits_for_no_evaluator_and_the_next_launch_scores(run, lmu, tmp_path):
     lmu.count_bench()
     words = [*launch("CountBenchQA"), *answers({"1": "1"}), "--max-workers", "1", "--jobs", str(tmp_path / "jobs")]
