@@ -57,7 +57,7 @@ def take(paths: RunPaths, job: Job, answers: Mapping[str, str], source: str) -> 
         held = [entry for entry in held if entry.name not in finished]
     finally:
         for entry in held:
-            queue.release(entry)
+            queue.release(entry, begun=False)
     return Taken(taken=len(new), had=len(known), left=job.samples - len(given))
 
 

@@ -144,9 +144,14 @@ class Queue:
             self._forget(entry)
         return won
 
-    def release(self, entry: Entry) -> None:
-        """Give a claim back unfinished; nobody died."""
-        self._move("claimed", entry, "pending", Entry(entry.shard, entry.attempt + 1, entry.deaths))
+    def release(self, entry: Entry, *, begun: bool = True) -> None:
+        """Give a claim back unfinished; nobody died.
+
+        With `begun=False` nothing of it was asked: it counts as no attempt, but for the first, from which on what the
+        checkpoints hold of a shard is looked up.
+        """
+        attempt = entry.attempt + 1 if begun else max(1, entry.attempt)
+        self._move("claimed", entry, "pending", Entry(entry.shard, attempt, entry.deaths))
 
     def reap(
         self, is_dead: Callable[[Owner], bool], *, to_blame: Callable[[Owner], bool] = lambda _: True

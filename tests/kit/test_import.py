@@ -100,6 +100,15 @@ async def test_twice_is_once(tmp_path):
     assert counts == [6, 0]
 
 
+def test_imports_however_many_count_as_no_attempt_to_answer(tmp_path):
+    """After fifty attempts a shard is given up, and a launch with --reuse imports each time."""
+    paths, record = a_run(tmp_path)
+    file = theirs(tmp_path / "fake_numbers.tsv", {0: "A"})
+    for _ in range(3):
+        importing.into(paths, record, file, unpickle=False)
+    assert {e.attempt for e in Queue(paths.queue).entries("pending")} == {1}
+
+
 def test_an_import_that_breaks_gives_its_claims_back_and_the_next_goes_on(tmp_path, monkeypatch):
     paths, record = a_run(tmp_path)
     file = theirs(tmp_path / "fake_numbers.tsv", dict.fromkeys(range(6), "A"))
