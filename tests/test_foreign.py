@@ -161,6 +161,16 @@ def test_a_known_name_whose_tsv_is_not_here_scores_the_files_own_answers(
         foreign.evaluate(Asked(own(tmp_path / "m.xlsx"), "Nothing_Known"))
 
 
+def test_a_file_may_keep_its_answers_in_the_column_of_its_benchmark(tmp_path: Path) -> None:
+    """VLMEvalKit's predictions on LongVideoBench have no column `answer`."""
+    common = {"question": "Which?", "candidates": "['cat', 'dog']", "question_category": "S2E", "prediction": "B"}
+    rows = [{"index": place, "video_path": "v.mp4", "correct_choice": place, **common} for place in (0, 1)]
+    path = tmp_path / "m_LongVideoBench.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    found = foreign.evaluate(Asked(path, "LongVideoBench"))
+    assert [(s.sample.answer, s.score.value) for s in found.scored] == [("A", 0.0), ("B", 1.0)]
+
+
 # --- the command line ----------------------------------------------------------------------------------------------
 
 

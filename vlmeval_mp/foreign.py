@@ -16,7 +16,7 @@ from pathlib import Path
 import msgspec
 
 from vlmeval_mp import results, runs, sheets
-from vlmeval_mp.datasets import gold, table
+from vlmeval_mp.datasets import gold, table, videobench
 from vlmeval_mp.errors import ConfigError
 from vlmeval_mp.records import DataSpec, Prediction, Sample, Summary
 from vlmeval_mp.scoring import families
@@ -100,7 +100,8 @@ def _need(sheet: Sheet, column: str) -> None:
 
 def _gold(asked: Asked, sheet: Sheet) -> tuple[DataSpec, list[Sample], list[str]]:
     """The data set, its samples, and a note if they are not from where one would think."""
-    own = {"question", "answer"} <= {*sheet.columns}
+    layout = videobench.LAYOUTS.get(_stem(Path(asked.data)))
+    own = {"question", layout.answer if layout else "answer"} <= {*sheet.columns}
     if asked.data:
         spec = DataSpec(name=_stem(Path(asked.data)), path=asked.data, scorer=asked.scorer)
         try:
