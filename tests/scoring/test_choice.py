@@ -75,6 +75,8 @@ REALISTIC = [
     ("B\n\nExplanation: no cat (A) has such ears.", "B"),
     ("**B**\n\nA. cat: it would have whiskers.\nC. bird: it would have wings.", "B"),
     ("The answer is not A; the answer is B.", "B"),
+    ("The right answer is B, the wrong answer is A", "B"),
+    ("The correct answer is B. The incorrect answer is A.", "B"),
     ("Box B fits the outline more closely.", "B"),
     ("Box A fits the outline more closely.", "A"),
     ("The answer is dog.", "B"),

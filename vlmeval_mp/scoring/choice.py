@@ -35,7 +35,7 @@ _NOUN = r"(?i:(?:the\s+)?(?:option|choice|letter|answer)\s+|选项|选)?"
 _VERB = r"(?:\s*[:=]|\s+(?:is|was|(?:would|should|must|will|could)\s+be|(?:seems|appears)\s+to\s+be)(?:\s+likely)?\b:?)"
 # a cheap scan for the words that statements begin with; the patterns proper are tried only there
 _HINT = re.compile(
-    "answer|correct|right|best|option|choice|choose|select|pick|go with|opt for|therefore|thus|hence|so|"
+    "answer|(?<!in)correct|right|best|option|choice|choose|select|pick|go with|opt for|therefore|thus|hence|so|"
     "答案|正确|应|选|故|所以|因此"
 )
 _MARKER = re.compile(
@@ -48,7 +48,8 @@ _ARTICLE_LIKE = frozenset("AI")
 _AFTER_A = r"\s+(?!(?:because|since|as|for|due|given|which|based|is|was|and|or|with|in|from)\b)[a-z]"
 _HEDGE = re.compile(r"[)\]\"'.]*\s*(?:,|/|&|\bor\b|\band\b|或|和)\s*(?:option\s+)?[(\[]?([A-Z])(?![A-Za-z0-9'’])")
 _DENIED_BEFORE = re.compile(
-    r"(?:\bnot|n't|\bnor|\bneither|\bthan|不是|不选)\s+(?:(?:an?|the|option|choice)\s+)?[(\[*]*$", re.IGNORECASE
+    r"(?:\bnot|n't|\bnor|\bneither|\bthan|\bwrong|\bincorrect|不是|不选)\s+(?:(?:an?|the|option|choice)\s+)?[(\[*]*$",
+    re.IGNORECASE,
 )
 _DENIED_AFTER = re.compile(
     r"[)\]*.:]*\s+(?:(?:is|are|was|would\s+be)\s+(?:not|wrong|incorrect|false|eliminated)|(?:is|does|would)n't"
