@@ -3,12 +3,14 @@
 import os
 import subprocess
 import sys
+import threading
 import time
 
 import pytest
 
 from tests.builders import fake_run
-from vlmeval_mp import gpus
+from vlmeval_mp import gpus, results
+from vlmeval_mp.adapter import client
 from vlmeval_mp.errors import EXIT_NO_WORKER
 from vlmeval_mp.launchers.local import LocalLauncher
 from vlmeval_mp.leases import Leases
@@ -94,3 +96,23 @@ def test_a_finished_run_is_scored_again_and_nothing_is_started(tmp_path):
     workers = []
     assert supervise(paths, on_tick=lambda s: workers.extend(w.worker for w in s.workers)).run() == 0
     assert workers == []
+
+
+def test_an_error_that_ends_a_run_waits_for_no_evaluator(tmp_path, monkeypatch):
+    evaluating, left = threading.Event(), threading.Event()
+
+    def evaluate(*_):
+        with client.stoppable() as told:
+            evaluating.set()
+            left.set() if told.wait(60) else None
+        raise client.StoppedError
+
+    def show(state):
+        if evaluating.is_set():
+            raise BrokenPipeError  # as when the reader of a pipe has left
+
+    monkeypatch.setattr(results, "write", evaluate)
+    supervisor = supervise(fake_run(tmp_path, 4), on_tick=show)
+    with pytest.raises(BrokenPipeError):
+        supervisor.run()
+    assert left.wait(5)

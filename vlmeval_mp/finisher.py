@@ -38,7 +38,7 @@ class Finisher:
         self, paths: RunPaths, record: RunRecord, asked: RunSpec, *, scored: bool = True, collected: bool = False
     ) -> None:
         self.error: VlmevalError | None = None
-        self.left = False
+        self.left = self._stopping = False
         self.answers: deque[tuple[Job, Prediction]] = deque()
         self._scored, self._collected = scored, collected
         self._paths = paths
@@ -77,6 +77,7 @@ class Finisher:
 
     def stop(self) -> None:
         """Wait for no evaluator of VLMEvalKit's, which may take hours; the next launch or `eval` asks it again."""
+        self._stopping = True
         client.stop()
 
     def close(self) -> None:
@@ -130,6 +131,8 @@ class Finisher:
         )
 
     def _finish(self, job: Job) -> None:
+        if self._stopping and self._scored and not self._rules[job.name].pure:
+            raise client.StoppedError
         samples, predictions = merge(self._paths, job)
         folder = self._paths.results(job.model, job.dataset)
         if self._scored:

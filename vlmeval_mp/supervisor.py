@@ -177,6 +177,8 @@ class Supervisor:
         try:
             return self._run()
         finally:
+            if not self.finisher.idle():  # an error ended the run; the process must not wait for hours to leave
+                self.finisher.stop()
             self._stop_all()
             for number, handler in previous.items():
                 signal.signal(number, handler)
@@ -215,7 +217,6 @@ class Supervisor:
         elif len(self.signals) > 1 and self.stopping != "killed":
             self.stopping = "killed"
             self._event("stopping at once; what was answered is safe", "warning")
-            self.finisher.stop()
             for slot in self._running():
                 slot.handle.kill()  # type: ignore[union-attr]
 
@@ -237,6 +238,8 @@ class Supervisor:
         """Let the last results be written, show the end, and say how it went."""
         while not self.finisher.idle():
             self._obey_signals()
+            if self.stopping == "killed":
+                self.finisher.stop()  # each time: one evaluator may have begun since
             self._show(self._look())
             time.sleep(TICK)
         self.finisher.close()

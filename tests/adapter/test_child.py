@@ -142,8 +142,7 @@ def test_a_child_that_hangs_is_ended_with_all_it_started(other_python, tmp_path)
         os.kill(int(started.read_text()), 0)
 
 
-def test_stop_ends_a_child_with_all_it_started_at_once(other_python, tmp_path, monkeypatch):
-    monkeypatch.setattr(client, "_stopped", threading.Event())
+def test_stop_ends_a_child_with_all_it_started_at_once(other_python, tmp_path):
     started = tmp_path / "pid"
     other_python(f"import os, time\nopen({str(started)!r}, 'w').write(str(os.getpid()))\ntime.sleep(100)")
     threading.Timer(2, client.stop).start()

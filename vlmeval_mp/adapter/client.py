@@ -37,7 +37,8 @@ Answer = Iterator[Json]
 _SECRET = ("KEY", "TOKEN", "SECRET", "PASSWORD")
 _JUDGE = ("OPENAI_API_BASE", "LOCAL_LLM")
 _LOOK_SECONDS = 0.5
-_stopped = threading.Event()
+_waiting: set[threading.Event] = set()
+"""One for each answer or lock that is waited for now; set: leave."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,8 +73,20 @@ def version(python: str) -> str:
 
 
 def stop() -> None:
-    """End whatever this process asks or waits to ask, and let it ask nothing more: the user wants to leave."""
-    _stopped.set()
+    """End whatever this process asks now or waits to ask; whoever waits for it gets a `StoppedError`."""
+    for told in list(_waiting):
+        told.set()
+
+
+@contextlib.contextmanager
+def stoppable() -> Iterator[threading.Event]:
+    """What `stop` sets meanwhile."""
+    told = threading.Event()
+    _waiting.add(told)
+    try:
+        yield told
+    finally:
+        _waiting.discard(told)
 
 
 def acquire(lock: FileLock) -> None:
@@ -82,10 +95,11 @@ def acquire(lock: FileLock) -> None:
     Raises:
         StoppedError: `stop` was called meanwhile.
     """
-    while not _stopped.is_set():
-        with contextlib.suppress(Timeout):
-            lock.acquire(timeout=_LOOK_SECONDS)
-            return
+    with stoppable() as told:
+        while not told.is_set():
+            with contextlib.suppress(Timeout):
+                lock.acquire(timeout=_LOOK_SECONDS)
+                return
     raise StoppedError
 
 
@@ -123,7 +137,8 @@ def ask(
         except OSError as error:
             raise DependencyError(f"{VARIABLE}: {python} cannot be started: {error.strerror or error}") from error
         try:
-            yield from _answer(child, request, seconds, errors, log)
+            with stoppable() as told:
+                yield from _answer(child, request, seconds, errors, log, told)
         finally:
             _end(child)
 
@@ -142,7 +157,12 @@ def environment(ours: Mapping[str, str], lmu_data: Path | None, judge: bool) -> 
 
 
 def _answer(
-    child: subprocess.Popen[bytes], request: Json, seconds: float, errors: IO[bytes], log: Path | None
+    child: subprocess.Popen[bytes],
+    request: Json,
+    seconds: float,
+    errors: IO[bytes],
+    log: Path | None,
+    told: threading.Event,
 ) -> Answer:
     assert child.stdin is not None
     assert child.stdout is not None
@@ -154,7 +174,7 @@ def _answer(
     name = request.get("dataset", "")
     while True:
         try:
-            line = _next(lines, seconds)
+            line = _next(lines, seconds, told)
         except queue.Empty:
             raise VlmevalError(f"{name}: VLMEvalKit said nothing for {seconds:.0f} s and was ended") from None
         if not line:
@@ -167,9 +187,9 @@ def _answer(
             return
 
 
-def _next(lines: queue.Queue[bytes], seconds: float) -> bytes:
+def _next(lines: queue.Queue[bytes], seconds: float, told: threading.Event) -> bytes:
     deadline = time.monotonic() + seconds
-    while not _stopped.is_set():
+    while not told.is_set():
         left = deadline - time.monotonic()
         try:
             return lines.get(timeout=max(0.0, min(left, _LOOK_SECONDS)))
