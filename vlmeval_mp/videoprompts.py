@@ -11,11 +11,11 @@ One entry of `WORDINGS` per class. `build_prompt` gives its texts roles; what be
 
 from __future__ import annotations
 
-import ast
 import string
 from dataclasses import dataclass
 from typing import Literal
 
+from vlmeval_mp.literals import literal
 from vlmeval_mp.records import Message, Part, Sample, Subtitles, TextPart, VideoPart
 
 
@@ -123,10 +123,7 @@ def _fields(sample: Sample) -> dict[str, str]:
 
 def listed_options(text: str) -> list[str]:
     """The strings of a list literal, such as a `candidates` cell; none where it is no such thing."""
-    try:
-        listed = ast.literal_eval(text.strip() or "[]")
-    except (ValueError, SyntaxError, RecursionError, MemoryError):
-        return []
+    listed = literal(text)
     return [str(value) for value in listed][: len(string.ascii_uppercase)] if isinstance(listed, list | tuple) else []
 
 

@@ -6,12 +6,12 @@ lettered options and a letter for its answer, whichever of the two ways it was r
 
 from __future__ import annotations
 
-import ast
 import string
 from functools import lru_cache
 
 import msgspec
 
+from vlmeval_mp.literals import literal
 from vlmeval_mp.records import Sample
 
 COLUMN = "candidates"
@@ -40,8 +40,5 @@ def as_choice(sample: Sample) -> Sample:
 
 @lru_cache(maxsize=4096)
 def _listed(cell: str) -> tuple[str, ...]:
-    try:
-        items = ast.literal_eval(cell.strip())
-    except (ValueError, SyntaxError, RecursionError, MemoryError):
-        return ()
+    items = literal(cell)
     return tuple(map(str, items)) if isinstance(items, list | tuple) else ()

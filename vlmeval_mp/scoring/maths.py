@@ -13,12 +13,12 @@ The answer of a free-form reply is what its last statement says ("Answer: …", 
 
 from __future__ import annotations
 
-import ast
 import re
 import string
 
 import msgspec
 
+from vlmeval_mp.literals import literal
 from vlmeval_mp.records import Prediction, Sample, Score
 from vlmeval_mp.scoring.choice import score_choice
 from vlmeval_mp.scoring.numbers import Amount, amount, same, value
@@ -64,10 +64,7 @@ def score_mathvision(sample: Sample, prediction: Prediction) -> Score:
 
 def _with_choices(sample: Sample, letter: str) -> Sample:
     """`sample` with the list of its `choices` as options, and a letter for its answer."""
-    try:
-        items = ast.literal_eval(sample.extra.get("choices", "").strip())
-    except (ValueError, SyntaxError, RecursionError, MemoryError):
-        items = ()
+    items = literal(sample.extra.get("choices", ""))
     options = dict(zip(string.ascii_uppercase, map(str, items), strict=False)) if isinstance(items, list) else {}
     return msgspec.structs.replace(sample, options=options or sample.options, answer=letter or sample.answer)
 
@@ -99,10 +96,7 @@ def _precision(sample: Sample) -> int:
 
 def _same_list(answer: str, said: str) -> bool:
     def items(text: str) -> list[str] | None:
-        try:
-            listed = ast.literal_eval(text.strip())
-        except (ValueError, SyntaxError, RecursionError, MemoryError):
-            return None
+        listed = literal(text)
         return [key(str(item)) for item in listed] if isinstance(listed, list | tuple) else None
 
     wanted = items(answer)

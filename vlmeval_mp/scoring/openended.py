@@ -9,12 +9,12 @@ last statement counts. Apart from that nothing is searched for inside a sentence
 
 from __future__ import annotations
 
-import ast
 import re
 import unicodedata
 from decimal import Decimal
 from functools import lru_cache
 
+from vlmeval_mp.literals import literal
 from vlmeval_mp.records import Prediction, Sample, Score
 from vlmeval_mp.scoring.text import answer_text, without_marks
 from vlmeval_mp.scoring.words import ARTICLES, NUMBER_WORDS
@@ -51,10 +51,7 @@ def read_open(text: str) -> str:
 def references(answer: str) -> tuple[str, ...]:
     """The references in `answer`: the items of a list literal, or `answer` itself."""
     if answer.lstrip().startswith("["):
-        try:
-            items = ast.literal_eval(answer.strip())
-        except (ValueError, SyntaxError, RecursionError, MemoryError):
-            return (answer,)
+        items = literal(answer)
         if isinstance(items, list) and items:
             return tuple(str(item) for item in items)
     return (answer,)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Callable
 
+from vlmeval_mp.literals import literal
 from vlmeval_mp.records import Prediction, Sample, Score
 from vlmeval_mp.scoring.compat.letters import STOPS, verdict
 from vlmeval_mp.scoring.compat.readback import cell
@@ -36,10 +37,7 @@ def _row(sample: Sample, prediction: Prediction, rule: Matches, over: Callable[[
 
 def _answers(text: str) -> list[str]:
     """The references: the items of a list literal, else the text itself."""
-    try:
-        items = ast.literal_eval(text.strip())
-    except (ValueError, SyntaxError, RecursionError, MemoryError):
-        return [text]
+    items = literal(text)
     return items if isinstance(items, list) else [text]
 
 
