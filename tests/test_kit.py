@@ -179,6 +179,21 @@ def test_without_vlmevalkit_its_classes_say_how_to_get_it(monkeypatch: pytest.Mo
         resolve(wrapped("Qwen2VLChat"), [])
 
 
+@pytest.mark.parametrize("config", ["import nowhere_to_be_found", "supported_VLM = {", "supported_vlm = {}"])
+def test_a_vlmevalkit_whose_config_was_broken_is_said_with_the_fault(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, config: str
+) -> None:
+    """Its users write their own models into that file."""
+    for package in ("vlm", "api"):
+        (tmp_path / package).mkdir()
+        (tmp_path / package / "__init__.py").write_text("from .m import Known\n")
+    (tmp_path / "config.py").write_text(config)
+    monkeypatch.setattr(kit, "folder", lambda: tmp_path)
+    with pytest.raises(ConfigError, match=r"models cannot be read off .*Error: .*; mend its config\.py"):
+        resolve(wrapped("Mine-7B"), [])
+    assert resolve(wrapped("Known"), []).engine_args["class"] == "Known"
+
+
 def test_a_user_s_module_is_looked_for_on_the_path_then_beside_the_config_then_here(tmp_path: Path) -> None:
     for place in ("config", "here"):
         (tmp_path / place / "pack").mkdir(parents=True)

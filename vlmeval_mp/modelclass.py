@@ -76,10 +76,17 @@ def resolve(model: ModelSpec, folders: Sequence[Path]) -> ModelSpec:
 
 def _kit_class(name: str) -> kit.Named:
     root = _kit_folder(name)
-    classes = kit.model_classes(root)
-    if name in classes:
-        return kit.Named(name)
-    names = kit.registry(root)
+    try:
+        classes = kit.model_classes(root)
+        if name in classes:
+            return kit.Named(name)
+        names = kit.registry(root)
+    except Exception as error:  # people write their models into its config.py
+        why = f"{type(error).__name__}: {error}"
+        raise ConfigError(
+            f"VLMEvalKit's models cannot be read off {root} ({why}); mend its config.py, or name a class "
+            'by "module:Class"'
+        ) from error
     if name in names:
         return names[name]
     near = difflib.get_close_matches(name, [*classes, *names], n=3, cutoff=0.5)
