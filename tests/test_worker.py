@@ -105,15 +105,15 @@ def test_a_data_set_s_own_processor_arguments_go_with_its_requests_only(tmp_path
     spec = fake_spec(*tsvs, config={"model": {"fake": {"path": "fake", "processor": own}}})
     paths = runs.submit(spec, JobsPaths(tmp_path / "jobs"))[0]
     worker = worker_for(paths, read_record(paths))
-    seen, real = [], worker.engine.generate
+    seen, real = {}, worker.engine.generate
 
     async def generate(request):
-        seen.append(request.processor)
+        seen[request.source.data.name] = request.processor
         return await real(request)
 
     worker.engine.generate = generate
     assert asyncio.run(live(worker)) == 0
-    assert seen == [{"min_pixels": 9}, {}]
+    assert seen == {"OCRBench": {"min_pixels": 9}, "other": {}}
 
 
 def test_the_window_is_kept_full_and_never_exceeded(tmp_path):

@@ -1,0 +1,14 @@
+"""What the values of this package are made of."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import msgspec
+
+Kind = Literal["mcq", "yorn", "vqa"]
+Json = dict[str, Any]
+
+
+class Struct(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Base of all on-disk values."""
