@@ -31,6 +31,11 @@ def test_what_the_hub_says_becomes_a_missing_dependency_with_the_next_step(error
         assert said in str(found)
 
 
+def test_a_folder_that_is_not_there_is_said_to_be_missing():
+    found = hub.missing("/no/such/model", errors.HFValidationError("not a repo id"))
+    assert "there is no folder /no/such/model" in str(found)
+
+
 def test_other_errors_are_another_matter():
     assert hub.missing("owner/model", ValueError("no such dtype")) is None
 

@@ -1,10 +1,12 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from tests.engines.contract import MODEL, EngineContract, ask, goes_on_with_a_begun_answer, picture
 from vlmeval_mp.engines.base import Engine, EngineSpec
-from vlmeval_mp.errors import ConfigError, EngineError
+from vlmeval_mp.errors import ConfigError, DependencyError, EngineError
 
 pytest.importorskip("torch")
 transformers = pytest.importorskip("vlmeval_mp.engines.transformers")
@@ -38,6 +40,12 @@ def test_tensor_parallel_is_refused_with_a_way_out() -> None:
         transformers.TransformersEngine(EngineSpec(model=MODEL, tensor_parallel=2))
 
 
-async def test_a_model_that_cannot_be_loaded_is_an_engine_error_that_names_it() -> None:
-    with pytest.raises(EngineError, match="/no/such/model"):
+async def test_a_model_that_cannot_be_loaded_is_an_engine_error_that_names_it(tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text('{"model_type": "no such model"}')
+    with pytest.raises(EngineError, match=str(tmp_path)):
+        await transformers.TransformersEngine(EngineSpec(model=str(tmp_path))).start()
+
+
+async def test_a_folder_that_is_not_there_is_a_missing_dependency_that_names_it() -> None:
+    with pytest.raises(DependencyError, match="there is no folder /no/such/model"):
         await transformers.TransformersEngine(EngineSpec(model="/no/such/model")).start()

@@ -40,7 +40,7 @@ def test_the_file_as_a_whole_is_refused_for_its_duplicate_index(tmp_path: Path) 
     with pytest.raises(ConfigError) as caught:
         prepare(DataSpec(name="rows", path=str(SOURCE)), tmp_path)
     assert str(caught.value) == (
-        f"{SOURCE}: row 14 (index '12'), column 'index': is also that of row 13; give every row its own"
+        f"{SOURCE.resolve()}: row 14 (index '12'), column 'index': is also that of row 13; give every row its own"
     )
     assert not list(tmp_path.iterdir())
 

@@ -22,6 +22,8 @@ def missing(model: str, error: BaseException) -> DependencyError | None:
         kinds = {kind.__name__ for kind in type(at).__mro__}
         if kinds & ABSENT:
             return DependencyError(absent(model))
+        if kinds & UNKNOWN and model.startswith(("/", ".", "~")):
+            return DependencyError(f"there is no folder {model}; give the folder of the weights, or a hub id")
         if kinds & UNKNOWN:
             return DependencyError(
                 f"the hub gives no weights for {model!r} ({type(at).__name__}): check the name, or log in with: "
