@@ -81,8 +81,8 @@ def start(folder: Path) -> None:
 
 
 def vllm(folder: Path) -> None:
-    """Both sides load first; timed from first request to last answer. `LLM.chat` is warmed up, the worker is not."""
-    side = [sys.executable, str(ROOT / "scripts" / "bench_engine.py"), "--side", "chat"]
+    """Both sides load, and are timed at once, unwarmed, from first request to last answer."""
+    side = [sys.executable, str(ROOT / "scripts" / "bench_engine.py"), "--side", "chat", "--cold"]
     done = subprocess.run(side, cwd=ROOT, env=ENV, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
     line = next((x for x in done.stdout.splitlines() if x.startswith("RESULT ")), None)
     if line is None:

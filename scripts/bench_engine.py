@@ -1,8 +1,8 @@
 """Times vLLM's offline `LLM.chat` with all samples in one call against `VllmEngine` fed through a window of requests.
 
-Each side runs in a process of its own, one after the other: load, warm up on inverted pictures, then `--rounds` times
-from first request to last answer with every cache cleared. Prints one JSON object; the exit code says whether the
-answers are equal. Run it through `scripts/bench-engine`.
+Each side runs in a process of its own, one after the other: load, warm up on inverted pictures (not with `--cold`),
+then `--rounds` times from first request to last answer with every cache cleared. Prints one JSON object; the exit code
+says whether the answers are equal. Run it through `scripts/bench-engine`.
 """
 
 from __future__ import annotations
@@ -36,8 +36,11 @@ def main() -> int:
     parser.add_argument("--data", default=str(ROOT / "vlmeval_mp/demo/data/DigitsMCQ.tsv"))
     parser.add_argument("--window", type=int, default=0, help="0: the engine's default")
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--cold", action="store_true", help="one round, straight after loading")
     parser.add_argument("--side", choices=("chat", "engine"), help=argparse.SUPPRESS)
     options = parser.parse_args()
+    if options.cold:
+        options.rounds = 1
     if options.side:
         requests = load(Path(options.data))
         answers, seconds = SIDES[options.side](options, requests)
@@ -132,7 +135,8 @@ def time_chat(options: argparse.Namespace, requests: list[Request]) -> tuple[lis
         found = llm.chat([conversation(r) for r in asked], params, use_tqdm=False)
         return [output.outputs[0].text for output in found]
 
-    ask(inverted(requests))
+    if not options.cold:
+        ask(inverted(requests))
     answers, seconds = [], []
     for _ in range(options.rounds):
         llm.reset_prefix_cache()
@@ -176,7 +180,8 @@ async def _time_engine(options: argparse.Namespace, requests: list[Request]) -> 
         async with window:
             return (await engine.generate(request)).text
 
-    await asyncio.gather(*map(ask, inverted(requests)))
+    if not options.cold:
+        await asyncio.gather(*map(ask, inverted(requests)))
     answers, seconds = [], []
     for _ in range(options.rounds):
         await clear_caches(engine._llm)

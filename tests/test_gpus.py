@@ -57,6 +57,7 @@ def test_cores_are_divided_and_shared_when_there_are_more_workers():
     assert [g.cores for g in gpus.cpu_groups(4, [0, 1])] == [(0,), (1,), (0,), (1,)]
     assert len(gpus.cpu_groups(0, list(range(64)))) == 4
     assert gpus.cpu_groups(1, [3])[0].env["VLLM_CPU_OMP_THREADS_BIND"] == "3"
+    assert gpus.cpu_groups(1, [3, 4, 5])[0].env["VLLM_CPU_OMP_THREADS_BIND"] == "4,5"  # one core feeds them
 
 
 def test_a_worker_never_sees_torchruns_variables():

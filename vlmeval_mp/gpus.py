@@ -158,7 +158,8 @@ def cpu_groups(workers: int, cores: Sequence[int]) -> list[DeviceGroup]:
         env = {
             "CUDA_VISIBLE_DEVICES": "",
             "OMP_NUM_THREADS": str(len(mine)),
-            "VLLM_CPU_OMP_THREADS_BIND": listed,
+            # vLLM's threads spin while they wait: the process that feeds them keeps a core, as under vLLM's own default
+            "VLLM_CPU_OMP_THREADS_BIND": ",".join(map(str, mine[1:] or mine)),
         }
         groups.append(DeviceGroup(f"core {listed}" if len(mine) == 1 else f"cores {listed}", "cpu", env, cores=mine))
     return groups

@@ -19,6 +19,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import psutil
+import torch
 from vllm import SamplingParams
 from vllm.engine.arg_utils import AsyncEngineArgs
 from vllm.renderers import ChatParams
@@ -75,6 +76,9 @@ class VllmEngine:
             if missing := hub.missing(self.spec.model, error):
                 raise missing from None
             raise EngineError(f"vLLM could not load {self.spec.model}: {error}") from error
+        torch.set_num_threads(1)  # as vLLM itself does where it is not told; threads that spin would starve its engine
+        # `LLM` and `vllm serve` warm up; `AsyncLLM` leaves it to its caller, and the first requests would pay
+        await asyncio.to_thread(self._llm.renderer.warmup, ChatParams())
         self._special = chat.Special(self._llm.renderer.get_tokenizer())
         self._watch = asyncio.create_task(self._end_waiting_with_the_engine())
 
