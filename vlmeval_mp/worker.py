@@ -111,6 +111,7 @@ class Worker:
         self.paths, self.record, self.assignment = paths, record, assignment
         self.model = next(m for m in record.spec.models if m.name == assignment.model)
         self.specs = {d.name: d for d in record.spec.datasets}
+        self.benchmarks = {d.name: Path(d.path).stem for d in record.spec.datasets}
         self.jobs = {j.name: j for j in record.jobs if j.model == assignment.model}
         store = JobsPaths(paths.root.parent).datasets
         self.datasets: dict[str, Dataset] = {j.name: open_dataset(store / j.folder) for j in self.jobs.values()}
@@ -276,7 +277,7 @@ class Worker:
             sample,
             spec.prompt,
             model=self.model.prompt,
-            dataset=Path(spec.path).stem,
+            dataset=self.benchmarks[spec.name],
             system=self.model.system_prompt,
             roles=self.model.roles or engines.ROLES.get(self.model.engine, "user"),
         )
@@ -290,7 +291,7 @@ class Worker:
             await self.memory_free.wait()
             request = await asyncio.get_running_loop().run_in_executor(self.pool, media.prepare, *arguments)
             self._account(request.nbytes)
-        return replace(request, source=source, processor=self.model.processor.get(Path(spec.path).stem, {}))
+        return replace(request, source=source, processor=self.model.processor.get(self.benchmarks[spec.name], {}))
 
     def _record(self, held: Held, prediction: Prediction) -> None:
         held.answers[prediction.row] = self.checkpoint.record(held.job.name, prediction)
