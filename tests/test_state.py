@@ -16,7 +16,7 @@ from vlmeval_mp.records import (
     Tally,
     WorkerStatus,
 )
-from vlmeval_mp.state import STALE_AFTER, RunState, ShardCounts, Snapshot, fold
+from vlmeval_mp.state import STALE_AFTER, RunState, ShardCounts, Snapshot, fold, noticed
 
 NOW = 1000.0
 JOBS = (
@@ -42,9 +42,19 @@ def folded(
     supervised: SupervisorStatus | None = None,
     alive: bool = True,
 ) -> RunState:
+    return fold(snapshot(shards, workers, live, supervised, alive), NOW)
+
+
+def snapshot(
+    shards: dict[str, ShardCounts] | None = None,
+    workers: tuple[WorkerStatus, ...] = (),
+    live: tuple[str, ...] = (),
+    supervised: SupervisorStatus | None = None,
+    alive: bool = True,
+) -> Snapshot:
     spec = RunSpec(name="r", models=(ModelSpec(name="m", path="/m", engine="fake"),), datasets=())
     record = RunRecord(version=1, spec=spec, jobs=JOBS, fingerprint={}, provenance={})
-    snapshot = Snapshot(
+    return Snapshot(
         record=record,
         folder="/jobs/r",
         shards=shards or {},
@@ -53,7 +63,6 @@ def folded(
         supervisor_alive=alive and supervised is not None,
         live=live,
     )
-    return fold(snapshot, NOW)
 
 
 def test_a_run_that_nobody_started_is_stopped_and_empty() -> None:
@@ -174,3 +183,11 @@ def test_elapsed_stops_with_the_supervisor_and_a_failed_one_stays_failed() -> No
 def test_the_state_survives_json() -> None:
     state = folded({"a": ShardCounts(pending=1)}, (worker(),), ("w0",), supervisor())
     assert msgspec.json.decode(msgspec.json.encode(state), type=RunState) == state
+
+
+def test_a_worker_that_ended_well_waits_for_nothing_and_of_one_that_fell_nothing_is_known() -> None:
+    away = Notice("h is away", "h is back", since=NOW - 9, most=60.0)
+    ended, fell = worker("w1", phase="stopped"), worker("w2", notice=away)
+    drained = worker("w3", phase="stopped", notice=away)
+    facts = snapshot(workers=(worker(notice=away), ended, fell, drained), live=("w0",))
+    assert noticed(facts) == {"w0": away, "w1": None}

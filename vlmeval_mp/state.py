@@ -109,6 +109,12 @@ class Snapshot(Struct, frozen=True):
     """names of the workers whose process is known to be alive"""
 
 
+def noticed(snapshot: Snapshot) -> dict[str, Notice | None]:
+    """What the workers wait for; one that ended well waits for nothing, and one that fell is not among them."""
+    alive = {w.worker: w.notice for w in snapshot.workers if w.worker in snapshot.live}
+    return alive | {w.worker: None for w in snapshot.workers if w.phase == "stopped" and w.notice is None}
+
+
 def fold(snapshot: Snapshot, now: float) -> RunState:
     """The run's state at wall-clock time `now`."""
     supervisor = snapshot.supervisor

@@ -59,7 +59,7 @@ from vlmeval_mp.records import (
     WorkerStatus,
 )
 from vlmeval_mp.snapshot import Reader
-from vlmeval_mp.state import RunState, ShardCounts, Snapshot, fold
+from vlmeval_mp.state import RunState, ShardCounts, Snapshot, fold, noticed
 
 log = logging.getLogger("vlmeval_mp.supervisor")
 
@@ -406,8 +406,7 @@ class Supervisor:
             for worker in self._snapshot.workers:
                 if worker.started >= self.started - 1.0:
                     self.served |= {(worker.owner, job): span for job, span in worker.spans.items()}
-            live = {w.worker: w.notice for w in self._snapshot.workers if w.worker in self._snapshot.live}
-            for text, level in self.heard.news(live, time.time()):
+            for text, level in self.heard.news(noticed(self._snapshot), time.time()):
                 self._event(text, level)
         return self._snapshot
 
