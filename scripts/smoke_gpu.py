@@ -85,8 +85,8 @@ def undisturbed(checks: Checks, jobs: Path, out: Path, seconds: float) -> None:
     checks.that(launch.wait() == 0, f"the demo ended with exit code {launch.returncode} ({out}/calm.log)")
     checks.that(visible in {str(g.index) for g in gpus.discover()}, f"the worker saw CUDA_VISIBLE_DEVICES={visible!r}")
     print(f"     most GPU memory seen {most_memory / 2**30:.1f} GiB, utilisation {most_busy} %")
-    shown = re.search(r"\d+/\d+ ?G", screen) and re.search(r"\d+%", screen)
-    checks.that(bool(shown), "GPU memory and utilisation are on the screen")
+    shown = re.search(r"\d+/\d+ ?G\s+\d+%", screen)
+    checks.that(bool(shown) and most_busy > 0, "GPU memory and utilisation are on the screen")
     compare_scores(checks, paths)
     print(f"     start to end {time.monotonic() - began:.0f} s")
 
@@ -123,8 +123,11 @@ def under_fire(checks: Checks, jobs: Path, out: Path, seconds: float) -> None:
         if state and state.done > 0 and any(w.phase == "working" for w in state.workers):
             break
         time.sleep(0.05)
-    assert state is not None
-    victim = next(w.pid for w in state.workers)
+    victim = next((w.pid for w in state.workers if w.phase == "working"), 0) if state else 0
+    if state is None or not victim or launch.poll() is not None:
+        launch.kill()
+        checks.that(False, f"a worker was answering and could be killed ({out}/fire.log)")
+        return
     loaded = sum(g.memory_used for g in gpus.discover())
     os.kill(victim, signal.SIGKILL)
     killed = time.monotonic()
@@ -140,6 +143,14 @@ def under_fire(checks: Checks, jobs: Path, out: Path, seconds: float) -> None:
         code = None
     checks.that(code == 0, f"the run finished with exit code {code} ({out}/fire.log)")
     compare_scores(checks, paths)
+    compare_answers(checks, JobsPaths(jobs).run("calm"), paths)
+
+
+def compare_answers(checks: Checks, calm: RunPaths, fire: RunPaths) -> None:
+    for dataset in published():
+        one, other = (run.results("demo", dataset) / "predictions.jsonl" for run in (calm, fire))
+        same = one.exists() and other.exists() and one.read_bytes() == other.read_bytes()
+        checks.that(same, f"{dataset}: predictions of the killed run equal those of the undisturbed one, byte for byte")
 
 
 def main() -> int:
