@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
+import gc
 import json
 import logging
 import os
@@ -21,8 +22,8 @@ import sys
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +45,7 @@ from vlmeval_mp.errors import (
 from vlmeval_mp.frames import DEFAULT_NFRAME
 from vlmeval_mp.heartbeat import Heart
 from vlmeval_mp.paths import JobsPaths, RunPaths
+from vlmeval_mp.preparing import Preparer
 from vlmeval_mp.queue import Entry, Queue
 from vlmeval_mp.records import (
     DataSpec,
@@ -121,12 +123,7 @@ class Worker:
         self.window_size = assignment.window or self.engine.default_window
         self.window = asyncio.Semaphore(self.window_size)
         self.ahead = asyncio.Semaphore(self.window_size + AHEAD)
-        threads = min(8, len(os.sched_getaffinity(0)))
-        self.pool = ThreadPoolExecutor(threads, thread_name_prefix="prepare")
-        self.preparing = asyncio.Semaphore(threads)
-        self.memory_free = asyncio.Event()
-        self.memory_free.set()
-        self.prepared_bytes = 0
+        self.preparer = Preparer[Request](min(8, len(os.sched_getaffinity(0))), PREPARED_BYTES)
         self.held: dict[str, Held] = {}
         self.finished: asyncio.Queue[Held | None] = asyncio.Queue()
         self.draining = False
@@ -176,6 +173,8 @@ class Worker:
         self.heart.start()
         self._enter("loading")
         await self.engine.start()
+        gc.collect()  # what was loaded stays: looking through it again would stop the feeding for half a second
+        gc.freeze()
         loop = asyncio.get_running_loop()
         loop.add_signal_handler(signal.SIGTERM, self.drain)  # after start: engines set handlers of their own
         self._enter("draining" if self.draining else "working")
@@ -259,7 +258,7 @@ class Worker:
                     finally:
                         self.asked -= 1
             finally:
-                self._account(-nbytes)
+                self.preparer.release(nbytes)
         except RequestError as error:
             return _with_error(failed, keys.masked(str(error), os.environ))
         return Prediction(
@@ -286,11 +285,8 @@ class Worker:
         if not sample.media:
             return Request(sample.index, messages, self.model.sampling, source=source)
         asked = sample.index, messages, self.model.sampling
-        arguments = *asked, folder, limits, spec.nframe, spec.fps, self._video(spec)
-        async with self.preparing:
-            await self.memory_free.wait()
-            request = await asyncio.get_running_loop().run_in_executor(self.pool, media.prepare, *arguments)
-            self._account(request.nbytes)
+        make = partial(media.prepare, *asked, folder, limits, spec.nframe, spec.fps, self._video(spec))
+        request = await self.preparer.prepare(make)
         return replace(request, source=source, processor=self.model.processor.get(self.benchmarks[spec.name], {}))
 
     def _record(self, held: Held, prediction: Prediction) -> None:
@@ -323,13 +319,6 @@ class Worker:
             self.in_flight += 1
             await self._answer(held, sample, alone=True)
             self.heart.now()  # if the next one kills, it is known that this one did not
-
-    def _account(self, nbytes: int) -> None:
-        self.prepared_bytes += nbytes
-        if self.prepared_bytes > PREPARED_BYTES and not self.draining:
-            self.memory_free.clear()
-        else:
-            self.memory_free.set()
 
     # --- durability ------------------------------------------------------------------------------------------------
 
@@ -368,7 +357,6 @@ class Worker:
     def drain(self) -> None:
         """Finish what the engine has, claim nothing more."""
         self.draining = True
-        self.memory_free.set()
         if self.phase == "working":
             self._enter("draining")
 

@@ -1,0 +1,122 @@
+"""Blocking work on samples, done in threads while the event loop goes on: decoding what will be asked next.
+
+Handing one small picture to a thread and its pixels back costs several times what decoding it does. So a thread takes
+as many as wait, one after the other, and hands over what is ready every few milliseconds; further threads join only
+while work is left after that time, as it is with large pictures and videos. Knows nothing of what is prepared.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Generic, Protocol, TypeVar
+
+HAND_OVER_SECONDS = 0.002
+"""How long a thread works before it hands over what it has, and before another one joins it."""
+
+
+class Sized(Protocol):
+    """What occupies `nbytes` bytes of memory."""
+
+    @property
+    def nbytes(self) -> int: ...
+
+
+T = TypeVar("T", bound=Sized)
+
+
+class Preparer(Generic[T]):
+    """Prepares with up to `threads` threads, and nothing further while more than `most_bytes` are held.
+
+    Belongs to one event loop: every method is called from it.
+    """
+
+    def __init__(self, threads: int, most_bytes: int) -> None:
+        self._threads, self._most_bytes = threads, most_bytes
+        self._pool = ThreadPoolExecutor(threads, thread_name_prefix="prepare")
+        self._waiting: deque[tuple[Callable[[], T], asyncio.Future[T]]] = deque()
+        self._active = 0
+        self._check: asyncio.TimerHandle | None = None
+        self._lock = threading.Lock()
+        self._held = 0
+
+    async def prepare(self, make: Callable[[], T]) -> T:
+        """What `make` returns; its bytes count as held until they are given to `release`.
+
+        Raises:
+            Exception: whatever `make` raises.
+        """
+        loop = asyncio.get_running_loop()
+        outcome: asyncio.Future[T] = loop.create_future()
+        self._waiting.append((make, outcome))
+        self._staff(loop)
+        return await outcome
+
+    def release(self, nbytes: int) -> None:
+        """The memory of something prepared is free again."""
+        if not nbytes:
+            return
+        with self._lock:
+            self._held -= nbytes
+        self._staff(asyncio.get_running_loop())
+
+    def _staff(self, loop: asyncio.AbstractEventLoop) -> None:
+        """See to it that somebody works on what waits: the first thread at once, each further one after a while."""
+        if not self._waiting or self._active == self._threads or self._is_full():
+            return
+        if not self._active:
+            self._active += 1
+            self._pool.submit(self._work, loop)
+        elif self._check is None:
+            self._check = loop.call_later(HAND_OVER_SECONDS, self._join_in, loop)
+
+    def _join_in(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._check = None
+        if self._waiting and self._active < self._threads:
+            self._active += 1
+            self._pool.submit(self._work, loop)
+            self._staff(loop)
+
+    def _is_full(self) -> bool:
+        with self._lock:
+            return self._held > self._most_bytes
+
+    def _work(self, loop: asyncio.AbstractEventLoop) -> None:
+        """The life of a thread's turn: until nothing waits or memory is short. Runs in the thread."""
+        ready: list[tuple[asyncio.Future[T], T | Exception]] = []
+        since = time.monotonic()
+        while not self._is_full():
+            try:
+                make, outcome = self._waiting.popleft()
+            except IndexError:
+                break
+            made: T | Exception
+            try:
+                made = make()
+                with self._lock:
+                    self._held += made.nbytes
+            except Exception as error:
+                made = error
+            ready.append((outcome, made))
+            if time.monotonic() - since > HAND_OVER_SECONDS:
+                loop.call_soon_threadsafe(self._hand_over, loop, ready, False)
+                ready, since = [], time.monotonic()
+        loop.call_soon_threadsafe(self._hand_over, loop, ready, True)
+
+    def _hand_over(
+        self, loop: asyncio.AbstractEventLoop, ready: list[tuple[asyncio.Future[T], T | Exception]], ended: bool
+    ) -> None:
+        for outcome, made in ready:
+            if isinstance(made, Exception):
+                if not outcome.done():
+                    outcome.set_exception(made)
+            elif outcome.done():  # whoever waited was cancelled
+                self.release(made.nbytes)
+            else:
+                outcome.set_result(made)
+        self._active -= ended
+        self._staff(loop)  # something may have come to wait just after this thread saw that nothing did
