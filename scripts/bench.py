@@ -80,30 +80,51 @@ def start(folder: Path) -> None:
         print(f"start     {words[0]}: {statistics.median(seconds):.3f} s (median of 7, slowest {max(seconds):.3f})")
 
 
-def vllm(folder: Path) -> None:
-    """Both sides load, and are timed at once, unwarmed, from first request to last answer."""
+def vllm(folder: Path, rounds: int) -> None:
+    """Both sides in turn, each in fresh processes and unwarmed, from first request to last answer.
+
+    In turn and more than once, because a shared machine's cores may be twice as fast in one minute as in the next.
+    """
+    rates: dict[str, list[float]] = {"one LLM.chat call": [], "through the worker": []}
+    equal = total = 0
+    for number in range(rounds):
+        theirs, seconds = chat_once()
+        ours, rate = worker_once(folder / "jobs", f"vllm{number}")
+        rates["one LLM.chat call"].append(len(theirs) / seconds)
+        rates["through the worker"].append(rate)
+        equal += sum(a == b for a, b in zip(ours, theirs, strict=True))
+        total += len(theirs)
+    for side, found in rates.items():
+        each = ", ".join(f"{rate:.0f}" for rate in found)
+        print(f"vllm      {side}: {statistics.median(found):.1f} samples/s (median of {each})")
+    ratio = statistics.median(rates["through the worker"]) / statistics.median(rates["one LLM.chat call"])
+    print(f"vllm      ratio {ratio:.2f}, {equal} of {total} answers equal")
+
+
+def chat_once() -> tuple[list[str], float]:
+    """Answers of one `LLM.chat` call with all samples, and its seconds."""
     side = [sys.executable, str(ROOT / "scripts" / "bench_engine.py"), "--side", "chat", "--cold"]
     done = subprocess.run(side, cwd=ROOT, env=ENV, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
     line = next((x for x in done.stdout.splitlines() if x.startswith("RESULT ")), None)
     if line is None:
         sys.exit("bench: LLM.chat did not end well; run scripts/bench-engine to see why")
     chat = json.loads(line.removeprefix("RESULT "))
-    what = ["--model", "demo", "--data", "DigitsMCQ", "--engine", "vllm", "--run", "vllm", "--max-workers", "1"]
-    record = launch(folder / "jobs", *what)
-    lines = (folder / "jobs/vllm/results/demo/DigitsMCQ/predictions.jsonl").read_text().splitlines()
-    answers = [json.loads(x)["prediction"] for x in lines]
-    equal = sum(a == b for a, b in zip(answers, chat["answers"], strict=True))
-    ours, theirs = record["results"][0]["samples_per_second"], len(answers) / statistics.median(chat["seconds"])
-    print(
-        f"vllm      one LLM.chat call {theirs:.1f} samples/s, through the worker {ours:.1f}: ratio {ours / theirs:.2f}"
-    )
-    print(f"vllm      {equal} of {len(answers)} answers equal")
+    return chat["answers"], chat["seconds"][0]
+
+
+def worker_once(jobs: Path, run: str) -> tuple[list[str], float]:
+    """Answers of one launch with one worker, in the same order, and its samples/s."""
+    what = ["--model", "demo", "--data", "DigitsMCQ", "--engine", "vllm", "--run", run, "--max-workers", "1"]
+    record = launch(jobs, *what)
+    lines = (jobs / run / "results/demo/DigitsMCQ/predictions.jsonl").read_text().splitlines()
+    return [json.loads(x)["prediction"] for x in lines], record["results"][0]["samples_per_second"]
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("what", nargs="*", default=["overhead", "start", "vllm"])
-    parser.add_argument("--samples", type=int, default=20_000)
+    parser.add_argument("--samples", type=int, default=20_000, help="of the overhead measurement")
+    parser.add_argument("--rounds", type=int, default=5, help="of the vllm measurement")
     given = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="vlmeval-mp-bench-") as name:
         folder = Path(name)
@@ -114,7 +135,7 @@ def main() -> int:
                 case "start":
                     start(folder)
                 case "vllm":
-                    vllm(folder)
+                    vllm(folder, given.rounds)
                 case _:
                     parser.error(f"there is no measurement {what!r}")
     return 0

@@ -33,6 +33,9 @@ from vlmeval_mp.records import Completion, Frames, Part, Request, Sampling, Text
 
 CPU_KV_CACHE = 1 << 30
 """Bytes of KV cache on the CPU unless told otherwise: several workers share the machine's memory."""
+SMALL_PIXELS = 1 << 16
+"""Pixels of a request's images up to which they are processed in a millisecond or two."""
+SCHEDULER_NICE = 5
 DEATH_CHECK_SECONDS = 0.5
 KILL_SECONDS = 5.0
 
@@ -53,6 +56,7 @@ class VllmEngine:
         self._llm: Any = None
         self._special: chat.Special | None = None
         self._tokens = {"prompt_tokens": 0.0, "completion_tokens": 0.0}
+        self._turn = asyncio.Lock()
         self._waiting: set[asyncio.Timeout] = set()
         self._watch: asyncio.Task[None] | None = None
 
@@ -62,6 +66,8 @@ class VllmEngine:
         os.environ.setdefault("VLLM_NO_USAGE_STATS", "1")
         # nothing is in flight any more when an engine is closed, so that its processes need not be waited for
         os.environ.setdefault("VLLM_WORKER_SHUTDOWN_TIMEOUT_SECONDS", "1")
+        if self.spec.device == "cpu":
+            os.environ["OMP_NUM_THREADS"] = "1"  # threads that spin starve others; vLLM gives its model worker its own
         try:
             args = AsyncEngineArgs(model=self.spec.model, **(defaults(self.spec) | self.spec.args))
         except Exception as error:
@@ -76,9 +82,12 @@ class VllmEngine:
             if missing := hub.missing(self.spec.model, error):
                 raise missing from None
             raise EngineError(f"vLLM could not load {self.spec.model}: {error}") from error
-        torch.set_num_threads(1)  # as vLLM itself does where it is not told; threads that spin would starve its engine
+        torch.set_num_threads(1)  # as vLLM itself does where it is not told
         # `LLM` and `vllm serve` warm up; `AsyncLLM` leaves it to its caller, and the first requests would pay
         await asyncio.to_thread(self._llm.renderer.warmup, ChatParams())
+        await self._llm.get_supported_tasks()  # asked of the engine's process; every request up to its answer would ask
+        if self.spec.device == "cpu":
+            give_way()
         self._special = chat.Special(self._llm.renderer.get_tokenizer())
         self._watch = asyncio.create_task(self._end_waiting_with_the_engine())
 
@@ -122,7 +131,18 @@ class VllmEngine:
             end(below)
 
     async def _prompt(self, request: Request) -> Any:
-        """The request as vLLM's engine takes it: template applied, tokenized, media processed.
+        """The request as vLLM's engine takes it: rendered one by one, each handed on before the next begins.
+
+        Small pictures are rendered right here: handing them to a thread and back takes longer.
+        """
+        async with self._turn:
+            await asyncio.sleep(0)  # answers are looked after between any two
+            if sum(i.width * i.height for i in request.images) <= SMALL_PIXELS and not request.videos:
+                return self._render(request)
+            return await asyncio.to_thread(self._render, request)
+
+    def _render(self, request: Request) -> Any:
+        """Template applied, tokenized, media processed.
 
         The processor cache is the one that lives in this process alone. The shared one pairs each entry here with one
         in the child, and a request refused in between would leave an entry without its pair, for others to stumble on.
@@ -133,8 +153,7 @@ class VllmEngine:
         if request.images or request.videos:
             prompt["multi_modal_data"], prompt["multi_modal_uuids"] = media(request)
             prompt["mm_processor_kwargs"] = request.processor or None
-        rendered = await renderer.render_cmpl_async([prompt], renderer.default_chat_tok_params, skip_mm_cache=True)
-        return rendered[0]
+        return renderer.render_cmpl([prompt], renderer.default_chat_tok_params, skip_mm_cache=True)[0]
 
     def _messages(self, request: Request) -> list[dict[str, Any]]:
         """Messages in OpenAI's form; media parts are empty places that only yield the model's placeholder."""
@@ -187,6 +206,17 @@ def defaults(spec: EngineSpec) -> dict[str, Any]:
         if "VLLM_CPU_KVCACHE_SPACE" not in os.environ:
             chosen["kv_cache_memory_bytes"] = CPU_KV_CACHE
     return chosen
+
+
+def give_way() -> None:
+    """Let this process, which feeds vLLM's scheduler, have a core before the scheduler, which spins while it waits.
+
+    Niceness is a property of threads; those that are started later inherit it.
+    """
+    for scheduler in multiprocessing.active_children():
+        with contextlib.suppress(psutil.NoSuchProcess, ProcessLookupError):
+            for thread in psutil.Process(scheduler.pid).threads():
+                os.setpriority(os.PRIO_PROCESS, thread.id, SCHEDULER_NICE)
 
 
 def end(processes: Sequence[psutil.Process]) -> None:
