@@ -1,9 +1,11 @@
 from __future__ import annotations
 
 import asyncio
+import multiprocessing
 import os
 import signal
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -11,6 +13,7 @@ from tests.engines.contract import MODEL, EngineContract, ask, clip, descendants
 from vlmeval_mp import engines
 from vlmeval_mp.engines.base import Engine, EngineSpec
 from vlmeval_mp.errors import ConfigError, EngineError, RequestError
+from vlmeval_mp.records import Request
 
 pytestmark = pytest.mark.vllm
 pytest.importorskip("vllm")
@@ -64,6 +67,41 @@ class Extras:
         await asyncio.sleep(0.3)
         leaving.cancel()
         assert (await engine.generate(ask("next", "What?", videos=(clip(1),)))).completion_tokens
+
+    async def test_vllm_has_each_request_before_the_next_is_rendered_and_answers_come_in_between(
+        self, engine: Any, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        seen: list[str] = []
+        render, core = engine._render, engine._llm.engine_core
+        add = core.add_request_async
+
+        def rendered(request: Request) -> Any:
+            seen.append("render")
+            return render(request)
+
+        async def added(request: Any) -> None:
+            seen.append("add")
+            await add(request)
+
+        async def answered(request: Request) -> None:
+            await engine.generate(request)
+            seen.append("answer")
+
+        monkeypatch.setattr(engine, "_render", rendered)
+        monkeypatch.setattr(core, "add_request_async", added)
+        many = [ask(str(n), "What?", (picture(n % 5),), max_tokens=1) for n in range(400)]
+        await asyncio.gather(*map(answered, many))
+        assert [what for what in seen if what != "answer"] == ["render", "add"] * len(many)
+        assert "answer" in seen[: len(seen) // 2]
+
+    async def test_batches_are_as_large_as_those_of_the_offline_api(self, engine: Any) -> None:
+        chosen = engine._llm.vllm_config.scheduler_config
+        assert (chosen.max_num_seqs, chosen.max_num_batched_tokens) == (256, 4096)
+
+    async def test_what_feeds_the_scheduler_goes_before_it_on_a_cpu(self, engine: Engine) -> None:
+        mine = os.getpriority(os.PRIO_PROCESS, 0)
+        niceness = [os.getpriority(os.PRIO_PROCESS, child.pid) for child in multiprocessing.active_children()]
+        assert niceness == [mine + 5]
 
 
 class TestVllmContract(EngineContract, Extras):
