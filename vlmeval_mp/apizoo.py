@@ -6,13 +6,12 @@ Pure: the environment is passed in, and only addresses are read from it. A key i
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from vlmeval_mp import keys
-from vlmeval_mp.errors import ConfigError
+from vlmeval_mp.errors import ConfigError, did_you_mean
 from vlmeval_mp.kitflags import api_base
 from vlmeval_mp.records import Json
 
@@ -118,8 +117,7 @@ def entry(where: str, class_: str, kwargs: Json, environ: Mapping[str, str], war
         raise ConfigError(f'{where}.use_azure: Azure\'s addresses are not asked here; say "engine": "vlmevalkit"')
     for key in given:
         if key not in _USED and key not in IGNORED:
-            near = difflib.get_close_matches(key, [*_USED, *IGNORED], n=1)
-            hint = f"did you mean {near[0]!r}?" if near else f"known here: {', '.join((*_USED, *IGNORED))}"
+            hint = did_you_mean(key, (*_USED, *IGNORED), f"known here: {', '.join((*_USED, *IGNORED))}")
             raise ConfigError(f"{where}: there is no kwarg {key!r}; {hint}")
         if key in IGNORED and given[key] not in (None, False, -1):
             warnings.append(f"{where}.{key}: has no effect here; {IGNORED[key]}")

@@ -6,7 +6,6 @@ unknown key is refused with the nearest valid one; every message names the key p
 
 from __future__ import annotations
 
-import difflib
 import json
 import re
 from collections.abc import Iterable, Mapping
@@ -16,7 +15,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from vlmeval_mp import keys
-from vlmeval_mp.errors import ConfigError
+from vlmeval_mp.errors import ConfigError, did_you_mean
 from vlmeval_mp.paths import slug
 from vlmeval_mp.records import DataSpec, Json, MediaLimits, ModelSpec, RunSpec, Sampling
 
@@ -236,8 +235,7 @@ def _refuse_unknown(where: str, given: Iterable[str], known: Iterable[str]) -> N
     valid = list(known)
     for key in given:
         if key not in valid:
-            near = difflib.get_close_matches(key, valid, n=1)
-            hint = f"did you mean {near[0]!r}?" if near else f"valid keys: {', '.join(valid)}"
+            hint = did_you_mean(key, valid, f"valid keys: {', '.join(valid)}")
             raise ConfigError(f"{where}: there is no key {key!r}; {hint}")
 
 

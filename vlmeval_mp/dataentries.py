@@ -6,12 +6,11 @@ Names of video shortcuts ("Video-MME_8frame_subs") become entries, and a name th
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Iterable
 
 from vlmeval_mp.config import DATA_KEYS
-from vlmeval_mp.errors import ConfigError
+from vlmeval_mp.errors import ConfigError, did_you_mean
 from vlmeval_mp.modelzoo import DATA_TYPES, JOINED, SUBTITLED, VIDEO_SETS
 from vlmeval_mp.records import Json
 
@@ -100,6 +99,5 @@ def refuse_unknown(where: str, given: Iterable[str], known: Iterable[str]) -> No
     valid = list(known)
     for key in given:
         if key not in valid:
-            near = difflib.get_close_matches(key, valid, n=1)
-            hint = f"did you mean {near[0]!r}?" if near else f"known here: {', '.join(valid)}"
+            hint = did_you_mean(key, valid, f"known here: {', '.join(valid)}")
             raise ConfigError(f"{where}: there is no kwarg {key!r}; {hint}")

@@ -1,4 +1,4 @@
-"""Every exception this project raises on purpose, and the exit code each one ends with.
+"""Every exception this project raises on purpose, the exit code each one ends with, and the hint at a nearby name.
 
     VlmevalError                 exit 1   base of all; carries a message that a user can act on
     ├── ConfigError              exit 2   usage, config file or data set is wrong; nothing was started
@@ -13,6 +13,8 @@ bad sample from costing more than itself.
 """
 
 from __future__ import annotations
+
+from collections.abc import Iterable
 
 EXIT_COMPLETE = 0
 EXIT_FAILED_SAMPLES = 1
@@ -63,3 +65,11 @@ class StorageError(VlmevalError):
 
 class RequestError(VlmevalError):
     """One request cannot be served (undecodable image, prompt too long); its neighbours are unharmed."""
+
+
+def did_you_mean(word: str, known: Iterable[str], otherwise: str) -> str:
+    """`did you mean 'x'?` with the nearest of `known`; `otherwise` if none is near."""
+    import difflib
+
+    near = difflib.get_close_matches(word, list(known), n=1)
+    return f"did you mean {near[0]!r}?" if near else otherwise

@@ -17,12 +17,11 @@ request of ImageVQADataset is nearest to how such answers are scored here: by ma
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Callable
 
 from vlmeval_mp import builders, videoprompts
-from vlmeval_mp.errors import ConfigError
+from vlmeval_mp.errors import ConfigError, did_you_mean
 from vlmeval_mp.records import ImagePart, Media, Message, Part, Sample, TextPart, VideoPart
 
 Template = Callable[[Sample], tuple[Part, ...]]
@@ -58,8 +57,7 @@ def build(
     for name in (template, model):
         if name not in TEMPLATES and name not in builders.BUILDERS and name not in videoprompts.WORDINGS:
             known = [*TEMPLATES, *videoprompts.WORDINGS, *builders.BUILDERS, READY]
-            near = difflib.get_close_matches(name, known, n=1)
-            hint = f"did you mean {near[0]!r}?" if near else f"choose one of {', '.join(known)}"
+            hint = did_you_mean(name, known, f"choose one of {', '.join(known)}")
             raise ConfigError(f"no prompt template is called {name!r}; {hint}")
     own = template if template in builders.BUILDERS else model
     built = builders.BUILDERS[own](sample, dataset) if own in builders.BUILDERS else None

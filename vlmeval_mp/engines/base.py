@@ -6,12 +6,11 @@ life of its process and closed once.
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Protocol
 
-from vlmeval_mp.errors import ConfigError
+from vlmeval_mp.errors import ConfigError, did_you_mean
 from vlmeval_mp.records import Completion, Notice, Request
 
 
@@ -64,6 +63,5 @@ def refuse_unknown(engine: str, given: Iterable[str], known: Iterable[str]) -> N
     valid = sorted(known)
     for name in given:
         if name not in valid:
-            near = difflib.get_close_matches(name, valid, n=1)
-            hint = f"did you mean {near[0]!r}?" if near else f"valid ones: {', '.join(valid[:40])}"
+            hint = did_you_mean(name, valid, f"valid ones: {', '.join(valid[:40])}")
             raise ConfigError(f"engine {engine!r} has no argument {name!r}; {hint}")

@@ -6,10 +6,9 @@ sample gets the family of its kind. Adding a family is one line here.
 
 from __future__ import annotations
 
-import difflib
 from dataclasses import dataclass
 
-from vlmeval_mp.errors import ConfigError
+from vlmeval_mp.errors import ConfigError, did_you_mean
 from vlmeval_mp.records import Kind, Sample
 from vlmeval_mp.scoring import closeness, jointly, maths, metrics, mmmu, rates, videochoice, vqa
 from vlmeval_mp.scoring.base import EVALUATOR, Aggregator, Mode, Scorer
@@ -113,7 +112,6 @@ def check(family: str) -> Family:
         ConfigError: there is none; names the nearest.
     """
     if family not in FAMILIES:
-        near = difflib.get_close_matches(family, [*FAMILIES, EVALUATOR], n=1)
-        hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(FAMILIES)} and {EVALUATOR}"
+        hint = did_you_mean(family, [*FAMILIES, EVALUATOR], f"there are {', '.join(FAMILIES)} and {EVALUATOR}")
         raise ConfigError(f"no scorer is called {family!r}; {hint}")
     return FAMILIES[family]
