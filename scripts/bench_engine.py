@@ -22,9 +22,9 @@ from typing import Any, NoReturn
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from vlmeval_mp import media, prompts
+from vlmeval_mp.core.records import DataSpec, Media, MediaLimits, Request, Sampling, TextPart
 from vlmeval_mp.datasets import store as datasets
-from vlmeval_mp.records import DataSpec, Media, MediaLimits, Request, Sampling, TextPart
+from vlmeval_mp.requests import media, prompts
 
 SAMPLING = Sampling(max_tokens=16)
 MAX_MODEL_LEN = 4096

@@ -6,13 +6,13 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from vlmeval_mp.adapter import names
+from vlmeval_mp.core.records import Kind, Prediction, Sample, Score
 from vlmeval_mp.datasets.benchmarks import BENCHMARKS
-from vlmeval_mp.datasets.videobench import LAYOUTS
-from vlmeval_mp.records import Kind, Prediction, Sample, Score
+from vlmeval_mp.datasets.videobenchmarks import LAYOUTS
 from vlmeval_mp.scoring.base import EVALUATOR, Mode, Scored
 from vlmeval_mp.scoring.families import FAMILIES, aggregator_of
-from vlmeval_mp.scoring.rates import AMBER, AREAS
+from vlmeval_mp.scoring.metrics.rates import AMBER, AREAS
+from vlmeval_mp.vlmevalkit import registry
 
 DOC = Path(__file__).resolve().parent.parent / "docs" / "benchmarks.md"
 BEGIN, END = "<!-- begin: scripts/benchmarks --write -->", "<!-- end -->"
@@ -30,7 +30,7 @@ def page() -> str:
 
 def benchmarks() -> Iterator[tuple[str, ...]]:
     for name, each in BENCHMARKS.items():
-        file = names.known()[name].source
+        file = registry.known()[name].source
         yield name, each.kind, each.prompt, each.scorer, primary(each.scorer, each.kind), f"<{file}>"
     for name, layout in LAYOUTS.items():
         place = f"<https://huggingface.co/datasets/{layout.repo}>, from which VLMEvalKit writes the TSV"

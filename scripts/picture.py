@@ -13,9 +13,9 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
 from vlmeval_mp import display
-from vlmeval_mp.paths import JobsPaths
-from vlmeval_mp.snapshot import Reader
-from vlmeval_mp.state import fold
+from vlmeval_mp.core.paths import JobsPaths
+from vlmeval_mp.runs.snapshot import Reader
+from vlmeval_mp.runs.state import fold
 
 WIDTH = 104
 

@@ -20,8 +20,8 @@ import msgspec
 import records_why
 from records_cases import CASES, ROOT, Case, Row, compared, flat, gold_of, letters_only, measured
 
-from vlmeval_mp import foreign
-from vlmeval_mp.foreign import Asked, Found
+from vlmeval_mp.exchange import evaluate
+from vlmeval_mp.exchange.evaluate import Asked, Found
 
 DOC = ROOT / "docs" / "records.md"
 BEGIN, END = "<!-- measured by scripts/records -->\n", "<!-- end -->\n"
@@ -46,9 +46,9 @@ class Raw:
 def raw(case: Case, folder: Path) -> Raw:
     """A case's raw replies scored by our own rules, against the verdicts on its official column."""
     gold = gold_of(case, folder)
-    theirs = foreign.evaluate(case.asked(gold))
-    ours = {mode: foreign.evaluate(_for_replies(case, gold, folder, mode)) for mode in ("strict", "compat")}
-    rows = {foreign.canonical(str(r["index"])): r for r in read_rows(case.path)}
+    theirs = evaluate.evaluate(case.asked(gold))
+    ours = {mode: evaluate.evaluate(_for_replies(case, gold, folder, mode)) for mode in ("strict", "compat")}
+    rows = {evaluate.canonical(str(r["index"])): r for r in read_rows(case.path)}
     pairs = zip(ours["strict"].scored, theirs.scored, strict=True)
     found = [
         records_why.difference((case.benchmark, case.name), mine, other, rows[mine.sample.index])
@@ -88,7 +88,7 @@ def page(folder: Path) -> tuple[str, list[records_why.Difference]]:
     """The tables of docs/records.md as measured now, and every sample that differs."""
     lines = ["| record | column | numbers | reproduced |", "| --- | --- | --- | --- |"]
     for case in CASES:
-        found = foreign.evaluate(case.asked(gold_of(case, folder)))
+        found = evaluate.evaluate(case.asked(gold_of(case, folder)))
         numbers = measured(
             case, msgspec.to_builtins(found.summary), [msgspec.to_builtins(s.score) for s in found.scored]
         )

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from vlmeval_mp.foreign import Asked
+from vlmeval_mp.exchange.evaluate import Asked
 
 ROOT = Path(__file__).resolve().parent.parent
 RECORDS = ROOT.parent / "shared" / "data" / "records"

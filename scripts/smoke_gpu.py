@@ -16,10 +16,11 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from vlmeval_mp import gpus, results
-from vlmeval_mp.paths import JobsPaths, RunPaths
-from vlmeval_mp.snapshot import Reader
-from vlmeval_mp.state import RunState, fold
+from vlmeval_mp.core.paths import JobsPaths, RunPaths
+from vlmeval_mp.pool.devices import gpus
+from vlmeval_mp.runs import results
+from vlmeval_mp.runs.snapshot import Reader
+from vlmeval_mp.runs.state import RunState, fold
 
 ROOT = Path(__file__).resolve().parent.parent
 DEMO_README = ROOT / "vlmeval_mp" / "demo" / "README.md"

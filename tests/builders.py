@@ -5,11 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from vlmeval_mp import runs
-from vlmeval_mp.config import Overrides, build
-from vlmeval_mp.paths import JobsPaths, RunPaths
-from vlmeval_mp.records import RunRecord, RunSpec
-from vlmeval_mp.worker import Assignment, Worker
+from vlmeval_mp.config.build import Overrides, build
+from vlmeval_mp.core.paths import JobsPaths, RunPaths
+from vlmeval_mp.core.records import RunRecord, RunSpec
+from vlmeval_mp.pool.worker.loop import Assignment, Worker
+from vlmeval_mp.runs import submit
 
 
 def text_tsv(path: Path, samples: int) -> Path:
@@ -27,7 +27,7 @@ def fake_spec(*tsvs: Path, config: dict[str, Any] | None = None, **engine_args: 
 def fake_run(tmp_path: Path, samples: int, config: dict[str, Any] | None = None, **engine_args: Any) -> RunPaths:
     """A queued run on the fake engine with one text benchmark."""
     tsv = text_tsv(tmp_path / "numbers.tsv", samples)
-    return runs.submit(fake_spec(tsv, config=config, **engine_args), JobsPaths(tmp_path / "jobs"))[0]
+    return submit.submit(fake_spec(tsv, config=config, **engine_args), JobsPaths(tmp_path / "jobs"))[0]
 
 
 def worker_for(paths: RunPaths, record: RunRecord, name: str = "w0", window: int = 0, **engine_args: Any) -> Worker:

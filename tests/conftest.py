@@ -9,6 +9,21 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+TESTS = Path(__file__).resolve().parent
+SLOW = ("e2e", "faults", "parity")
+KIT = ("parity", "vlmevalkit", "engines/modelclass", "scoring/test_parity.py", "scoring/test_docs.py")
+"""Where every test needs ms-vlmeval installed."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark whole folders, so that `scripts/test quick` can leave them out."""
+    for item in items:
+        place = item.path.relative_to(TESTS).as_posix()
+        if place.startswith(SLOW):
+            item.add_marker("slow")
+        if place.startswith(KIT):
+            item.add_marker("kit")
+
 
 def shared_data() -> Path:
     """The data pack beside the repository."""

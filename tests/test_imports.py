@@ -10,8 +10,9 @@ import pytest
 PACKAGE = Path(__file__).resolve().parent.parent / "vlmeval_mp"
 HEAVY = ("torch", "transformers", "vllm", "PIL", "av", "numpy", "pandas", "rich", "scipy", "pynvml")
 LIGHT_MODULES = (
-    "vlmeval_mp.cli", "vlmeval_mp.snapshot", "vlmeval_mp.state", "vlmeval_mp.logs", "vlmeval_mp.runs",
-    "vlmeval_mp.supervisor", "vlmeval_mp.worker", "vlmeval_mp.engines.fake",
+    "vlmeval_mp.cli.main", "vlmeval_mp.runs.snapshot", "vlmeval_mp.runs.state", "vlmeval_mp.cli.logs",
+    "vlmeval_mp.runs.submit", "vlmeval_mp.pool.supervisor.loop", "vlmeval_mp.pool.worker.loop",
+    "vlmeval_mp.engines.fake",
 )  # fmt: skip
 
 
@@ -29,7 +30,7 @@ def test_a_light_module_loads_no_heavy_library(module):
 
 
 def test_help_loads_no_heavy_library():
-    code = "from vlmeval_mp import cli\ntry: cli.main(['launch', '--help'])\nexcept SystemExit: pass"
+    code = "from vlmeval_mp.cli import main\ntry: main.main(['launch', '--help'])\nexcept SystemExit: pass"
     assert loaded_by(code) & set(HEAVY) == set()
 
 
@@ -38,7 +39,7 @@ def test_importing_the_package_changes_nothing_around_it():
         "import os, logging; before = dict(os.environ), list(logging.root.handlers), logging.root.level\n"
         "import pkgutil, importlib, vlmeval_mp\n"
         "skip = ('vlmeval_mp.demo', 'vlmeval_mp.engines.vllm', 'vlmeval_mp.engines.transformers')\n"
-        "skip += ('vlmeval_mp.adapter.child.',)  # run by file path in a process of its own\n"
+        "skip += ('vlmeval_mp.vlmevalkit.child.',)  # run by file path in a process of its own\n"
         "for m in pkgutil.walk_packages(vlmeval_mp.__path__, 'vlmeval_mp.'):\n"
         "    if not m.name.startswith(skip): importlib.import_module(m.name)\n"
         "assert before == (dict(os.environ), list(logging.root.handlers), logging.root.level)"

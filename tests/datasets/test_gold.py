@@ -8,10 +8,10 @@ import msgspec
 import pytest
 
 from tests.conftest import shared_data
+from vlmeval_mp.core.errors import ConfigError
+from vlmeval_mp.core.records import DataSpec, Sample
 from vlmeval_mp.datasets import gold
 from vlmeval_mp.datasets.store import prepare
-from vlmeval_mp.errors import ConfigError
-from vlmeval_mp.records import DataSpec, Sample
 
 
 def tsv(path: Path, *lines: str) -> DataSpec:

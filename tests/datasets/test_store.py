@@ -17,12 +17,12 @@ import pytest
 from PIL import Image
 
 from tests.conftest import shared_data
-from vlmeval_mp import media, prompts
+from vlmeval_mp.core.errors import ConfigError
+from vlmeval_mp.core.records import DataSpec, MediaLimits, Sampling
 from vlmeval_mp.datasets import store
-from vlmeval_mp.datasets.sources import EDGE_BYTES, WHOLE_DIGEST_BYTES, content_digest
+from vlmeval_mp.datasets.mediafiles import EDGE_BYTES, WHOLE_DIGEST_BYTES, content_digest
 from vlmeval_mp.datasets.store import Dataset, open_dataset, prepare
-from vlmeval_mp.errors import ConfigError
-from vlmeval_mp.records import DataSpec, MediaLimits, Sampling
+from vlmeval_mp.requests import media, prompts
 
 
 def png(color: str = "red", size: int = 16) -> bytes:
@@ -347,7 +347,7 @@ _READ = """
 import sys
 from pathlib import Path
 from vlmeval_mp.datasets.store import prepare
-from vlmeval_mp.records import DataSpec
+from vlmeval_mp.core.records import DataSpec
 prepare(DataSpec(name="S", path=sys.argv[1]), Path(sys.argv[2]))
 """
 

@@ -10,8 +10,8 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from vlmeval_mp.core.errors import ConfigError
 from vlmeval_mp.datasets.tsv import Reader, Row
-from vlmeval_mp.errors import ConfigError
 
 
 def rows_of(data: bytes) -> list[Row]:

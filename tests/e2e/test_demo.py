@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.faults.chaos import ENV, processes_of
-from vlmeval_mp.paths import JobsPaths
+from vlmeval_mp.core.paths import JobsPaths
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 REQUIRED = {"DigitsVQA": 0.95, "DigitsMCQ": 0.90, "DigitsYORN": 0.90, "DigitsVideo": 0.60}

@@ -13,8 +13,8 @@ from tests.e2e.test_launch import Place, done_samples, wait_until
 from tests.endpoint import endpoint
 from tests.faults.chaos import ENV, answered_ids, processes_of
 from tests.served import free_port, kill, serves, vllm_serve
-from vlmeval_mp.paths import JobsPaths
-from vlmeval_mp.queue import Queue
+from vlmeval_mp.core.paths import JobsPaths
+from vlmeval_mp.runs.queue import Queue
 
 KEY = "sk-test-0123456789abcdef"
 MAIN = [sys.executable, "-m", "vlmeval_mp.cli"]

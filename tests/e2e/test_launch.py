@@ -12,8 +12,8 @@ import pytest
 
 from tests.builders import text_tsv
 from tests.faults.chaos import ENV, processes_of, workers_of
-from vlmeval_mp.paths import JobsPaths
-from vlmeval_mp.snapshot import Reader
+from vlmeval_mp.core.paths import JobsPaths
+from vlmeval_mp.runs.snapshot import Reader
 
 MAIN = [sys.executable, "-m", "vlmeval_mp.cli"]
 

@@ -11,11 +11,11 @@ import pytest
 from PIL import Image
 
 from tests.builders import worker_for
-from vlmeval_mp import results, runs, snapshot
-from vlmeval_mp.config import Overrides, build
-from vlmeval_mp.merge import merge
-from vlmeval_mp.paths import JobsPaths
-from vlmeval_mp.records import Summary
+from vlmeval_mp.config.build import Overrides, build
+from vlmeval_mp.core.paths import JobsPaths
+from vlmeval_mp.core.records import Summary
+from vlmeval_mp.runs import results, snapshot, submit
+from vlmeval_mp.runs.merge import merge
 
 
 def picture(value: int) -> str:
@@ -34,7 +34,7 @@ def lmu(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 async def run(tmp_path: Path, name: str, answers: dict[str, str], mode: str = "strict") -> Summary:
     flags = Overrides(models=("fake",), data=(name,), engine="fake", engine_args={"answers": answers}, scoring=mode)
-    paths = runs.submit(build({}, flags, name=mode, default_engine="fake"), JobsPaths(tmp_path / "jobs"))[0]
+    paths = submit.submit(build({}, flags, name=mode, default_engine="fake"), JobsPaths(tmp_path / "jobs"))[0]
     record = snapshot.read_record(paths)
     await worker_for(paths, record).run()
     (job,) = record.jobs

@@ -12,7 +12,7 @@ import pytest
 
 from tests.conftest import shared_data
 from tests.faults.chaos import ENV
-from vlmeval_mp.paths import JobsPaths
+from vlmeval_mp.core.paths import JobsPaths
 
 SETS = ("MCQ_mini", "MCQ_CN_mini", "YORN_mini", "VQA_mini", "MULTI_mini", "VIDEO_mini")
 MUST_FAIL = {"reject", "reject_bomb"}

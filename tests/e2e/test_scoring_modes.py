@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from tests.builders import text_tsv
-from vlmeval_mp import cli
-from vlmeval_mp.paths import JobsPaths
+from vlmeval_mp.cli import main as cli
+from vlmeval_mp.core.paths import JobsPaths
 from vlmeval_mp.scoring.base import COMPAT
 
 ANSWERS = {"0": "A. because zero divides by two and thus fits", "1": "B", "2": "A", "3": "A"}

@@ -15,9 +15,10 @@ import pytest
 from PIL import Image
 
 from tests.faults.chaos import ENV
-from tests.kit import evaluated
-from vlmeval_mp import demo, results
-from vlmeval_mp.paths import JobsPaths
+from tests.parity import evaluated
+from vlmeval_mp import demo
+from vlmeval_mp.core.paths import JobsPaths
+from vlmeval_mp.runs import results
 from vlmeval_mp.scoring.base import COMPAT
 
 ROWS = 12

@@ -18,10 +18,10 @@ import pytest
 import pytest_asyncio
 from PIL import Image
 
-from vlmeval_mp import engines
+from vlmeval_mp.core.errors import ConfigError, RequestError
+from vlmeval_mp.core.records import Frames, ImagePart, Media, Message, Part, Request, Sampling, TextPart, VideoPart
+from vlmeval_mp.engines import registry
 from vlmeval_mp.engines.base import Engine, EngineSpec
-from vlmeval_mp.errors import ConfigError, RequestError
-from vlmeval_mp.records import Frames, ImagePart, Media, Message, Part, Request, Sampling, TextPart, VideoPart
 
 MODEL = str(Path(__file__).resolve().parents[2] / "vlmeval_mp" / "demo" / "model")
 """The bundled model, small enough for every test that needs a real one."""
@@ -111,7 +111,7 @@ class EngineContract:
 
     @classmethod
     def build(cls) -> Engine:
-        return engines.engine_class(cls.name)(cls.spec())
+        return registry.engine_class(cls.name)(cls.spec())
 
     @classmethod
     def bad_request(cls) -> Request:
@@ -171,7 +171,7 @@ class EngineContract:
     async def test_an_unknown_argument_is_refused_with_the_nearest_one(self) -> None:
         known = sorted(self.args)[0]
         with pytest.raises(ConfigError, match=rf"{self.name}.*{known}x.*did you mean '{known}'"):
-            engines.engine_class(self.name)(self.spec(args=self.args | {f"{known}x": 1}))
+            registry.engine_class(self.name)(self.spec(args=self.args | {f"{known}x": 1}))
 
     async def test_closing_twice_is_harmless_and_leaves_no_child_process(self, engine: Engine) -> None:
         await engine.close()

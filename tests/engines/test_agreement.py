@@ -11,10 +11,11 @@ from typing import Any
 import pytest
 
 from tests.engines.contract import MODEL
-from vlmeval_mp import engines, media, prompts
+from vlmeval_mp.core.records import DataSpec, MediaLimits, Request, Sampling
 from vlmeval_mp.datasets import store as datasets
+from vlmeval_mp.engines import registry
 from vlmeval_mp.engines.base import EngineSpec
-from vlmeval_mp.records import DataSpec, MediaLimits, Request, Sampling
+from vlmeval_mp.requests import media, prompts
 
 pytestmark = pytest.mark.vllm
 pytest.importorskip("vllm")
@@ -35,7 +36,7 @@ def requests(store: Path) -> Iterator[Request]:
 
 
 async def answers(name: str, asked: list[Request], **args: Any) -> dict[str, str]:
-    engine = engines.engine_class(name)(EngineSpec(model=MODEL, args=args, max_images=1, max_videos=1))
+    engine = registry.engine_class(name)(EngineSpec(model=MODEL, args=args, max_images=1, max_videos=1))
     await engine.start()
     done = await asyncio.gather(*(engine.generate(request) for request in asked))
     await engine.close()

@@ -12,10 +12,10 @@ from typing import Any
 import pytest
 
 from tests.engines.contract import EngineContract, ask, descendants, picture
+from vlmeval_mp.core.errors import ConfigError, EngineError, RequestError
+from vlmeval_mp.core.records import Request
 from vlmeval_mp.engines.base import EngineSpec
 from vlmeval_mp.engines.fake import FakeEngine
-from vlmeval_mp.errors import ConfigError, EngineError, RequestError
-from vlmeval_mp.records import Request
 
 
 class TestFakeContract(EngineContract):

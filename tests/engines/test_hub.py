@@ -5,9 +5,9 @@ import asyncio
 import pytest
 from huggingface_hub import errors
 
+from vlmeval_mp.core.errors import DependencyError
 from vlmeval_mp.engines import hub
 from vlmeval_mp.engines.base import EngineSpec
-from vlmeval_mp.errors import DependencyError
 
 
 def test_the_hubs_exceptions_are_still_called_so():

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 import pytest
 
 from tests.engines.contract import ask
+from vlmeval_mp.core.errors import EngineError, RequestError
+from vlmeval_mp.core.records import Completion, Request
 from vlmeval_mp.engines.microbatch import MicroBatcher
-from vlmeval_mp.errors import EngineError, RequestError
-from vlmeval_mp.records import Completion, Request
 
 
 class Library:

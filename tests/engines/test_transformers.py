@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from tests.engines.contract import MODEL, EngineContract, ask, goes_on_with_a_begun_answer, picture
+from vlmeval_mp.core.errors import ConfigError, DependencyError, EngineError
 from vlmeval_mp.engines.base import Engine, EngineSpec
-from vlmeval_mp.errors import ConfigError, DependencyError, EngineError
 
 pytest.importorskip("torch")
 transformers = pytest.importorskip("vlmeval_mp.engines.transformers")

@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 
 from tests.engines.contract import MODEL, EngineContract, ask, clip, descendants, goes_on_with_a_begun_answer, picture
-from vlmeval_mp import engines
+from vlmeval_mp.core.errors import ConfigError, EngineError, RequestError
+from vlmeval_mp.core.records import Request
+from vlmeval_mp.engines import registry
 from vlmeval_mp.engines.base import Engine, EngineSpec
-from vlmeval_mp.errors import ConfigError, EngineError, RequestError
-from vlmeval_mp.records import Request
 
 pytestmark = pytest.mark.vllm
 pytest.importorskip("vllm")
@@ -111,7 +111,7 @@ class TestVllmContract(EngineContract, Extras):
 
 
 async def test_a_dead_child_process_is_an_engine_error_for_everyone() -> None:
-    engine = engines.engine_class("vllm")(EngineSpec(model=MODEL, args=ARGS))
+    engine = registry.engine_class("vllm")(EngineSpec(model=MODEL, args=ARGS))
     await engine.start()
     children = list(descendants())
     for pid in children:  # stopped first, so that no question can be answered before they die
@@ -130,4 +130,4 @@ async def test_a_dead_child_process_is_an_engine_error_for_everyone() -> None:
 
 def test_the_model_cannot_be_smuggled_in_as_an_argument() -> None:
     with pytest.raises(ConfigError, match="'model'"):
-        engines.engine_class("vllm")(EngineSpec(model=MODEL, args={"model": "other"}))
+        registry.engine_class("vllm")(EngineSpec(model=MODEL, args={"model": "other"}))

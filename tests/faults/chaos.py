@@ -13,8 +13,8 @@ from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
-from vlmeval_mp.owners import start_time
-from vlmeval_mp.paths import RunPaths
+from vlmeval_mp.core.paths import RunPaths
+from vlmeval_mp.runs.owners import start_time
 
 ENV = {**os.environ, "HF_HUB_OFFLINE": "1"}
 
@@ -52,7 +52,7 @@ def processes_of(paths: RunPaths) -> dict[int, str]:
 
 
 def workers_of(paths: RunPaths) -> list[int]:
-    return [pid for pid, line in processes_of(paths).items() if "vlmeval_mp.worker" in line]
+    return [pid for pid, line in processes_of(paths).items() if "vlmeval_mp.pool.worker" in line]
 
 
 @dataclass
@@ -96,7 +96,7 @@ def run_under_fire(command: list[str], paths: RunPaths, log: Path, kills: int, s
 
 def answered_ids(paths: RunPaths) -> list[str]:
     """Index of every answer in the checkpoints, one entry per line; torn lines are not answers."""
-    from vlmeval_mp import files
+    from vlmeval_mp.core import files
 
     return [
         json.loads(payload)["index"]

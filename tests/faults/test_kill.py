@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.faults.chaos import ENV, answered_ids, launch_command, run_under_fire, text_benchmark
-from vlmeval_mp.paths import JobsPaths
+from vlmeval_mp.core.paths import JobsPaths
 
 
 def undisturbed(tsv: Path, jobs: Path, workers: int) -> bytes:

@@ -14,9 +14,9 @@ import pytest
 from PIL import Image
 
 from tests.conftest import shared_data
-from vlmeval_mp import media
-from vlmeval_mp.errors import RequestError
-from vlmeval_mp.records import ImagePart, Media, MediaLimits, Message, Request, Sampling, VideoPart
+from vlmeval_mp.core.errors import RequestError
+from vlmeval_mp.core.records import ImagePart, Media, MediaLimits, Message, Request, Sampling, VideoPart
+from vlmeval_mp.requests import media
 
 HOSTILE = shared_data() / "hostile"
 ITEMS: dict[str, dict[str, Any]] = {
@@ -86,7 +86,7 @@ import resource, sys
 resource.setrlimit(resource.RLIMIT_AS, (1 << 30, 1 << 30))
 sys.path.insert(0, sys.argv[1])
 from tests.hostile.test_manifest import prepare
-from vlmeval_mp.errors import RequestError
+from vlmeval_mp.core.errors import RequestError
 for name in sys.argv[2:]:
     try:
         prepare(name)

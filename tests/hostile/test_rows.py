@@ -8,10 +8,10 @@ import pandas as pd
 import pytest
 
 from tests.conftest import shared_data
-from vlmeval_mp import media, prompts
+from vlmeval_mp.core.errors import ConfigError, RequestError
+from vlmeval_mp.core.records import DataSpec, MediaLimits, Request, Sample, Sampling
 from vlmeval_mp.datasets.store import Dataset, prepare
-from vlmeval_mp.errors import ConfigError, RequestError
-from vlmeval_mp.records import DataSpec, MediaLimits, Request, Sample, Sampling
+from vlmeval_mp.requests import media, prompts
 
 SOURCE = shared_data() / "hostile" / "hostile_rows.tsv"
 ROWS = pd.read_csv(SOURCE, sep="\t", keep_default_na=False, dtype=str)

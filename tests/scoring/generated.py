@@ -11,7 +11,7 @@ import string
 from collections.abc import Callable
 from typing import Any
 
-from vlmeval_mp.records import Prediction, Sample
+from vlmeval_mp.core.records import Prediction, Sample
 
 Row = dict[str, Any]
 

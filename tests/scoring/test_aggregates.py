@@ -9,11 +9,11 @@ from collections.abc import Sequence
 
 import pytest
 
-from vlmeval_mp.records import Media, Prediction, Sample, Score
-from vlmeval_mp.scoring import jointly, metrics, rates
+from vlmeval_mp.core.records import Media, Prediction, Sample, Score
 from vlmeval_mp.scoring.base import Aggregator, Metric, Scored
 from vlmeval_mp.scoring.families import FAMILIES
-from vlmeval_mp.scoring.groups import grouped
+from vlmeval_mp.scoring.metrics import jointly, metrics, rates
+from vlmeval_mp.scoring.metrics.groups import grouped
 
 
 def scored(index: str, value: float | None, said: str = "", error: str | None = None, **fields: object) -> Scored:

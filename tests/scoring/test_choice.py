@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from vlmeval_mp.records import Prediction, Sample
+from vlmeval_mp.core.records import Prediction, Sample
 from vlmeval_mp.scoring import score
-from vlmeval_mp.scoring.choice import read_choice
+from vlmeval_mp.scoring.strict.choice import read_choice
 
 ANIMALS = {"A": "cat", "B": "dog", "C": "bird", "D": "hot dog"}
 NUMBERS = {"A": "4", "B": "14", "C": "4.5", "D": "-4"}

@@ -9,9 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.scoring.generated import COLUMNS, prediction_of, rows, sample_of
-from vlmeval_mp.records import Prediction, Sample
+from vlmeval_mp.core.records import Prediction, Sample
 from vlmeval_mp.scoring.families import FAMILIES, scorer_for
-from vlmeval_mp.scoring.numbers import amount, value
+from vlmeval_mp.scoring.reading.numbers import amount, value
 
 
 def strict(family: str, text: str, answer: str, **columns: object) -> float | None:

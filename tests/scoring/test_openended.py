@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from vlmeval_mp.records import Prediction, Sample
+from vlmeval_mp.core.records import Prediction, Sample
 from vlmeval_mp.scoring import score
 
 

@@ -16,8 +16,8 @@ from pathlib import Path
 import pytest
 
 from tests.scoring.generated import Row, prediction_of, rows, sample_of
-from vlmeval_mp.errors import ConfigError
-from vlmeval_mp.records import Prediction, Sample, Score
+from vlmeval_mp.core.errors import ConfigError
+from vlmeval_mp.core.records import Prediction, Sample, Score
 from vlmeval_mp.scoring import Rules, score, score_all
 from vlmeval_mp.scoring.compat import readback
 from vlmeval_mp.scoring.compat.letters import STOPS

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from vlmeval_mp.scoring.choice import read_choice
-from vlmeval_mp.scoring.yesno import read_yesno
+from vlmeval_mp.scoring.strict.choice import read_choice
+from vlmeval_mp.scoring.strict.yesno import read_yesno
 
 RECORDS = Path(__file__).parents[3] / "shared" / "data" / "records"
 pytestmark = pytest.mark.skipif(not RECORDS.is_dir(), reason="the shared data pack is not beside this checkout")

@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from vlmeval_mp.records import Counts, Media, Prediction, Sample, Score, Summary
+from vlmeval_mp.core.records import Counts, Media, Prediction, Sample, Score, Summary
 from vlmeval_mp.scoring.base import Rules, Scored
-from vlmeval_mp.scoring.metrics import standard_error
+from vlmeval_mp.scoring.metrics.metrics import standard_error
 from vlmeval_mp.scoring.summary import summarize
 
 

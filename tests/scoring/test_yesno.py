@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from vlmeval_mp.records import Prediction, Sample
+from vlmeval_mp.core.records import Prediction, Sample
 from vlmeval_mp.scoring import score
-from vlmeval_mp.scoring.yesno import read_yesno
+from vlmeval_mp.scoring.strict.yesno import read_yesno
 
 
 def verdict(text: str, answer: str = "Yes") -> float | None:

@@ -1,0 +1,1 @@
+"""A benchmark: its name, its file, its samples."""

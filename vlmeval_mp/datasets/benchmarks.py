@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from vlmeval_mp.records import Kind
+from vlmeval_mp.core.records import Kind
 from vlmeval_mp.scoring.base import EVALUATOR
 
 

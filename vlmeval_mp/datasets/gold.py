@@ -17,12 +17,12 @@ from typing import BinaryIO
 
 import msgspec
 
+from vlmeval_mp.core.errors import ConfigError
+from vlmeval_mp.core.records import DataSpec, Media, Sample
+from vlmeval_mp.datasets.mediafiles import FileFinder, MediaFolder
 from vlmeval_mp.datasets.reading import Reading
 from vlmeval_mp.datasets.rows import REFERENCE_CHARACTERS
-from vlmeval_mp.datasets.sources import FileFinder, MediaFolder
 from vlmeval_mp.datasets.tsv import Reader
-from vlmeval_mp.errors import ConfigError
-from vlmeval_mp.records import DataSpec, Media, Sample
 
 
 def read(spec: DataSpec) -> list[Sample]:

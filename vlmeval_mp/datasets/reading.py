@@ -16,12 +16,12 @@ from typing import NoReturn
 
 import msgspec
 
-from vlmeval_mp.datasets import benchmarks, rows, videobench
+from vlmeval_mp.core.errors import ConfigError
+from vlmeval_mp.core.records import DatasetInfo, DataSpec, Media, Sample
+from vlmeval_mp.datasets import benchmarks, rows, videobenchmarks
+from vlmeval_mp.datasets.mediafiles import FileFinder, MediaFolder
 from vlmeval_mp.datasets.rows import REFERENCE_CHARACTERS, Draft, RowParser
-from vlmeval_mp.datasets.sources import FileFinder, MediaFolder
 from vlmeval_mp.datasets.tsv import Reader, Row
-from vlmeval_mp.errors import ConfigError
-from vlmeval_mp.records import DatasetInfo, DataSpec, Media, Sample
 from vlmeval_mp.scoring.base import COMPAT_VERSION
 
 log = logging.getLogger(__name__)
@@ -39,7 +39,7 @@ class Reading:
         self._spec = spec
         self._reader = reader
         self._folder = folder
-        layout = videobench.LAYOUTS.get(spec.layout)
+        layout = videobenchmarks.LAYOUTS.get(spec.layout)
         if layout is not None and not layout.columns <= {*reader.columns}:
             layout = None
         stored = images or MediaFolder(folder)

@@ -16,11 +16,11 @@ from typing import Any
 
 import msgspec
 
-from vlmeval_mp.datasets import videobench
-from vlmeval_mp.datasets.sources import FileFinder, MediaFolder
+from vlmeval_mp.core.records import Kind, Media, Sample, Struct
+from vlmeval_mp.datasets import videobenchmarks
+from vlmeval_mp.datasets.mediafiles import FileFinder, MediaFolder
 from vlmeval_mp.datasets.tsv import Reader, Row
-from vlmeval_mp.datasets.videobench import Layout
-from vlmeval_mp.records import Kind, Media, Sample, Struct
+from vlmeval_mp.datasets.videobenchmarks import Layout
 
 REFERENCE_CHARACTERS = 64
 """An `image` of at most this many characters is the index of the row that holds the picture."""
@@ -98,14 +98,14 @@ class RowParser:
         text = {**text, **files}
         sample = msgspec.structs.replace(sample, extra={**files, **sample.extra})
         try:
-            sample = videobench.understood(layout, text, sample)
-            name = videobench.video_name(layout, text)
+            sample = videobenchmarks.understood(layout, text, sample)
+            name = videobenchmarks.video_name(layout, text)
             found = self.files.frames(name) if text.get("data_type") == "frame" else self._video(name)
-            video = videobench.clipped(layout, text, found)
+            video = videobenchmarks.clipped(layout, text, found)
             media = (self._placed(row, "video", video),)
-            spoken = self.files.subtitles(videobench.subtitles_name(layout, text)) if self.subtitles else None
+            spoken = self.files.subtitles(videobenchmarks.subtitles_name(layout, text)) if self.subtitles else None
             return msgspec.structs.replace(sample, media=media, subtitles=spoken)
-        except videobench.CellError as fault:
+        except videobenchmarks.CellError as fault:
             return msgspec.structs.replace(sample, error=sample.error or self._fault(row, fault.column, fault.problem))
 
     def _fault(self, row: Row, column: str, problem: str) -> str:

@@ -25,18 +25,18 @@ from pathlib import Path
 
 import msgspec
 
-from vlmeval_mp.adapter import client
-from vlmeval_mp.datasets import benchmarks, table
-from vlmeval_mp.datasets.official import OfficialReading
+from vlmeval_mp.core.errors import ConfigError, StorageError
+from vlmeval_mp.core.files import atomic_write, sync_folder
+from vlmeval_mp.core.paths import slug
+from vlmeval_mp.core.records import DatasetInfo, DataSpec, Sample, Struct
+from vlmeval_mp.datasets import benchmarks, names
+from vlmeval_mp.datasets.mediafiles import FileFinder
 from vlmeval_mp.datasets.reading import READER_VERSION, Reading
 from vlmeval_mp.datasets.rows import KINDS
-from vlmeval_mp.datasets.sources import FileFinder
 from vlmeval_mp.datasets.tsv import Reader
-from vlmeval_mp.errors import ConfigError, StorageError
-from vlmeval_mp.files import atomic_write, sync_folder
-from vlmeval_mp.paths import slug
-from vlmeval_mp.prompts import READY
-from vlmeval_mp.records import DatasetInfo, DataSpec, Sample, Struct
+from vlmeval_mp.datasets.vlmevalkit import OfficialReading
+from vlmeval_mp.requests.prompts import READY
+from vlmeval_mp.vlmevalkit import client
 
 ABANDONED_AFTER = 3600.0
 """Seconds without a change after which an unlocked temporary folder is what a killed reading left."""
@@ -128,7 +128,7 @@ def prepare(spec: DataSpec, store: Path) -> Dataset:
                     theirs = OfficialReading(spec, folder)
                     info, finder = theirs.run(stat), theirs.finder
                 else:
-                    finder = FileFinder((source.parent, *table.media_folders(spec)))
+                    finder = FileFinder((source.parent, *names.media_folders(spec)))
                     needed = ("index",) if spec.prompt in benchmarks.PICTURED else ("index", "question")
                     info = Reading(spec, Reader(file, source, needed), finder, folder).run(stat)
                 origin = Origin(kind, READER_VERSION, finder.seen, finder.missing, spec.layout, spec.use_subtitle)

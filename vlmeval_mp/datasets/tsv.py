@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, NoReturn
 
-from vlmeval_mp.errors import ConfigError
+from vlmeval_mp.core.errors import ConfigError
 
 MAX_ROW_BYTES = 1 << 29
 """A longer line or quoted field is no row but a broken file; this bounds memory while it is found out."""

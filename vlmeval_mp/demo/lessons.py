@@ -11,8 +11,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from random import Random
 
+from vlmeval_mp.core.records import Kind, Media, Sample
 from vlmeval_mp.demo.digits import DIGITS_PER_CLIP, digit_of
-from vlmeval_mp.records import Kind, Media, Sample
 
 IMAGE = Media(kind="image")
 VIDEO = Media(kind="video")

@@ -19,10 +19,10 @@ import msgspec
 import numpy as np
 import torch
 
-from vlmeval_mp import prompts
 from vlmeval_mp.demo import blueprint, digits, lessons
 from vlmeval_mp.demo.digits import Cells, Pixels
 from vlmeval_mp.demo.lessons import Lesson
+from vlmeval_mp.requests import prompts
 
 SEED = 20240601
 PICTURES = 44

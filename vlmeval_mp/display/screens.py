@@ -15,11 +15,11 @@ from typing import IO, Literal, Protocol, Self
 import msgspec
 from rich.live import Live as RichLive
 
+from vlmeval_mp.core.records import Event, Job, Prediction
 from vlmeval_mp.display.terminal import Terminal, silence
 from vlmeval_mp.display.text import duration, fraction, percent, rate, safe
 from vlmeval_mp.display.view import render
-from vlmeval_mp.records import Event, Job, Prediction
-from vlmeval_mp.state import RunState
+from vlmeval_mp.runs.state import RunState
 
 log = logging.getLogger(__name__)
 

@@ -13,9 +13,9 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from vlmeval_mp.core.records import Counts, Summary
 from vlmeval_mp.display.terminal import Terminal, silence
 from vlmeval_mp.display.text import rate, safe
-from vlmeval_mp.records import Counts, Summary
 
 Results = Sequence[tuple[Summary, float | None]]
 """Each job's summary and its samples/s, where that is known."""

@@ -20,10 +20,10 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from vlmeval_mp.core.records import Event, Phase
 from vlmeval_mp.display.terminal import Terminal, silence
 from vlmeval_mp.display.text import duration, fraction, percent, rate, safe, size
-from vlmeval_mp.records import Event, Phase
-from vlmeval_mp.state import JobState, RunState, WorkerState
+from vlmeval_mp.runs.state import JobState, RunState, WorkerState
 
 WIDE = 120
 EVENTS = 5

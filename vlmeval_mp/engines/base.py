@@ -10,8 +10,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Protocol
 
-from vlmeval_mp.errors import ConfigError, did_you_mean
-from vlmeval_mp.records import Completion, Notice, Request
+from vlmeval_mp.core.errors import ConfigError, did_you_mean
+from vlmeval_mp.core.records import Completion, Notice, Request
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,10 +18,10 @@ from typing import Literal
 
 import msgspec
 
-from vlmeval_mp.engines import DEFAULT_WINDOWS
+from vlmeval_mp.core.errors import ConfigError, EngineError, RequestError
+from vlmeval_mp.core.records import Completion, Request, TextPart
 from vlmeval_mp.engines.base import EngineSpec, refuse_unknown
-from vlmeval_mp.errors import ConfigError, EngineError, RequestError
-from vlmeval_mp.records import Completion, Request, TextPart
+from vlmeval_mp.engines.registry import DEFAULT_WINDOWS
 
 
 class FakeArgs(msgspec.Struct, frozen=True, kw_only=True):

@@ -5,7 +5,7 @@ Knows the exceptions of huggingface_hub by their names only, so that it imports 
 
 from __future__ import annotations
 
-from vlmeval_mp.errors import DependencyError
+from vlmeval_mp.core.errors import DependencyError
 
 ABSENT = frozenset({"LocalEntryNotFoundError", "OfflineModeIsEnabled", "IncompleteSnapshotError"})
 """The hub could not be asked, and the local cache has not got it all."""

@@ -14,9 +14,9 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Generic, TypeVar
 
-from vlmeval_mp.engines.chat import reason
-from vlmeval_mp.errors import EngineError, RequestError
-from vlmeval_mp.records import Completion
+from vlmeval_mp.core.errors import EngineError, RequestError
+from vlmeval_mp.core.records import Completion
+from vlmeval_mp.engines.chattemplate import reason
 
 T = TypeVar("T")
 Outcome = Completion | RequestError

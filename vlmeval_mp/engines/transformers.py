@@ -16,11 +16,12 @@ import msgspec
 import torch
 from transformers import AutoModelForImageTextToText, AutoProcessor, GenerationConfig
 
-from vlmeval_mp.engines import DEFAULT_WINDOWS, chat, hub
+from vlmeval_mp.core.errors import ConfigError, EngineError, RequestError
+from vlmeval_mp.core.records import Completion, Frames, ImagePart, Part, Request, Sampling, TextPart
+from vlmeval_mp.engines import chattemplate, hub
 from vlmeval_mp.engines.base import EngineSpec, refuse_unknown
 from vlmeval_mp.engines.microbatch import MicroBatcher
-from vlmeval_mp.errors import ConfigError, EngineError, RequestError
-from vlmeval_mp.records import Completion, Frames, ImagePart, Part, Request, Sampling, TextPart
+from vlmeval_mp.engines.registry import DEFAULT_WINDOWS
 
 
 class TransformersArgs(msgspec.Struct, frozen=True, kw_only=True):
@@ -68,7 +69,7 @@ class TransformersEngine:
         except Exception as error:
             if missing := hub.missing(self.spec.model, error):
                 raise missing from None
-            raise EngineError(f"transformers could not load {self.spec.model}: {chat.reason(error)}") from error
+            raise EngineError(f"transformers could not load {self.spec.model}: {chattemplate.reason(error)}") from error
 
     async def generate(self, request: Request) -> Completion:
         completion = await self._batcher.submit(request)
@@ -98,7 +99,7 @@ class TransformersEngine:
         ends = model.generation_config.eos_token_id
         self._ends = set(ends if isinstance(ends, list) else [tokenizer.eos_token_id if ends is None else ends])
         model.generation_config = GenerationConfig(eos_token_id=sorted(self._ends), pad_token_id=tokenizer.pad_token_id)
-        self._special = chat.Special(tokenizer)
+        self._special = chattemplate.Special(tokenizer)
         self._longest = self.args.max_model_len or model.config.get_text_config().max_position_embeddings
 
     def _answer(self, requests: Sequence[Request]) -> list[Completion]:
@@ -111,9 +112,9 @@ class TransformersEngine:
                 answers.update(zip(places, self._generate(alike), strict=True))
             except torch.OutOfMemoryError as error:
                 torch.cuda.empty_cache()
-                raise MemoryError(chat.reason(error)) from error
+                raise MemoryError(chattemplate.reason(error)) from error
             except torch.AcceleratorError as error:
-                raise EngineError(f"the GPU failed: {chat.reason(error)}") from error
+                raise EngineError(f"the GPU failed: {chattemplate.reason(error)}") from error
         return [answers[place] for place in range(len(requests))]
 
     def _generate(self, requests: Sequence[Request]) -> list[Completion]:
@@ -131,7 +132,7 @@ class TransformersEngine:
     def _inputs(self, requests: Sequence[Request]) -> dict[str, Any]:
         template = self._processor.apply_chat_template
         found: dict[str, Any] = {
-            "text": [template(self._messages(r), tokenize=False, **chat.ending(r)) for r in requests],
+            "text": [template(self._messages(r), tokenize=False, **chattemplate.ending(r)) for r in requests],
             "padding": True,
             "return_tensors": "pt",
         }

@@ -27,10 +27,11 @@ from vllm.sampling_params import RequestOutputKind
 from vllm.usage.usage_lib import UsageContext
 from vllm.v1.engine.async_llm import AsyncLLM
 
-from vlmeval_mp.engines import DEFAULT_WINDOWS, chat, hub
+from vlmeval_mp.core.errors import ConfigError, EngineError, RequestError
+from vlmeval_mp.core.records import Completion, Frames, Part, Request, Sampling, TextPart, VideoPart
+from vlmeval_mp.engines import chattemplate, hub
 from vlmeval_mp.engines.base import EngineSpec, refuse_unknown
-from vlmeval_mp.errors import ConfigError, EngineError, RequestError
-from vlmeval_mp.records import Completion, Frames, Part, Request, Sampling, TextPart, VideoPart
+from vlmeval_mp.engines.registry import DEFAULT_WINDOWS
 
 CPU_KV_CACHE = 1 << 30
 """Bytes of KV cache on the CPU unless told otherwise: several workers share the machine's memory."""
@@ -55,7 +56,7 @@ class VllmEngine:
         self._numbers = itertools.count()
         self._params: dict[Sampling, SamplingParams] = {}
         self._llm: Any = None
-        self._special: chat.Special | None = None
+        self._special: chattemplate.Special | None = None
         self._tokens = {"prompt_tokens": 0.0, "completion_tokens": 0.0}
         self._turn = asyncio.Lock()
         self._waiting: set[asyncio.Timeout] = set()
@@ -89,7 +90,7 @@ class VllmEngine:
         await self._llm.get_supported_tasks()  # asked of the engine's process; every request up to its answer would ask
         if self.spec.device == "cpu":
             give_way()
-        self._special = chat.Special(self._llm.renderer.get_tokenizer())
+        self._special = chattemplate.Special(self._llm.renderer.get_tokenizer())
         self._watch = asyncio.create_task(self._end_waiting_with_the_engine())
 
     async def generate(self, request: Request) -> Completion:
@@ -104,7 +105,7 @@ class VllmEngine:
         except Exception as error:
             if llm.errored:
                 raise EngineError(f"vLLM's engine died: {error or 'its process is gone'}") from error
-            raise RequestError(chat.reason(error)) from error
+            raise RequestError(chattemplate.reason(error)) from error
         finally:
             self._waiting.discard(patience)
         return self._completion(final)
@@ -149,7 +150,7 @@ class VllmEngine:
         in the child, and a request refused in between would leave an entry without its pair, for others to stumble on.
         """
         renderer = self._llm.renderer
-        template = ChatParams(chat_template_kwargs=chat.ending(request))
+        template = ChatParams(chat_template_kwargs=chattemplate.ending(request))
         _, prompt = renderer.render_messages(self._messages(request), template)
         if request.images or request.videos:
             prompt["multi_modal_data"], prompt["multi_modal_uuids"] = media(request)
@@ -232,7 +233,7 @@ def media(request: Request) -> tuple[dict[str, Any], dict[str, Any]]:
     """vLLM's media by modality, and a name for each that is unique to its content, which saves hashing the pixels."""
     data: dict[str, Any] = {}
     names: dict[str, Any] = {}
-    images, videos = chat.digests(request)
+    images, videos = chattemplate.digests(request)
     if request.images:
         data["image"] = list(request.images)
         names["image"] = [

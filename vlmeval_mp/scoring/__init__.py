@@ -11,12 +11,12 @@ from dataclasses import replace
 
 import msgspec
 
-from vlmeval_mp.records import Prediction, Sample, Score
+from vlmeval_mp.core.records import Prediction, Sample, Score
 from vlmeval_mp.scoring.base import FAILED, Rules, Scored
 from vlmeval_mp.scoring.compat.readback import as_read
-from vlmeval_mp.scoring.equal import score_equal
 from vlmeval_mp.scoring.families import family_of, scorer_for
-from vlmeval_mp.scoring.postprocess import applied
+from vlmeval_mp.scoring.reading.postprocess import applied
+from vlmeval_mp.scoring.strict.equal import score_equal
 
 STRICT = Rules()
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from vlmeval_mp.records import Prediction, Sample, Score
+from vlmeval_mp.core.records import Prediction, Sample, Score
 
 Mode = Literal["strict", "compat"]
 """strict: by stated rules, nothing guessed; compat: as ms-vlmeval `COMPAT_VERSION` reads answers, mistakes included."""

@@ -8,17 +8,18 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from vlmeval_mp.errors import ConfigError, did_you_mean
-from vlmeval_mp.records import Kind, Sample
-from vlmeval_mp.scoring import closeness, jointly, maths, metrics, mmmu, rates, videochoice, vqa
+from vlmeval_mp.core.errors import ConfigError, did_you_mean
+from vlmeval_mp.core.records import Kind, Sample
 from vlmeval_mp.scoring.base import EVALUATOR, Aggregator, Mode, Scorer
-from vlmeval_mp.scoring.choice import score_choice
 from vlmeval_mp.scoring.compat import letters, video
 from vlmeval_mp.scoring.compat import maths as compat_maths
 from vlmeval_mp.scoring.compat import vqa as compat_vqa
 from vlmeval_mp.scoring.compat import yesno as compat_yesno
-from vlmeval_mp.scoring.openended import score_open
-from vlmeval_mp.scoring.yesno import score_yesno
+from vlmeval_mp.scoring.metrics import jointly, metrics, rates
+from vlmeval_mp.scoring.strict import closeness, maths, mmmu, videochoice, vqa
+from vlmeval_mp.scoring.strict.choice import score_choice
+from vlmeval_mp.scoring.strict.openended import score_open
+from vlmeval_mp.scoring.strict.yesno import score_yesno
 
 
 @dataclass(frozen=True, slots=True)

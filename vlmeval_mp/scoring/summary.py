@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
-from vlmeval_mp.records import Counts, OtherMode, Summary
+from vlmeval_mp.core.records import Counts, OtherMode, Summary
 from vlmeval_mp.scoring.base import Metric, Mode, Rules, Scored, mode_name
 from vlmeval_mp.scoring.families import aggregator_of, breakdowns_of, family_of
-from vlmeval_mp.scoring.groups import grouped
+from vlmeval_mp.scoring.metrics.groups import grouped
 
 Group = dict[str, float | int | None]
 

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 
 import msgspec
 
-from vlmeval_mp.records import Prediction, Sample, Score
+from vlmeval_mp.core.records import Prediction, Sample, Score
 from vlmeval_mp.scoring.base import FAILED
 from vlmeval_mp.scoring.compat.readback import cell, missing
 

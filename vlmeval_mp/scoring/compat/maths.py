@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import ast
 
-from vlmeval_mp.records import Prediction, Sample, Score
+from vlmeval_mp.core.records import Prediction, Sample, Score
 from vlmeval_mp.scoring.compat.arithmetic import UnknownError, is_equal
 from vlmeval_mp.scoring.compat.letters import STOPS, infer, verdict
 from vlmeval_mp.scoring.compat.readback import cell

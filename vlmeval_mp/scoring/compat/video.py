@@ -10,11 +10,11 @@ from __future__ import annotations
 import re
 import string
 
-from vlmeval_mp.records import Prediction, Sample, Score
-from vlmeval_mp.scoring import listed
+from vlmeval_mp.core.records import Prediction, Sample, Score
 from vlmeval_mp.scoring.base import FAILED, Scorer
 from vlmeval_mp.scoring.compat.letters import STOPS, infer, there, verdict
 from vlmeval_mp.scoring.compat.readback import cell, missing
+from vlmeval_mp.scoring.strict import listed
 
 # two pairs are one string each: a comma is missing in the original
 _PREFIXES = (

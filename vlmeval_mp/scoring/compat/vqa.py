@@ -9,14 +9,14 @@ from __future__ import annotations
 import ast
 from collections.abc import Callable
 
-from vlmeval_mp.literals import literal
-from vlmeval_mp.records import Prediction, Sample, Score
+from vlmeval_mp.core.literals import literal
+from vlmeval_mp.core.records import Prediction, Sample, Score
 from vlmeval_mp.scoring.compat.letters import STOPS, verdict
 from vlmeval_mp.scoring.compat.readback import cell
 from vlmeval_mp.scoring.compat.yesno import without_punctuation
 from vlmeval_mp.scoring.edits import edit_distance
-from vlmeval_mp.scoring.vqa import HANDWRITTEN
-from vlmeval_mp.scoring.words import ARTICLES, CONTRACTIONS, NUMBER_WORDS
+from vlmeval_mp.scoring.reading.words import ARTICLES, CONTRACTIONS, NUMBER_WORDS
+from vlmeval_mp.scoring.strict.vqa import HANDWRITTEN
 
 Matches = Callable[[list[str], str], list[float]]
 

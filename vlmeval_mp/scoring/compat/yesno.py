@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 
-from vlmeval_mp.records import Prediction, Sample, Score
+from vlmeval_mp.core.records import Prediction, Sample, Score
 from vlmeval_mp.scoring.compat.letters import STOPS, verdict
 from vlmeval_mp.scoring.compat.readback import cell, missing
 

@@ -1,0 +1,90 @@
+"""Devices are chosen by id, grouped for tensor parallelism, and reach a worker through its environment only."""
+
+import pytest
+
+from vlmeval_mp.core.errors import ConfigError, DependencyError
+from vlmeval_mp.core.records import GpuStats
+from vlmeval_mp.pool.devices import gpus
+
+FOUND = [GpuStats(f"GPU-{c * 8}", i, "NVIDIA H200", 1 << 30, 141 << 30, 0) for i, c in enumerate("abcd")]
+
+
+@pytest.mark.parametrize(
+    ("wanted", "environ", "chosen"),
+    [
+        ("all", {}, ["0", "1", "2", "3"]),
+        ("all", {"CUDA_VISIBLE_DEVICES": "2,3"}, ["2", "3"]),
+        ("all", {"CUDA_VISIBLE_DEVICES": "GPU-bbbbbbbb"}, ["1"]),
+        ("3,1", {}, ["3", "1"]),
+        ("GPU-cccccccc", {}, ["2"]),
+        ("GPU-c", {}, ["2"]),
+        ("MIG-11111111-2222", {}, ["MIG-11111111-2222"]),
+    ],
+)
+def test_ids_of_every_form_are_understood(wanted, environ, chosen):
+    assert gpus.select(wanted, FOUND, environ) == chosen
+
+
+@pytest.mark.parametrize(
+    ("wanted", "message"),
+    [
+        ("7", r"there is no GPU 7; this host has 0 \(NVIDIA H200\)"),
+        ("1,1", "GPU 1 is given twice"),
+        ("1,GPU-bbbbbbbb", "GPU 1 is given twice"),
+        ("GPU-x", "no index, UUID or MIG id"),
+        (",", "no GPU is named"),
+    ],
+)
+def test_a_wrong_id_says_what_there_is(wanted, message):
+    with pytest.raises(ConfigError, match=message):
+        gpus.select(wanted, FOUND, {})
+
+
+def test_gpus_are_grouped_by_tensor_parallel_size_and_pinned_by_environment():
+    groups = gpus.gpu_groups(["0", "1", "2", "3"], 2, FOUND)
+    assert [g.env["CUDA_VISIBLE_DEVICES"] for g in groups] == ["0,1", "2,3"]
+    assert groups[1].gpus == ("GPU-cccccccc", "GPU-dddddddd")
+    assert groups[0].env["CUDA_DEVICE_ORDER"] == "PCI_BUS_ID"
+
+
+def test_gpus_that_do_not_fill_a_group_are_refused():
+    with pytest.raises(ConfigError, match="--tp 2 needs a multiple of 2 GPUs; 3 are given"):
+        gpus.gpu_groups(["0", "1", "2"], 2, FOUND)
+
+
+def test_cores_are_divided_and_shared_when_there_are_more_workers():
+    assert [g.cores for g in gpus.cpu_groups(2, [0, 1, 2, 3, 4])] == [(0, 2, 4), (1, 3)]
+    assert [g.cores for g in gpus.cpu_groups(4, [0, 1])] == [(0,), (1,), (0,), (1,)]
+    assert len(gpus.cpu_groups(0, list(range(64)))) == 4
+    assert gpus.cpu_groups(1, [3])[0].env["VLLM_CPU_OMP_THREADS_BIND"] == "3"
+    assert gpus.cpu_groups(1, [3, 4, 5])[0].env["VLLM_CPU_OMP_THREADS_BIND"] == "4,5"  # one core feeds them
+
+
+def test_a_worker_never_sees_torchruns_variables():
+    outer = {"RANK": "0", "WORLD_SIZE": "8", "MASTER_ADDR": "x", "TORCHELASTIC_RUN_ID": "y", "PATH": "/bin"}
+    env = gpus.worker_environment(outer, gpus.cpu_groups(1, [0])[0])
+    assert env["PATH"] == "/bin"
+    assert not env.keys() & (outer.keys() - {"PATH"})
+
+
+def test_a_host_without_gpus_says_so():
+    with pytest.raises(DependencyError, match="use --device cpu"):
+        gpus.require_gpus([])
+
+
+def test_a_gpu_is_held_by_one_launch_at_a_time(tmp_path, monkeypatch):
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    groups = gpus.gpu_groups(["0"], 1, FOUND)
+    held = gpus.hold(groups, "run a (pid 1)")
+    with pytest.raises(ConfigError, match=r"GPU GPU-aaaaaaaa is in use by run a \(pid 1\)"):
+        gpus.hold(groups, "run b (pid 2)")
+    held[0].release()
+    gpus.hold(groups, "run b (pid 2)")[0].release()
+
+
+def test_memory_counts_as_back_within_half_a_gibibyte_of_before():
+    group = gpus.gpu_groups(["0"], 1, FOUND)[0]
+    before = {"GPU-aaaaaaaa": 1 << 30}
+    busy = [GpuStats("GPU-aaaaaaaa", 0, "x", 60 << 30, 141 << 30, 0)]
+    assert gpus.memory_is_back(group, before, FOUND)
+    assert not gpus.memory_is_back(group, before, busy)

@@ -1,0 +1,147 @@
+"""A worker process never outlives its supervisor, and nothing a worker started outlives the worker."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from vlmeval_mp.core.errors import StorageError
+from vlmeval_mp.pool.launchers.base import Command
+from vlmeval_mp.pool.launchers.local import GUARDIAN, LocalLauncher
+from vlmeval_mp.runs.owners import start_time
+
+SLEEP = "import time; time.sleep(60)"
+WITH_CHILD = (
+    f"import subprocess, sys; print(subprocess.Popen([sys.executable, '-c', '{SLEEP}']).pid, flush=True); {SLEEP}"
+)
+
+
+def command(tmp_path, code, **changes):
+    given = {"argv": (sys.executable, "-c", code), "env": dict(os.environ), "log": tmp_path / "logs" / "w0.log"}
+    return Command(**(given | changes))
+
+
+def wait_for(condition, seconds=10.0):
+    deadline = time.monotonic() + seconds
+    while not (value := condition()):
+        assert time.monotonic() < deadline, "waited too long"
+        time.sleep(0.01)
+    return value
+
+
+def ended(handle):
+    wait_for(lambda: handle.poll() is not None)
+    return handle.poll()
+
+
+def child_pid(tmp_path):
+    log = tmp_path / "logs" / "w0.log"
+    return int(wait_for(lambda: log.exists() and log.read_text().strip()))
+
+
+@pytest.mark.parametrize("code", [0, 3, 70])
+def test_the_exit_code_of_the_worker_is_reported(tmp_path, code):
+    assert ended(LocalLauncher().start(command(tmp_path, f"raise SystemExit({code})"))) == code
+
+
+def test_a_worker_killed_from_outside_is_reported_with_its_signal(tmp_path):
+    handle = LocalLauncher().start(command(tmp_path, SLEEP))
+    os.kill(handle.pid, signal.SIGKILL)
+    assert ended(handle) == -signal.SIGKILL
+
+
+def test_what_a_dead_worker_had_started_dies_too(tmp_path):
+    handle = LocalLauncher().start(command(tmp_path, WITH_CHILD))
+    child = child_pid(tmp_path)
+    os.kill(handle.pid, signal.SIGKILL)
+    assert ended(handle) == -signal.SIGKILL
+    assert start_time(child) is None
+
+
+def test_kill_ends_the_whole_group(tmp_path):
+    handle = LocalLauncher().start(command(tmp_path, WITH_CHILD))
+    child = child_pid(tmp_path)
+    handle.kill()
+    assert ended(handle) == -signal.SIGKILL
+    assert start_time(child) is None
+
+
+def test_a_stopped_worker_is_killed_all_the_same(tmp_path):
+    handle = LocalLauncher().start(command(tmp_path, SLEEP))
+    os.kill(handle.pid, signal.SIGSTOP)
+    handle.kill()
+    assert ended(handle) == -signal.SIGKILL
+
+
+def test_drain_reaches_the_worker_as_sigterm(tmp_path):
+    code = f"import signal, sys; signal.signal(15, lambda *_: sys.exit(5)); print('ready', flush=True); {SLEEP}"
+    handle = LocalLauncher().start(command(tmp_path, code))
+    wait_for(lambda: "ready" in (tmp_path / "logs" / "w0.log").read_text())
+    handle.drain()
+    assert ended(handle) == 5
+
+
+def test_nothing_is_left_when_the_supervisor_is_killed(tmp_path):
+    launch = (
+        "import sys, os, time; from pathlib import Path\n"
+        "from vlmeval_mp.pool.launchers.base import Command\n"
+        "from vlmeval_mp.pool.launchers.local import LocalLauncher\n"
+        f"argv = (sys.executable, '-c', {WITH_CHILD!r})\n"
+        "handle = LocalLauncher().start(Command(argv, dict(os.environ), Path(sys.argv[1])))\n"
+        "print(handle.pid, flush=True); time.sleep(60)"
+    )
+    supervisor = subprocess.Popen(
+        [sys.executable, "-c", launch, str(tmp_path / "logs" / "w0.log")], stdout=subprocess.PIPE, text=True
+    )
+    worker = int(supervisor.stdout.readline())
+    child = child_pid(tmp_path)
+    supervisor.kill()
+    wait_for(lambda: start_time(worker) is None and start_time(child) is None)
+    supervisor.wait()
+    supervisor.stdout.close()
+
+
+def test_the_worker_dies_with_a_killed_guardian_and_its_children_with_the_next_poll(tmp_path):
+    handle = LocalLauncher().start(command(tmp_path, WITH_CHILD))
+    child = child_pid(tmp_path)
+    handle._guardian.kill()
+    assert ended(handle) == -signal.SIGKILL
+    wait_for(lambda: start_time(handle.pid) is None and start_time(child) is None)
+
+
+def test_the_environment_is_exactly_the_one_given_and_output_goes_to_the_log(tmp_path):
+    code = "import os, sys; print(sorted(os.environ.items())); print('to stderr', file=sys.stderr)"
+    ended(LocalLauncher().start(command(tmp_path, code, env={"CUDA_VISIBLE_DEVICES": "GPU-1"})))
+    text = (tmp_path / "logs" / "w0.log").read_text()
+    assert "('CUDA_VISIBLE_DEVICES', 'GPU-1')" in text
+    assert "HOME" not in text
+    assert "to stderr" in text
+
+
+def test_the_log_of_a_restarted_worker_is_continued(tmp_path):
+    for word in ("first", "second"):
+        ended(LocalLauncher().start(command(tmp_path, f"print('{word}')")))
+    assert (tmp_path / "logs" / "w0.log").read_text().split() == ["first", "second"]
+
+
+def test_a_worker_is_bound_to_its_cores_and_leads_its_own_session(tmp_path):
+    core = sorted(os.sched_getaffinity(0))[-1]
+    code = "import os; print(os.sched_getaffinity(0), os.getsid(0) == os.getpid() == os.getpgrp())"
+    ended(LocalLauncher().start(command(tmp_path, code, cores=(core,))))
+    assert (tmp_path / "logs" / "w0.log").read_text().strip() == f"{{{core}}} True"
+
+
+def test_a_log_that_cannot_be_written_is_an_error_that_names_its_folder(tmp_path):
+    (tmp_path / "logs" / "w0.log").mkdir(parents=True)
+    with pytest.raises(StorageError, match="logs writable"):
+        LocalLauncher().start(command(tmp_path, SLEEP))
+
+
+def test_the_guardian_needs_nothing_of_ours():
+    text = GUARDIAN.read_text()
+    assert "vlmeval_mp" not in text.split('"""', 2)[2]
+    assert Path(GUARDIAN).stat().st_size < 5000

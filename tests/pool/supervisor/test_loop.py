@@ -1,0 +1,119 @@
+"""What the supervisor decides on its own: leases of foreign owners, leftovers of killed launches, rates."""
+
+import os
+import subprocess
+import sys
+import threading
+import time
+
+import pytest
+
+from tests.builders import fake_run
+from vlmeval_mp.core.errors import EXIT_NO_WORKER
+from vlmeval_mp.core.records import Served
+from vlmeval_mp.pool.devices import gpus
+from vlmeval_mp.pool.launchers.local import LocalLauncher
+from vlmeval_mp.pool.supervisor.leases import Leases
+from vlmeval_mp.pool.supervisor.loop import RUN_MARKER, Options, Supervisor, rates, sweep_orphans
+from vlmeval_mp.runs import results
+from vlmeval_mp.runs.owners import current, start_time
+from vlmeval_mp.runs.queue import Queue
+from vlmeval_mp.runs.snapshot import read_record
+from vlmeval_mp.vlmevalkit import client
+
+
+def supervise(paths, workers=1, on_tick=lambda state: None, **engine_args):
+    record = read_record(paths)
+    groups = gpus.cpu_groups(workers, sorted(os.sched_getaffinity(0)))
+    options = Options(engine_args={"fake": engine_args})
+    return Supervisor(paths, record, groups, LocalLauncher(), options, on_tick)
+
+
+def test_a_foreign_owner_is_trusted_until_it_was_seen_silent_for_the_whole_lease():
+    leases = Leases(seconds=10)
+    assert not leases.expired("far", 1, now=0)
+    assert not leases.expired("far", 2, now=9)
+    assert not leases.expired("far", 2, now=18.9)
+    assert leases.expired("far", 2, now=19)
+
+
+def test_an_owner_without_any_heartbeat_gets_the_lease_from_when_it_was_first_seen():
+    leases = Leases(seconds=10)
+    assert not leases.expired("far", None, now=100)
+    assert leases.expired("far", None, now=110)
+
+
+def test_the_claim_of_a_worker_on_another_host_is_left_alone(tmp_path):
+    paths = fake_run(tmp_path, 64)
+    me = current()
+    far = type(me)("another-host", me.boot, me.pid, me.start, me.nonce)
+    Queue(paths.queue).claim(far, [read_record(paths).jobs[0].name])
+    supervisor = supervise(paths)
+    supervisor._reap()
+    assert [e.owner for e in Queue(paths.queue).entries("claimed")] == [str(far)]
+
+
+def test_leftover_processes_of_a_run_are_killed_and_others_are_not(tmp_path):
+    code = [sys.executable, "-c", "import time; time.sleep(60)"]
+    orphan = subprocess.Popen(code, env={RUN_MARKER: str(tmp_path)}, start_new_session=True)
+    other = subprocess.Popen(code, env={RUN_MARKER: str(tmp_path / "x")}, start_new_session=True)
+    time.sleep(0.1)
+    assert sweep_orphans(tmp_path) == 1
+    orphan.wait(timeout=5)
+    assert start_time(other.pid) is not None
+    other.kill()
+    other.wait()
+
+
+def test_the_rate_of_a_job_spans_all_its_workers():
+    served = {
+        ("w0", "a"): Served(first=0.0, last=10.0, answered=50),
+        ("w1", "a"): Served(first=5.0, last=20.0, answered=50),
+        ("w1", "b"): Served(first=3.0, last=3.0, answered=1),
+    }
+    assert rates(served) == {"a": 5.0}
+
+
+def test_workers_are_no_more_than_there_are_shards(tmp_path):
+    paths, seen = fake_run(tmp_path, 40), set()
+    code = supervise(paths, workers=6, on_tick=lambda s: seen.update(w.worker for w in s.workers)).run()
+    assert code == 0
+    assert len(seen) == 2
+
+
+@pytest.mark.timeout(60)
+def test_a_worker_that_never_answers_is_given_up_after_a_few_tries(tmp_path, monkeypatch):
+    monkeypatch.setattr("vlmeval_mp.pool.supervisor.loop.BACKOFF_FIRST", 0.01)
+    paths, events = fake_run(tmp_path, 10), {}
+    code = supervise(paths, on_tick=lambda s: events.update({e.text: e for e in s.events}), raise_engine=0).run()
+    assert code == EXIT_NO_WORKER
+    assert any("died 7 times without an answer" in text for text in events)
+    assert Queue(paths.queue).entries("claimed") == []
+
+
+def test_a_finished_run_is_scored_again_and_nothing_is_started(tmp_path):
+    paths = fake_run(tmp_path, 10)
+    assert supervise(paths).run() == 0
+    workers = []
+    assert supervise(paths, on_tick=lambda s: workers.extend(w.worker for w in s.workers)).run() == 0
+    assert workers == []
+
+
+def test_an_error_that_ends_a_run_waits_for_no_evaluator(tmp_path, monkeypatch):
+    evaluating, left = threading.Event(), threading.Event()
+
+    def evaluate(*_):
+        with client.stoppable() as told:
+            evaluating.set()
+            left.set() if told.wait(60) else None
+        raise client.StoppedError
+
+    def show(state):
+        if evaluating.is_set():
+            raise BrokenPipeError  # as when the reader of a pipe has left
+
+    monkeypatch.setattr(results, "write", evaluate)
+    supervisor = supervise(fake_run(tmp_path, 4), on_tick=show)
+    with pytest.raises(BrokenPipeError):
+        supervisor.run()
+    assert left.wait(5)

@@ -1,0 +1,247 @@
+"""One worker in this process on the fake engine: what it answers, records, skips and leaves."""
+
+import asyncio
+import base64
+import io
+import signal
+
+import pytest
+from PIL import Image
+
+from tests.builders import fake_run, fake_spec, text_tsv, worker_for
+from vlmeval_mp.core.errors import EXIT_DISK, EXIT_NO_WORKER, RequestError, StorageError
+from vlmeval_mp.core.paths import JobsPaths
+from vlmeval_mp.core.records import Prediction
+from vlmeval_mp.pool.worker.__main__ import live
+from vlmeval_mp.runs import checkpoint, owners, submit
+from vlmeval_mp.runs.checkpoint import Checkpoint
+from vlmeval_mp.runs.merge import merge
+from vlmeval_mp.runs.queue import Queue
+from vlmeval_mp.runs.snapshot import Reader, read_record
+
+
+def work(paths, **options):
+    worker = worker_for(paths, read_record(paths), **options)
+    return asyncio.run(live(worker)), worker
+
+
+def outcome(paths):
+    record = read_record(paths)
+    return merge(paths, record.jobs[0])[1]
+
+
+def test_every_sample_is_answered_and_every_shard_done(tmp_path):
+    paths = fake_run(tmp_path, 70)
+    code, worker = work(paths)
+    assert (code, worker.answered, worker.failed) == (0, 70, 0)
+    assert [p.row for p in outcome(paths)] == list(range(70))
+    assert len(Queue(paths.queue).done_names()) == 3
+
+
+def test_a_worker_names_the_job_it_is_answering_not_the_one_it_claimed_ahead(tmp_path):
+    tsvs = [text_tsv(tmp_path / f"{name}.tsv", 40) for name in ("first", "second")]
+    paths = submit.submit(fake_spec(*tsvs), JobsPaths(tmp_path / "jobs"))[0]
+    worker = worker_for(paths, read_record(paths), window=2, latency=0.001)
+    named, real = [], worker._record
+
+    def record(held, prediction):
+        real(held, prediction)
+        named.append((held.job.name, worker.status().job))
+
+    worker._record = record
+    assert asyncio.run(live(worker)) == 0
+    assert len(named) == 80
+    assert all(answered == shown for answered, shown in named)
+
+
+def test_what_is_in_flight_is_what_the_engine_has_never_more_than_the_window(tmp_path):
+    paths = fake_run(tmp_path, 64)
+    worker = worker_for(paths, read_record(paths), window=8, latency=0.01)
+    seen, real = [], worker._record
+
+    def record(held, prediction):
+        seen.append(worker.status().in_flight)
+        real(held, prediction)
+
+    worker._record = record
+    assert asyncio.run(live(worker)) == 0
+    assert 0 < max(seen) <= 8
+    assert worker.status().in_flight == 0
+
+
+def test_a_refused_sample_costs_only_itself(tmp_path):
+    paths = fake_run(tmp_path, 40)
+    code, worker = work(paths, fail=["7"])
+    assert (code, worker.failed) == (0, 1)
+    failed = [p for p in outcome(paths) if p.error is not None]
+    assert [p.index for p in failed] == ["7"]
+    assert failed[0].prediction == ""
+
+
+def test_no_answer_and_no_heartbeat_spells_out_a_key(tmp_path, monkeypatch):
+    monkeypatch.setenv("VENDOR_API_KEY", "a-plain-looking-value")
+
+    async def refuse(request):
+        said = f"https://host/v1?key=a-plain-looking-value refused {request.id}"
+        raise OSError(said) if request.id == "3" else RequestError(said)
+
+    paths = fake_run(tmp_path, 10)
+    worker = worker_for(paths, read_record(paths), window=1)
+    worker.engine.generate = refuse
+    assert asyncio.run(live(worker)) != 0
+    kept = "".join(p.read_text() for p in paths.checkpoints.rglob("*.jsonl")) + paths.worker("w0").read_text()
+    assert kept.count("https://host/v1?key=$VENDOR_API_KEY refused") >= 2
+    assert "a-plain-looking-value" not in kept
+
+
+def test_a_data_set_s_own_processor_arguments_go_with_its_requests_only(tmp_path):
+    buffer = io.BytesIO()
+    Image.new("RGB", (20, 20)).save(buffer, "PNG")
+    tsvs = [tmp_path / "OCRBench.tsv", tmp_path / "other.tsv"]
+    for tsv in tsvs:
+        picture = base64.b64encode(buffer.getvalue()).decode()
+        tsv.write_text(f"index\timage\tquestion\tanswer\n1\t{picture}\tq\t['x']\n")
+    own = {"OCRBench": {"min_pixels": 9}}
+    spec = fake_spec(*tsvs, config={"model": {"fake": {"path": "fake", "processor": own}}})
+    paths = submit.submit(spec, JobsPaths(tmp_path / "jobs"))[0]
+    worker = worker_for(paths, read_record(paths))
+    seen, real = {}, worker.engine.generate
+
+    async def generate(request):
+        seen[request.source.data.name] = request.processor
+        return await real(request)
+
+    worker.engine.generate = generate
+    assert asyncio.run(live(worker)) == 0
+    assert seen == {"OCRBench": {"min_pixels": 9}, "other": {}}
+
+
+def test_the_window_is_kept_full_and_never_exceeded(tmp_path):
+    paths = fake_run(tmp_path, 64)
+    worker = worker_for(paths, read_record(paths), window=8, latency=0.01)
+    seen, real = [], worker.engine.generate
+
+    async def counted(request):
+        seen.append(worker.window_size - worker.window._value)
+        return await real(request)
+
+    worker.engine.generate = counted
+    assert asyncio.run(live(worker)) == 0
+    assert max(seen) == 8
+    assert sum(n == 8 for n in seen) > 40, "the window ran empty between samples or shards"
+
+
+def test_a_dead_engine_ends_the_worker_and_keeps_what_was_answered(tmp_path):
+    paths = fake_run(tmp_path, 64)
+    code, worker = work(paths, window=4, raise_engine=10, latency=0.001)
+    assert code == EXIT_NO_WORKER
+    assert worker.phase == "failed"
+    claimed = [e.shard for e in Queue(paths.queue).entries("claimed")]
+    assert 0 < sum(len(checkpoint.search(paths.checkpoints, shard).answers) for shard in claimed) <= 10
+
+
+def test_an_heir_asks_only_what_the_dead_worker_had_not_recorded(tmp_path):
+    paths = fake_run(tmp_path, 32)
+    queue, record = Queue(paths.queue), read_record(paths)
+    job = record.jobs[0].name
+    queue.claim(owners.current(), [job])
+    dead = Checkpoint(paths.checkpoints, "w9-dead")
+    for row in range(20):
+        dead.record(job, Prediction(index=str(row), row=row, prediction="recorded"))
+    queue.reap(lambda _: True)
+    code, worker = work(paths)
+    assert (code, worker.answered) == (0, 12)
+    assert sum(p.prediction == "recorded" for p in outcome(paths)) == 20
+
+
+def test_a_shard_that_was_answered_completely_is_only_committed(tmp_path):
+    paths = fake_run(tmp_path, 3)
+    queue, record = Queue(paths.queue), read_record(paths)
+    job = record.jobs[0].name
+    queue.claim(owners.current(), [job])
+    dead = Checkpoint(paths.checkpoints, "w9-dead")
+    for row in range(3):
+        dead.record(job, Prediction(index=str(row), row=row))
+    queue.reap(lambda _: True)
+    _, worker = work(paths)
+    assert worker.answered == 0
+    assert len(outcome(paths)) == 3
+
+
+def test_a_suspect_shard_runs_alone_and_the_killer_is_given_up(tmp_path):
+    """Three workers died with the shard, then two while row 5 ran alone."""
+    paths = fake_run(tmp_path, 10)
+    queue, record = Queue(paths.queue), read_record(paths)
+    job = record.jobs[0].name
+    for _ in range(5):
+        queue.claim(owners.current(), [job])
+        queue.reap(lambda _: True)
+    dead = Checkpoint(paths.checkpoints, "w9-dead")
+    dead.intend(job, 5)
+    dead.intend(job, 5)
+    worker = worker_for(paths, record, die=["5"])
+    most, real = 0, worker.engine.generate
+
+    async def counted(request):
+        nonlocal most
+        most = max(most, worker.in_flight)
+        return await real(request)
+
+    worker.engine.generate = counted
+    assert asyncio.run(live(worker)) == 0
+    assert most == 1
+    failed = [p for p in outcome(paths) if p.error]
+    assert [p.index for p in failed] == ["5"]
+    assert "died 2 times while this sample ran alone" in failed[0].error
+
+
+def test_a_drained_worker_gives_its_unfinished_shards_back(tmp_path):
+    paths = fake_run(tmp_path, 64)
+    worker = worker_for(paths, read_record(paths), window=2, latency=0.02)
+
+    async def drain_soon():
+        asyncio.get_running_loop().call_later(0.15, signal.raise_signal, signal.SIGTERM)
+        return await live(worker)
+
+    assert asyncio.run(drain_soon()) == 0
+    queue = Queue(paths.queue)
+    assert queue.entries("claimed") == []
+    assert all(e.deaths == 0 for e in queue.entries("pending"))
+    assert 0 < worker.answered < 64
+    _, heir = work(paths)
+    assert worker.answered + heir.answered == 64
+
+
+def test_a_full_disk_ends_the_worker_with_its_own_exit_code(tmp_path, monkeypatch):
+    paths = fake_run(tmp_path, 10)
+
+    def full(self, job, prediction):
+        raise StorageError("cannot append: the disk is full")
+
+    monkeypatch.setattr(Checkpoint, "record", full)
+    code, worker = work(paths)
+    assert code == EXIT_DISK
+    assert "the disk is full" in worker.message
+
+
+def test_the_heartbeat_shows_what_the_worker_did(tmp_path):
+    paths = fake_run(tmp_path, 40)
+    work(paths, name="w3")
+    (status,) = Reader(paths).read().workers
+    assert (status.worker, status.phase, status.answered, status.in_flight) == ("w3", "stopped", 40, 0)
+    (span,) = status.spans.values()
+    assert span.answered == 40
+
+
+@pytest.mark.parametrize("window", [1, 3, 1000])
+def test_the_window_changes_no_byte_of_the_outcome(tmp_path, window):
+    paths = fake_run(tmp_path, 50)
+    work(paths, window=window, jitter=0.01)
+    assert [p.prediction for p in outcome(paths)] == [p.prediction for p in _reference(tmp_path)]
+
+
+def _reference(tmp_path):
+    (tmp_path / "reference").mkdir()
+    paths = fake_run(tmp_path / "reference", 50)
+    work(paths)
+    return outcome(paths)

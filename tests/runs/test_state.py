@@ -1,0 +1,193 @@
+"""What `fold` makes of the facts on disk."""
+
+from __future__ import annotations
+
+import msgspec
+import pytest
+
+from vlmeval_mp.core.records import (
+    GpuStats,
+    Job,
+    ModelSpec,
+    Notice,
+    RunRecord,
+    RunSpec,
+    SupervisorStatus,
+    Tally,
+    WorkerStatus,
+)
+from vlmeval_mp.runs.state import STALE_AFTER, RunState, ShardCounts, Snapshot, fold, noticed
+
+NOW = 1000.0
+JOBS = (
+    Job(name="a", model="m", dataset="A", folder="/d/a", samples=100),
+    Job(name="b", model="m", dataset="B", folder="/d/b", samples=50),
+)
+
+
+def worker(name: str = "w0", **fields: object) -> WorkerStatus:
+    known = {"pid": 7, "owner": "o", "host": "h", "model": "m", "devices": "GPU 0", "phase": "working", "time": NOW - 1}
+    return WorkerStatus(**{"worker": name, **known, **fields})  # type: ignore[arg-type]
+
+
+def supervisor(**fields: object) -> SupervisorStatus:
+    known = {"pid": 1, "owner": "s", "phase": "working", "time": NOW - 1, "started": NOW - 60}
+    return SupervisorStatus(**{**known, **fields})  # type: ignore[arg-type]
+
+
+def folded(
+    shards: dict[str, ShardCounts] | None = None,
+    workers: tuple[WorkerStatus, ...] = (),
+    live: tuple[str, ...] = (),
+    supervised: SupervisorStatus | None = None,
+    alive: bool = True,
+) -> RunState:
+    return fold(snapshot(shards, workers, live, supervised, alive), NOW)
+
+
+def snapshot(
+    shards: dict[str, ShardCounts] | None = None,
+    workers: tuple[WorkerStatus, ...] = (),
+    live: tuple[str, ...] = (),
+    supervised: SupervisorStatus | None = None,
+    alive: bool = True,
+) -> Snapshot:
+    spec = RunSpec(name="r", models=(ModelSpec(name="m", path="/m", engine="fake"),), datasets=())
+    record = RunRecord(version=1, spec=spec, jobs=JOBS, fingerprint={}, provenance={})
+    return Snapshot(
+        record=record,
+        folder="/jobs/r",
+        shards=shards or {},
+        workers=workers,
+        supervisor=supervised,
+        supervisor_alive=alive and supervised is not None,
+        live=live,
+    )
+
+
+def test_a_run_that_nobody_started_is_stopped_and_empty() -> None:
+    state = folded({"a": ShardCounts(pending=4), "b": ShardCounts(pending=2)})
+    assert (state.phase, state.running, state.total, state.done) == ("stopped", False, 150, 0)
+    assert (state.eta, state.elapsed, state.finished) == (None, 0.0, False)
+
+
+def test_done_counts_finished_shards_and_what_live_workers_answered_in_theirs() -> None:
+    shards = {"a": ShardCounts(pending=1, claimed=2, done=1, done_samples=32)}
+    state = folded(shards, (worker(held={"a": 10}), worker("w1", held={"a": 5, "b": 3})), ("w0", "w1"), supervisor())
+    assert [job.done for job in state.jobs] == [47, 3]
+    assert state.done == 50
+
+
+def test_what_a_dead_worker_held_does_not_count_until_it_is_resumed() -> None:
+    state = folded({"a": ShardCounts(claimed=1)}, (worker(held={"a": 10}),), (), supervisor())
+    assert state.done == 0
+
+
+def test_a_heartbeat_behind_the_queue_never_counts_more_than_there_is() -> None:
+    shards = {"b": ShardCounts(done=2, done_samples=50)}
+    assert folded(shards, (worker(held={"b": 32}),), ("w0",), supervisor()).jobs[1].done == 50
+
+
+def test_a_job_is_finished_when_each_shard_is_done_or_failed() -> None:
+    shards = {
+        "a": ShardCounts(done=3, failed=1, done_samples=68, failed_shard_samples=32, failed_samples=2),
+        "b": ShardCounts(done=2, done_samples=50),
+    }
+    state = folded(shards, supervised=supervisor())
+    assert state.finished
+    assert (state.done, state.failed) == (150, 34)
+
+
+def test_a_job_with_a_claimed_shard_is_not_finished() -> None:
+    shards = {"b": ShardCounts(claimed=1, done=1, done_samples=50)}
+    assert not folded(shards, supervised=supervisor()).jobs[1].finished
+
+
+def test_failed_shards_leave_nothing_to_wait_for() -> None:
+    shards = {"a": ShardCounts(failed=4, failed_shard_samples=100), "b": ShardCounts(claimed=1)}
+    state = folded(shards, (worker(rate=10.0, held={"b": 20}),), ("w0",), supervisor())
+    assert state.eta == pytest.approx(3.0)
+
+
+def test_rate_and_eta_come_from_workers_that_are_alive_and_at_work() -> None:
+    workers = (
+        worker(rate=20.0),
+        worker("w1", rate=40.0),
+        worker("w2", rate=99.0, phase="stopped"),
+        worker("w3", rate=30.0),
+    )
+    state = folded({}, workers, ("w0", "w2", "w3"), supervisor())
+    assert state.rate == 50.0
+    assert state.eta == 3.0
+    assert folded({}, workers, ("w0",), supervisor(), alive=False).eta is None
+
+
+def test_a_worker_whose_process_is_gone_failed_and_says_so() -> None:
+    (gone,) = folded({}, (worker(rate=5.0, in_flight=9),), (), supervisor()).workers
+    assert (gone.phase, gone.message, gone.rate, gone.in_flight) == ("failed", "process is gone", 0.0, 0)
+
+
+def test_a_worker_that_ended_by_itself_keeps_its_last_word() -> None:
+    (ended,) = folded({}, (worker(phase="stopped"),), (), supervisor()).workers
+    assert (ended.phase, ended.message) == ("stopped", "")
+    (failed,) = folded({}, (worker(phase="failed", message="out of memory"),), (), supervisor()).workers
+    assert (failed.phase, failed.message) == ("failed", "out of memory")
+
+
+def test_what_a_worker_waits_for_is_its_message_while_it_lives() -> None:
+    notice = Notice("http://h/v1 cannot be reached", "http://h/v1 is back", since=NOW - 12, most=300.0)
+    (waiting,) = folded({}, (worker(notice=notice),), ("w0",), supervisor()).workers
+    assert waiting.message == "waiting 12 of 300 s: http://h/v1 cannot be reached"
+    assert waiting.notice == notice
+    (gone,) = folded({}, (worker(notice=notice),), (), supervisor()).workers
+    assert (gone.message, gone.notice) == ("process is gone", None)
+    (failed,) = folded({}, (worker(notice=notice, phase="failed", message="gave up"),), (), supervisor()).workers
+    assert (failed.message, failed.notice) == ("gave up", None)
+
+
+def test_a_worker_without_heartbeat_is_silent_but_not_dead() -> None:
+    (quiet,) = folded({}, (worker(time=NOW - STALE_AFTER - 1),), ("w0",), supervisor()).workers
+    assert quiet.silent
+    assert quiet.phase == "working"
+    (ahead,) = folded({}, (worker(time=NOW + 5),), ("w0",), supervisor()).workers
+    assert ahead.age == 0.0
+
+
+def test_workers_of_an_earlier_launch_are_not_shown() -> None:
+    state = folded({}, (worker(), worker("w7", time=NOW - 3600)), ("w0",), supervisor())
+    assert [w.worker for w in state.workers] == ["w0"]
+
+
+def test_a_worker_carries_the_figures_of_its_own_gpus() -> None:
+    gpus = tuple(
+        GpuStats(uuid=u, index=i, name="H200", memory_used=i, memory_total=9, utilization=50)
+        for i, u in enumerate(("GPU-x", "GPU-y"))
+    )
+    (one,) = folded({}, (worker(gpus=("GPU-y",)),), ("w0",), supervisor(gpus=gpus)).workers
+    assert [g.uuid for g in one.gpus] == ["GPU-y"]
+
+
+def test_the_running_score_is_over_scored_samples_only() -> None:
+    tallies = {"a": Tally(value=3.0, scored=4, unscored=5, failed=1), "b": Tally(failed=2)}
+    state = folded({}, supervised=supervisor(tallies=tallies))
+    assert [job.score for job in state.jobs] == [0.75, None]
+
+
+def test_elapsed_stops_with_the_supervisor_and_a_failed_one_stays_failed() -> None:
+    assert folded(supervised=supervisor()).elapsed == 60.0
+    dead = folded(supervised=supervisor(time=NOW - 30), alive=False)
+    assert (dead.elapsed, dead.phase, dead.running) == (30.0, "stopped", False)
+    assert folded(supervised=supervisor(phase="failed"), alive=False).phase == "failed"
+
+
+def test_the_state_survives_json() -> None:
+    state = folded({"a": ShardCounts(pending=1)}, (worker(),), ("w0",), supervisor())
+    assert msgspec.json.decode(msgspec.json.encode(state), type=RunState) == state
+
+
+def test_a_worker_that_ended_well_waits_for_nothing_and_of_one_that_fell_nothing_is_known() -> None:
+    away = Notice("h is away", "h is back", since=NOW - 9, most=60.0)
+    ended, fell = worker("w1", phase="stopped"), worker("w2", notice=away)
+    drained = worker("w3", phase="stopped", notice=away)
+    facts = snapshot(workers=(worker(notice=away), ended, fell, drained), live=("w0",))
+    assert noticed(facts) == {"w0": away, "w1": None}

@@ -1,0 +1,152 @@
+"""A spec becomes a run once; the same spec finds it again, a changed one is refused by name."""
+
+import msgspec
+import pytest
+
+from tests.builders import fake_spec, text_tsv
+from vlmeval_mp.core.errors import ConfigError
+from vlmeval_mp.core.paths import JobsPaths
+from vlmeval_mp.core.records import MediaLimits, Prediction
+from vlmeval_mp.runs import find, submit
+from vlmeval_mp.runs.checkpoint import Checkpoint
+from vlmeval_mp.runs.queue import Queue
+
+
+@pytest.fixture
+def jobs(tmp_path):
+    return JobsPaths(tmp_path / "jobs")
+
+
+def answer_one(paths, record, _new):
+    """One answer on disk: from here on the run's configuration counts."""
+    Checkpoint(paths.checkpoints, "w0-x").record(record.jobs[0].name, Prediction(index="0", row=0))
+
+
+def test_a_run_that_answered_nothing_gives_way_to_a_corrected_one(tmp_path, jobs):
+    tsv = text_tsv(tmp_path / "a.tsv", 10)
+    submit.submit(fake_spec(tsv), jobs)
+    _, record, new = submit.submit(fake_spec(tsv, config={"limit": 5}), jobs)
+    assert new
+    assert record.jobs[0].samples == 5
+
+
+def test_every_sample_is_queued_once_in_shards(tmp_path, jobs):
+    paths, record, new = submit.submit(fake_spec(text_tsv(tmp_path / "a.tsv", 70)), jobs)
+    assert new
+    queued = sorted((e.shard.first, e.shard.last) for e in Queue(paths.queue).entries("pending"))
+    assert queued == [(0, 31), (32, 63), (64, 69)]
+    assert record.jobs[0].samples == 70
+
+
+def test_a_limit_takes_the_first_samples(tmp_path, jobs):
+    _, record, _ = submit.submit(fake_spec(text_tsv(tmp_path / "a.tsv", 70), config={"limit": 5}), jobs)
+    assert record.jobs[0].samples == 5
+
+
+def test_the_same_spec_finds_its_run_whatever_the_batch_size(tmp_path, jobs):
+    tsv = text_tsv(tmp_path / "a.tsv", 10)
+    first, record, _ = submit.submit(fake_spec(tsv, config={"batch_size": 4}), jobs)
+    second, again, new = submit.submit(fake_spec(tsv, config={"batch_size": 99, "max_workers": 3}, latency=0.5), jobs)
+    assert (first, record.fingerprint, new) == (second, again.fingerprint, False)
+
+
+@pytest.mark.parametrize(
+    ("change", "field"),
+    [
+        ({"sampling": {"max_tokens": 3}}, "model.fake.sampling"),
+        ({"limit": 3}, "data.a.limit"),
+        ({"media": {"max_pixels": 1000}}, "media: was {}"),
+        ({"model": {"fake": {"path": "other"}}, "engine": "fake"}, "model.fake.path: was fake, is other"),
+    ],
+)
+def test_a_change_that_can_change_an_answer_is_refused_by_name(tmp_path, jobs, change, field):
+    tsv = text_tsv(tmp_path / "a.tsv", 10)
+    answer_one(*submit.submit(fake_spec(tsv), jobs))
+    with pytest.raises(ConfigError, match="start a new run with --run NAME") as caught:
+        submit.submit(fake_spec(tsv, config=change), jobs)
+    assert field in str(caught.value)
+
+
+def test_changed_engine_arguments_and_data_are_refused_by_name(tmp_path, jobs):
+    tsv = text_tsv(tmp_path / "a.tsv", 10)
+    answer_one(*submit.submit(fake_spec(tsv), jobs))
+    with pytest.raises(ConfigError, match=r"engine_args.answers: was not there, is \"echo\""):
+        submit.submit(fake_spec(tsv, answers="echo"), jobs)
+    text_tsv(tsv, 11)
+    with pytest.raises(ConfigError, match=r"data.a.content: was [0-9a-f]{64}, is [0-9a-f]{64}"):
+        submit.submit(fake_spec(tsv), jobs)
+
+
+def test_a_killed_submit_leaves_no_half_run(tmp_path, jobs, monkeypatch):
+    spec = fake_spec(text_tsv(tmp_path / "a.tsv", 10))
+    monkeypatch.setattr(submit, "RunRecord", None)
+    with pytest.raises(TypeError):
+        submit.submit(spec, jobs)
+    monkeypatch.undo()
+    assert list(jobs.root.glob("*/run.json")) == []
+    assert submit.submit(spec, jobs)[2]
+
+
+def test_a_folder_that_is_no_run_is_not_taken_over(tmp_path, jobs):
+    (jobs.root / "run" / "precious").mkdir(parents=True)
+    with pytest.raises(ConfigError, match="exists and is no run"):
+        submit.submit(fake_spec(text_tsv(tmp_path / "a.tsv", 10)), jobs)
+
+
+def test_a_missing_model_folder_is_refused_before_anything_starts(tmp_path, jobs):
+    spec = fake_spec(text_tsv(tmp_path / "a.tsv", 10))
+    model = msgspec.structs.replace(spec.models[0], engine="vllm", path="./nowhere/model")
+    with pytest.raises(ConfigError, match=r"model.fake.path: there is no folder ./nowhere/model"):
+        submit.submit(msgspec.structs.replace(spec, models=(model,)), jobs)
+
+
+def test_other_weights_in_the_same_folder_are_another_model(tmp_path):
+    (tmp_path / "model.safetensors").write_bytes(b"1" * 100)
+    before = submit.weights_digest(tmp_path)
+    (tmp_path / "model.safetensors").write_bytes(b"2" * 100)
+    assert submit.weights_digest(tmp_path) != before
+    assert submit.weights_digest(tmp_path / "no-folder") == ""
+
+
+def test_a_large_model_counts_by_size_and_ends(tmp_path, monkeypatch):
+    monkeypatch.setattr(submit, "FULL_DIGEST_BYTES", 10)
+    monkeypatch.setattr(submit, "SAMPLE_BYTES", 4)
+    (tmp_path / "model.safetensors").write_bytes(b"head....tail")
+    before = submit.weights_digest(tmp_path)
+    (tmp_path / "model.safetensors").write_bytes(b"head....tale")
+    assert submit.weights_digest(tmp_path) != before
+
+
+def test_unfinished_runs_are_found_and_finished_ones_are_not(tmp_path, jobs):
+    paths, _, _ = submit.submit(fake_spec(text_tsv(tmp_path / "a.tsv", 10)), jobs)
+    assert find.unfinished(jobs) == [paths]
+    for path in (paths.queue / "pending").iterdir():
+        path.unlink()
+    assert find.unfinished(jobs) == []
+    assert find.latest(jobs) == paths
+
+
+def test_no_run_at_all_says_how_to_start_one(jobs):
+    with pytest.raises(ConfigError, match="start one with launch, or name another folder with --jobs"):
+        find.latest(jobs)
+
+
+def test_a_misspelt_run_is_told_from_those_that_are_there(tmp_path, jobs):
+    with pytest.raises(ConfigError, match=r"there is no run 'rum' under .*; nor any other"):
+        find.named(jobs, "rum")
+    paths, _, _ = submit.submit(fake_spec(text_tsv(tmp_path / "a.tsv", 10)), jobs)
+    assert find.named(jobs, "run") == paths
+    with pytest.raises(ConfigError, match=r"did you mean 'run'\?"):
+        find.named(jobs, "rum")
+    with pytest.raises(ConfigError, match="there are: run"):
+        find.named(jobs, "zzzzz")
+
+
+def test_a_refusal_shows_the_beginning_of_a_long_value():
+    with pytest.raises(ConfigError) as caught:
+        submit.refuse_changed({"model.m.engine_args.x": "y" * 5000}, {}, "r")
+    assert f"was {'y' * 200}… (5,000 characters), is not there" in str(caught.value)
+
+
+def test_media_limits_are_part_of_the_fingerprint_in_a_stable_form():
+    assert submit._text(MediaLimits(max_pixels=5)) == '{"max_pixels":5}'

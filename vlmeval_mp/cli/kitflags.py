@@ -1,0 +1,119 @@
+"""Flags of VLMEvalKit's `run.py`: which there are, and what each means here.
+
+What a flag cannot mean for the engines of a run is said when it is given. Knows neither runs nor engines.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from vlmeval_mp.core import credentials
+from vlmeval_mp.core.errors import ConfigError
+from vlmeval_mp.engines.registry import API_ENGINE
+
+UNPICKLE = "also take half-finished answers from pickles; reading one runs code in it: only files that you trust"
+RULES = ("", "exact_matching")
+"""Names of a judge that mean: none, answers are scored by rules."""
+JUDGE = "for data sets that VLMEvalKit's own class scores: a judge's name, or exact_matching for rules in its place"
+
+
+def add(verb: argparse.ArgumentParser) -> None:
+    """All of them."""
+    flags = verb.add_argument_group("as in VLMEvalKit's run.py")
+    add_choosing(flags)
+    add_running(flags)
+    flags.add_argument("--work-dir", type=Path, metavar="DIR", help="also write VLMEvalKit's output tree there")
+    modes = "infer: answers without scores, which `vlmeval-mp eval` adds; eval: score the run again (default: all)"
+    flags.add_argument("--mode", choices=("all", "infer", "eval"), default="all", help=modes)
+    reused = "first take over the newest answers that are under --work-dir, of VLMEvalKit too (see import)"
+    flags.add_argument("--reuse", action="store_true", help=reused)
+    flags.add_argument("--unpickle", action="store_true", help=UNPICKLE)
+    flags.add_argument("--keep-failed", action="store_true", help="failed samples stay as they are (always so here)")
+
+
+def add_import(verb: argparse.ArgumentParser) -> None:
+    """Those of `import`."""
+    verb.add_argument("source", type=Path, metavar="WORK_DIR_OR_FILE", help="VLMEvalKit's outputs, or one file of them")
+    verb.add_argument("--unpickle", action="store_true", help=UNPICKLE)
+
+
+def add_choosing(flags: argparse._ActionsContainer) -> None:
+    """Those that say what a run is."""
+    flags.add_argument("--use-vllm", action="store_true", help="the same as --engine vllm")
+    flags.add_argument("--base-url", metavar="URL", help="an OpenAI-compatible endpoint; means --engine openai")
+    for flag in ("--key", "--api-key", "--judge-key"):
+        flags.add_argument(flag, action=_Key, help=argparse.SUPPRESS)
+    flags.add_argument("--judge", metavar="NAME", help=JUDGE)
+
+
+def add_running(flags: argparse._ActionsContainer) -> None:
+    """Those that can differ from one launch of a run to the next."""
+    shown = "show each answer: with --plain and --json on the screen, always in the workers' logs"
+    flags.add_argument("--verbose", action="store_true", help=shown)
+    flags.add_argument("--retry", type=count, metavar="N", help="times an API request that failed is tried again")
+    flags.add_argument("--api-nproc", type=_positive, metavar="N", help="requests in flight at an API")
+
+
+class _Key(argparse.Action):
+    """Refuses a key without repeating it. What VLMEvalKit's users write for "no key" is no key."""
+
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,  # noqa: ARG002
+        values: str | Sequence[Any] | None,
+        option_string: str | None = None,
+    ) -> None:
+        if not credentials.is_placeholder(values):
+            parser.error(f"{option_string}: {credentials.ADVICE}")
+
+
+def warnings(arguments: argparse.Namespace, engines: set[str]) -> list[str]:
+    """One line for each flag that was given and has no effect on a run with these engines: what happens instead."""
+    said = []
+    local = ", ".join(sorted(engines - {API_ENGINE}))
+    if local and getattr(arguments, "retry", None) is not None:
+        said.append(f"--retry: is for API models; with engine {local} a failed sample is an error in the results")
+    if local and getattr(arguments, "api_nproc", None) is not None:
+        said.append(f"--api-nproc: has no effect on engine {local}; say --batch-size for samples in flight")
+    if getattr(arguments, "reuse", False) and not arguments.work_dir:
+        said.append("--reuse: has no effect without --work-dir; the same launch again always goes on where it was")
+    if (judge := getattr(arguments, "judge", None) or "") not in RULES:
+        said.append(
+            f"--judge {judge}: is asked where VLMEvalKit's own class scores; the scorers here go by rules, and what "
+            "only a judge could score stays unscored"
+        )
+    return said
+
+
+def engine(arguments: argparse.Namespace) -> str | None:
+    """The engine that the flags ask for; None if they do not say.
+
+    Raises:
+        ConfigError: they ask for two.
+    """
+    asked = {
+        "--engine": arguments.engine,
+        "--base-url": API_ENGINE if arguments.base_url else None,
+        "--use-vllm": "vllm" if arguments.use_vllm else None,
+    }
+    found = {flag: name for flag, name in asked.items() if name}
+    if len(set(found.values())) > 1:
+        raise ConfigError(f"{' and '.join(f'{f} ({n})' for f, n in found.items())} ask for different engines; keep one")
+    return next(iter(found.values()), None)
+
+
+def count(text: str) -> int:
+    """A whole number of at least 0, for argparse."""
+    if not text.isdigit():
+        raise argparse.ArgumentTypeError(f"must be a whole number of at least 0, not {text!r}")
+    return int(text)
+
+
+def _positive(text: str) -> int:
+    if not count(text):
+        raise argparse.ArgumentTypeError("must be at least 1")
+    return int(text)

@@ -1,0 +1,103 @@
+"""A `data` entry of a VLMEvalKit config, in our own keys, and what of it has no effect here. Pure.
+
+Names of video shortcuts ("Video-MME_8frame_subs") become entries, and a name that VLMEvalKit joins out of several files
+("MLVU") becomes the entries of these, under `joins`: each is asked and scored by itself.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+
+from vlmeval_mp.config.build import DATA_KEYS
+from vlmeval_mp.config.models import DATA_TYPES, JOINED, SUBTITLED, VIDEO_SETS
+from vlmeval_mp.core.errors import ConfigError, did_you_mean
+from vlmeval_mp.core.records import Json
+
+IGNORED_DATA_KWARGS = {
+    "with_subtitle": "subtitles are not shown to the model, so the score is that without them",
+    "use_subtitle_time": "subtitles are not shown to the model",
+    "use_frame_time": "times of frames are not written into the prompt",
+    "use_audio": "audio is not sent",
+    "pack": "each question is asked by itself",
+    "verbose": "answers are in predictions.jsonl",
+}
+_DATA_KWARGS = ("class", "dataset", "nframe", "fps", *IGNORED_DATA_KWARGS)
+_SHORTCUT = re.compile(r"(?:(?P<nframe>\d+)frame|(?P<fps>[\d.]+)fps)(?P<subs>_subs)?")
+
+
+def translate(name: str, value: Json, warnings: list[str]) -> Json:
+    """The entry called `name` in our own keys; `warnings` get one line per thing in it that has no effect here.
+
+    Raises:
+        ConfigError: a kwarg is unknown; names the nearest valid one.
+    """
+    shortcut = shortcuts().get(name)
+    if "class" not in value and "path" not in value and shortcut:
+        value = {**shortcut, **value}
+    joined = benchmark(name, value)
+    if "path" in value or joined not in JOINED:
+        return _translated(name, value, warnings)
+    parts = JOINED[joined]
+    warnings.append(
+        f"data.{name}: is asked as {', '.join(parts)}, each with results of its own; averages over all of them, as "
+        "VLMEvalKit makes them, are not made"
+    )
+    named = {part: name.replace(joined, part, 1) if joined in name else f"{name}_{part}" for part in parts}
+    return {"joins": {named[part]: _translated(named[part], value | {"dataset": part}, warnings) for part in parts}}
+
+
+def _translated(name: str, value: Json, warnings: list[str]) -> Json:
+    where = f"data.{name}"
+    kwargs = dict(value)
+    native = {key: kwargs.pop(key) for key in DATA_KEYS if key in kwargs and key not in _DATA_KWARGS}
+    if (
+        native.get("use_subtitle")
+        and ("class" in kwargs or "dataset" in kwargs)
+        and benchmark(name, value) not in SUBTITLED
+    ):
+        del native["use_subtitle"]
+        warnings.append(
+            f"{where}.use_subtitle: has no effect here; subtitles of {' and '.join(SUBTITLED)} only are shown to the "
+            "model, so the score is that without them"
+        )
+    refuse_unknown(where, kwargs, (*_DATA_KWARGS, *DATA_KEYS))
+    warnings += [
+        f"{where}.{key}: has no effect here; {IGNORED_DATA_KWARGS[key]}"
+        for key in kwargs
+        if key in IGNORED_DATA_KWARGS and kwargs[key]
+    ]
+    found: Json = {key: kwargs[key] for key in ("dataset", "nframe", "fps") if key in kwargs}
+    if "class" in kwargs:  # VLMEvalKit's classes take fps=-1 and nframe=0 for "not said"
+        found = {k: v for k, v in found.items() if k == "dataset" or not isinstance(v, int | float) or v > 0}
+        if kwargs["class"] in DATA_TYPES:
+            found["type"] = DATA_TYPES[kwargs["class"]]
+    return found | native
+
+
+def benchmark(name: str, value: Json) -> str:
+    """The benchmark that a data entry is about: the name of its file."""
+    return str(value.get("path", value.get("dataset", name))).rsplit("/", 1)[-1].removesuffix(".tsv")
+
+
+def shortcuts() -> dict[str, Json]:
+    """The video shortcuts, and the joined names, as entries."""
+    found: dict[str, Json] = {name: {"dataset": name} for name in JOINED}
+    for dataset, endings in VIDEO_SETS.items():
+        for ending in endings:
+            match = _SHORTCUT.fullmatch(ending)
+            assert match is not None
+            frames: Json = {"nframe": int(match["nframe"])} if match["nframe"] else {"fps": float(match["fps"])}
+            found[f"{dataset}_{ending}"] = {"dataset": dataset, **frames} | (
+                {"use_subtitle": True} if match["subs"] else {}
+            )
+    return found
+
+
+def refuse_unknown(where: str, given: Iterable[str], known: Iterable[str]) -> None:
+    """Raise `ConfigError` for the first of `given` that is not `known`, naming the nearest that is."""
+    valid = list(known)
+    for key in given:
+        if key not in valid:
+            hint = did_you_mean(key, valid, f"known here: {', '.join(valid)}")
+            raise ConfigError(f"{where}: there is no kwarg {key!r}; {hint}")

@@ -1,0 +1,1 @@
+"""Values, errors, paths and disk primitives that everything stands on."""

@@ -1,0 +1,206 @@
+"""Disk primitives: replace atomically, append durably, read tolerantly. Every write of the project goes through here.
+
+Guarantees. `atomic_write`: a reader sees the old file or the whole new one, also after a power cut. `publish_new`: of
+several writers exactly one wins, and it knows. `Appender`: one writer; after `sync` returned, what was appended
+before is on the disk. `read_lines`: valid lines only; a torn or altered line is skipped, never guessed at.
+
+Why `link` and not a lock: some shared file systems grant a lock to every caller (research/reliability.md §1.2).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import secrets
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+
+from vlmeval_mp.core.errors import StorageError
+
+
+def _temporary(path: Path) -> Path:
+    return path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}.tmp")
+
+
+def sync_folder(folder: Path) -> None:
+    """Make creations, renames and links inside `folder` durable."""
+    fd = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+
+
+def _write_temporary(path: Path, data: bytes, durable: bool) -> Path:
+    temporary = _temporary(path)
+    try:
+        with temporary.open("xb") as file:
+            file.write(data)
+            file.flush()
+            if durable:
+                os.fsync(file.fileno())
+    except OSError as error:
+        with contextlib.suppress(OSError):
+            temporary.unlink()
+        raise StorageError(f"cannot write {path}: {error.strerror or error}") from error
+    return temporary
+
+
+def atomic_write(path: Path, data: bytes, *, durable: bool = True) -> None:
+    """Replace `path` by `data` in one step.
+
+    Raises:
+        StorageError: the data could not be written; `path` is as it was.
+    """
+    temporary = _write_temporary(path, data, durable)
+    try:
+        temporary.replace(path)
+        if durable:
+            sync_folder(path.parent)
+    except OSError as error:
+        with contextlib.suppress(OSError):
+            temporary.unlink()
+        raise StorageError(f"cannot replace {path}: {error.strerror or error}") from error
+
+
+def publish_new(path: Path, data: bytes, *, sync_parent: bool = True) -> bool:
+    """Create `path` with `data` unless it exists; True if this call created it.
+
+    On NFS a lost reply can report EEXIST for our own link, so the link count of our unique name decides.
+
+    Raises:
+        StorageError: the data could not be written.
+    """
+    temporary = _write_temporary(path, data, durable=True)
+    try:
+        try:
+            os.link(temporary, path)
+            created = True
+        except FileExistsError:
+            created = temporary.stat().st_nlink == 2
+        except OSError as error:
+            raise StorageError(f"cannot create {path}: {error.strerror or error}") from error
+    finally:
+        with contextlib.suppress(OSError):
+            temporary.unlink()
+    if sync_parent:
+        sync_folder(path.parent)
+    return created
+
+
+def encode_line(payload: bytes) -> bytes:
+    """`payload`, a JSON object, as one checkpoint line: its CRC-32 becomes the first key, so the line stays JSON."""
+    rest = payload[1:]
+    return b'{"crc":"%08x",%b\n' % (zlib.crc32(rest), rest)
+
+
+_PREFIX = len(b'{"crc":"00000000",')
+
+
+def decode_line(line: bytes) -> bytes | None:
+    """The payload of one line without its newline; None if the line is torn or was altered."""
+    if len(line) <= _PREFIX or not line.startswith(b'{"crc":"'):
+        return None
+    rest = line[_PREFIX:]
+    if b"%08x" % zlib.crc32(rest) != line[8:16]:
+        return None
+    return b"{" + rest
+
+
+def read_lines(path: Path, start: int = 0, end: int | None = None) -> Iterator[tuple[int, int, bytes]]:
+    """Valid lines within bytes [start, end) of `path`, as (offset, offset behind it, payload).
+
+    A missing file has no lines. The last line counts only with its newline.
+    """
+    try:
+        with path.open("rb") as file:
+            file.seek(start)
+            data = file.read() if end is None else file.read(end - start)
+    except FileNotFoundError:
+        return
+    position = 0
+    while (newline := data.find(b"\n", position)) >= 0:
+        payload = decode_line(data[position:newline])
+        if payload is not None:
+            yield start + position, start + newline + 1, payload
+        position = newline + 1
+
+
+class Appender:
+    """One append-only file with exactly one writer, ever: the file must not exist yet.
+
+    `append` hands the line to the operating system at once, so it survives the death of this process; `sync` makes
+    it survive a power cut. After a failed write or sync the file is never used again, because a second fsync may
+    report success for data the kernel dropped.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.size = 0
+        self._synced = 0
+        self._broken = False
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self._fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC, 0o644)
+            sync_folder(path.parent)
+        except OSError as error:
+            raise StorageError(f"cannot create {path}: {error.strerror or error}") from error
+
+    def append(self, payload: bytes) -> tuple[int, int]:
+        """Append one JSON object as a line; returns its (offset, offset behind it).
+
+        Raises:
+            StorageError: the line may be torn; this file is not written again.
+        """
+        line = encode_line(payload)
+        start = self.size
+        rest = memoryview(line)
+        while rest:
+            rest = rest[self._write(rest) :]
+        self.size = start + len(line)
+        return start, self.size
+
+    def _write(self, data: memoryview) -> int:
+        if self._broken:
+            raise StorageError(f"{self.path} failed before and is not written again")
+        try:
+            return os.write(self._fd, data)
+        except OSError as error:
+            self._broken = True
+            what = "the disk is full" if error.errno in (errno.ENOSPC, errno.EDQUOT) else error.strerror or str(error)
+            raise StorageError(f"cannot append to {self.path}: {what}") from error
+
+    def sync(self) -> None:
+        """Return once everything appended before the call is on the disk.
+
+        Raises:
+            StorageError: it may not be; this file is not written again.
+        """
+        if self._broken:
+            raise StorageError(f"{self.path} failed before and is not written again")
+        size = self.size
+        if self._synced >= size:
+            return
+        try:
+            os.fdatasync(self._fd)
+        except OSError as error:
+            self._broken = True
+            raise StorageError(f"cannot sync {self.path}: {error.strerror or error}") from error
+        self._synced = max(self._synced, size)
+
+    def close(self) -> None:
+        """Sync and close; of a file that failed before, only close it.
+
+        Raises:
+            StorageError: as `sync`; a network file system may report a lost write only here.
+        """
+        try:
+            if not self._broken:
+                self.sync()
+        finally:
+            try:
+                os.close(self._fd)
+            except OSError as error:
+                raise StorageError(f"cannot close {self.path}: {error.strerror or error}") from error

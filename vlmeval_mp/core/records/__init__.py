@@ -1,0 +1,78 @@
+"""Every value that crosses a process or disk border, and the in-memory requests that engines serve.
+
+Plain data only: no I/O, no defaults read from the environment. On-disk types are frozen `msgspec.Struct`s;
+unknown fields are refused where a user writes the file and tolerated where we do (old readers, new
+writers). The words are those of DESIGN §6.
+"""
+
+from __future__ import annotations
+
+from vlmeval_mp.core.records.base import Json, Kind, Struct
+from vlmeval_mp.core.records.outcomes import Counts, OtherMode, Prediction, Score, Summary
+from vlmeval_mp.core.records.requests import Completion, Frames, Request, Source
+from vlmeval_mp.core.records.runs import (
+    DataSpec,
+    Done,
+    Job,
+    MediaLimits,
+    ModelSpec,
+    RunRecord,
+    RunSpec,
+    Sampling,
+    Shard,
+    Span,
+)
+from vlmeval_mp.core.records.samples import (
+    DatasetInfo,
+    ImagePart,
+    Media,
+    Message,
+    Part,
+    Sample,
+    Subtitles,
+    TextPart,
+    VideoPart,
+)
+from vlmeval_mp.core.records.status import Event, GpuStats, Notice, Phase, Served, SupervisorStatus, Tally, WorkerStatus
+
+__all__ = [
+    "Completion",
+    "Counts",
+    "DataSpec",
+    "DatasetInfo",
+    "Done",
+    "Event",
+    "Frames",
+    "GpuStats",
+    "ImagePart",
+    "Job",
+    "Json",
+    "Kind",
+    "Media",
+    "MediaLimits",
+    "Message",
+    "ModelSpec",
+    "Notice",
+    "OtherMode",
+    "Part",
+    "Phase",
+    "Prediction",
+    "Request",
+    "RunRecord",
+    "RunSpec",
+    "Sample",
+    "Sampling",
+    "Score",
+    "Served",
+    "Shard",
+    "Source",
+    "Span",
+    "Struct",
+    "Subtitles",
+    "Summary",
+    "SupervisorStatus",
+    "Tally",
+    "TextPart",
+    "VideoPart",
+    "WorkerStatus",
+]

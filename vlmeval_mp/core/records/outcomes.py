@@ -1,0 +1,89 @@
+"""What became of samples: predictions, scores, and the summary of a job."""
+
+from __future__ import annotations
+
+from vlmeval_mp.core.records.base import Struct
+
+
+class Prediction(Struct, frozen=True):
+    """A sample's recorded outcome: text, or an error saying why there is none. Failure is never text.
+
+    `source` is the file that an answer was imported from, "" for one that this run asked for.
+    """
+
+    index: str
+    row: int
+    prediction: str = ""
+    error: str | None = None
+    finish_reason: str = ""
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    source: str = ""
+
+
+class Score(Struct, frozen=True):
+    """A scorer's verdict on one prediction. `value` is in 0..1, or None where the sample could not be scored.
+
+    In compat mode it is -1 where ms-vlmeval takes a failed answer off the sum (MLVU).
+    """
+
+    index: str
+    value: float | None
+    extracted: str = ""
+    note: str = ""
+
+
+class Counts(Struct, frozen=True, omit_defaults=False):
+    """Every report shows the first four: `total = scored + unscored + failed`.
+
+    `truncated` (ended by the token limit) and `empty` are answered samples, however they were scored.
+    """
+
+    total: int
+    scored: int
+    unscored: int
+    failed: int
+    truncated: int = 0
+    empty: int = 0
+
+
+class OtherMode(Struct, frozen=True, omit_defaults=False):
+    """What the scoring mode that was not asked for says; `differ` samples are judged differently.
+
+    Its metrics leave out `unscored` answered samples, such as those that ms-vlmeval gives to a judge.
+    """
+
+    scoring: str
+    metrics: dict[str, float | None]
+    differ: int
+    unscored: int = 0
+
+
+class Summary(Struct, frozen=True, omit_defaults=False):
+    """`summary.json` of one job. Metrics are fractions in 0..1, unless the name ends in `_points`.
+
+    `stderr` is the standard error of the primary metric, `stderrs` has that of each. `imported`: answers that were
+    taken over from a file, by file. With `as_reported` the metrics are another evaluator's own numbers in its own unit,
+    and `counts.scored` are the samples that they rest on. `notes` say what a reader of the numbers must know, `problem`
+    why scoring failed; both are sentences. `by` has what else a
+    benchmark is broken down by: a column of its file, or two ("duration/domain"), to a group per value.
+    """
+
+    model: str
+    dataset: str
+    primary_metric: str
+    metrics: dict[str, float | None]
+    stderr: float | None
+    counts: Counts
+    by_category: dict[str, dict[str, float | int | None]]
+    by_l2_category: dict[str, dict[str, float | int | None]]
+    by_split: dict[str, dict[str, float | int | None]]
+    scorers: dict[str, int]
+    scoring: str
+    stderrs: dict[str, float | None] = {}
+    other: OtherMode | None = None
+    imported: dict[str, int] = {}
+    as_reported: bool = False
+    notes: tuple[str, ...] = ()
+    problem: str = ""
+    by: dict[str, dict[str, dict[str, float | int | None]]] = {}

@@ -1,0 +1,71 @@
+"""What engines serve: requests and completions. In memory only."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from vlmeval_mp.core.records.base import Json
+from vlmeval_mp.core.records.runs import DataSpec, Sampling
+from vlmeval_mp.core.records.samples import Message, Sample
+
+if TYPE_CHECKING:
+    import numpy as np
+    from PIL import Image
+
+
+@dataclass(frozen=True, slots=True)
+class Frames:
+    """Frames of one video: `pixels` is uint8 (T, H, W, 3); `indices` are their places in the source video."""
+
+    pixels: np.ndarray
+    fps: float
+    total: int
+    indices: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Where a request comes from: for an engine that builds its own prompt of a sample, or is given media as files.
+
+    `folder` is what relative media files are in.
+    """
+
+    sample: Sample
+    data: DataSpec
+    folder: Path
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What goes into an engine.
+
+    `images` are the decoded RGB pictures of the `ImagePart`s in order of appearance, `videos` those of the
+    `VideoPart`s; `videos` is empty for an engine that takes videos whole. A last message of the assistant is the
+    beginning of the answer, which the engine continues. `processor` holds what this request's pictures are processed
+    with besides the engine's own arguments.
+    """
+
+    id: str
+    messages: tuple[Message, ...]
+    sampling: Sampling
+    images: tuple[Image.Image, ...] = ()
+    videos: tuple[Frames, ...] = ()
+    source: Source | None = None
+    processor: Json = field(default_factory=dict)
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of decoded pixels that this request keeps in memory."""
+        return sum(i.width * i.height * 3 for i in self.images) + sum(int(v.pixels.nbytes) for v in self.videos)
+
+
+@dataclass(frozen=True, slots=True)
+class Completion:
+    """What comes out of an engine. `finish_reason` is "stop" or "length"."""
+
+    text: str
+    finish_reason: str = "stop"
+    prompt_tokens: int = 0
+    completion_tokens: int = 0

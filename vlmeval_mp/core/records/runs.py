@@ -1,0 +1,144 @@
+"""A run as it is frozen: models, data sets, jobs; and the shards that it is cut into."""
+
+from __future__ import annotations
+
+from vlmeval_mp.core.records.base import Json, Struct
+
+
+class Sampling(Struct, frozen=True, forbid_unknown_fields=True):
+    """How text is drawn. The default is greedy, so that a score can be repeated."""
+
+    temperature: float = 0.0
+    top_p: float = 1.0
+    top_k: int = -1
+    max_tokens: int = 512
+    repetition_penalty: float = 1.0
+    presence_penalty: float = 0.0
+    seed: int | None = None
+    stop: tuple[str, ...] = ()
+
+
+class MediaLimits(Struct, frozen=True, forbid_unknown_fields=True):
+    """What is refused or scaled before it reaches an engine.
+
+    `refuse_pixels`: an image of more pixels than this (header, before decoding) is a per-sample error. `max_pixels`
+    scales a larger image down, aspect kept; 0 keeps every image as it is. `max_frames` bounds one video.
+    """
+
+    refuse_pixels: int = 100_000_000
+    max_pixels: int = 0
+    max_frames: int = 768
+    video_max_pixels: int = 0
+
+
+class ModelSpec(Struct, frozen=True):
+    """One model of a run. `path` is a folder, a hub id, or a name the engine knows.
+
+    `roles` says what becomes of a benchmark's system text and begun answer (`videoprompts`); "" is what VLMEvalKit does
+    with the engine's like. `video`: "native", or "images" for a model that takes frames as pictures only.
+    `processor` has arguments of its processor that hold for one data set only, by the data set's name.
+    """
+
+    name: str
+    path: str
+    engine: str
+    engine_args: Json = {}
+    sampling: Sampling = Sampling()
+    prompt: str = "default"
+    system_prompt: str = ""
+    post_process: str = ""
+    roles: str = ""
+    video: str = "native"
+    processor: dict[str, Json] = {}
+
+
+class DataSpec(Struct, frozen=True):
+    """One data set of a run. `path` is the TSV; `type` is a `Kind`, or "" to tell it by the columns.
+
+    `scorer` is a family of `scoring.families`, "vlmevalkit" for VLMEvalKit's own evaluator, or "" for the one of each
+    sample's kind. `layout` names the video benchmark (`datasets.videobench`) whose columns the file has, "" for the
+    general ones. With `skip_noimg`, rows whose `image` cell is empty are left out, as VLMEvalKit
+    does; None leaves it to the data set.
+    """
+
+    name: str
+    path: str
+    type: str = ""
+    prompt: str = "default"
+    nframe: int = 0
+    fps: float = 0.0
+    limit: int = 0
+    scorer: str = ""
+    layout: str = ""
+    use_subtitle: bool = False
+    skip_noimg: bool | None = None
+
+
+class Job(Struct, frozen=True):
+    """One model on one data set. `name` is unique within the run and safe as a file name."""
+
+    name: str
+    model: str
+    dataset: str
+    folder: str
+    samples: int
+
+
+class RunSpec(Struct, frozen=True):
+    """One frozen configuration: everything that can change an answer, and nothing about the machine.
+
+    `batch_size` 0 leaves the window to the engine. `scoring` ("strict" or "compat") and `judge` change no answer.
+    """
+
+    name: str
+    models: tuple[ModelSpec, ...]
+    datasets: tuple[DataSpec, ...]
+    media: MediaLimits = MediaLimits()
+    shard_size: int = 32
+    batch_size: int = 0
+    max_workers: int = 0
+    scoring: str = "strict"
+    judge: str = ""
+
+
+class RunRecord(Struct, frozen=True):
+    """`run.json`: written once. `fingerprint` maps a readable field path to the value that was frozen."""
+
+    version: int
+    spec: RunSpec
+    jobs: tuple[Job, ...]
+    fingerprint: dict[str, str]
+    provenance: dict[str, str]
+
+
+class Shard(Struct, frozen=True):
+    """A contiguous range of one job's rows, both ends included."""
+
+    job: str
+    first: int
+    last: int
+
+    @property
+    def size(self) -> int:
+        return self.last - self.first + 1
+
+
+class Span(Struct, frozen=True):
+    """Bytes [start, end) of one checkpoint file, relative to the run's checkpoint folder."""
+
+    file: str
+    start: int
+    end: int
+
+
+class Done(Struct, frozen=True):
+    """What a shard's `done` file pins: where its answers are, and their digest.
+
+    `digest` is the SHA-256 over the chosen lines in row order. Nothing appended after `end` of a span can change it.
+    """
+
+    shard: Shard
+    spans: tuple[Span, ...]
+    digest: str
+    failed: int
+    worker: str

@@ -1,0 +1,99 @@
+"""Telemetry: what workers and the supervisor say of themselves. Losing any of it loses nothing."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from vlmeval_mp.core.records.base import Struct
+
+Phase = Literal["starting", "loading", "working", "draining", "stopped", "failed"]
+
+
+class Served(Struct, frozen=True):
+    """What one worker did of one job: when (wall clock) its first request began and its last answer came, how many."""
+
+    first: float
+    last: float
+    answered: int
+
+
+class Notice(Struct, frozen=True):
+    """What an engine waits for instead of answering, and why.
+
+    It is so `since` (wall clock) and will be waited for `most` seconds; `over` is what to say when it is past.
+    """
+
+    text: str
+    over: str
+    since: float
+    most: float
+    why: str = ""
+
+
+class WorkerStatus(Struct, frozen=True):
+    """A worker's heartbeat. `beat` grows by one each time; `time` is the writer's wall clock, for display only."""
+
+    worker: str
+    pid: int
+    owner: str
+    host: str
+    model: str
+    devices: str
+    gpus: tuple[str, ...] = ()
+    phase: Phase = "starting"
+    job: str = ""
+    answered: int = 0
+    failed: int = 0
+    in_flight: int = 0
+    window: int = 0
+    rate: float = 0.0
+    held: dict[str, int] = {}
+    spans: dict[str, Served] = {}
+    beat: int = 0
+    time: float = 0.0
+    started: float = 0.0
+    message: str = ""
+    notice: Notice | None = None
+
+
+class GpuStats(Struct, frozen=True):
+    """One GPU as NVML sees it; memory in bytes, utilisation in percent."""
+
+    uuid: str
+    index: int
+    name: str
+    memory_used: int
+    memory_total: int
+    utilization: int
+
+
+class Event(Struct, frozen=True):
+    """One line for the screen and the supervisor's log: what happened, when (wall clock), how bad."""
+
+    time: float
+    text: str
+    level: Literal["info", "warning", "error"] = "info"
+
+
+class Tally(Struct, frozen=True):
+    """Running totals over the scored part of a job."""
+
+    value: float = 0.0
+    scored: int = 0
+    unscored: int = 0
+    failed: int = 0
+
+
+class SupervisorStatus(Struct, frozen=True):
+    """The supervisor's heartbeat: what only it knows."""
+
+    pid: int
+    owner: str
+    phase: Phase = "starting"
+    time: float = 0.0
+    started: float = 0.0
+    tallies: dict[str, Tally] = {}
+    rates: dict[str, float] = {}
+    finished: tuple[str, ...] = ()
+    gpus: tuple[GpuStats, ...] = ()
+    events: tuple[Event, ...] = ()

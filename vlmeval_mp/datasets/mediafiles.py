@@ -1,0 +1,168 @@
+"""Where a sample's media comes from: base64 text in a cell, or a file named by one.
+
+Owns decoding base64 strictly, storing bytes unchanged under their digest, and finding named files only inside the
+folders they may come from. A fault becomes `Media.error`, never an exception: it costs one sample. Opens no image.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+import os
+import re
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Literal
+
+from vlmeval_mp.core.records import Media
+
+WHOLE_DIGEST_BYTES = 16 << 20
+EDGE_BYTES = 1 << 20
+
+_DATA_URI = re.compile(rb"data:[^,]{0,200},", re.IGNORECASE)
+_NOT_BASE64 = re.compile(rb"[^A-Za-z0-9+/]")
+_SIGNATURES = (
+    (0, b"\x89PNG", "png"),
+    (0, b"\xff\xd8", "jpg"),
+    (0, b"GIF8", "gif"),
+    (8, b"WEBP", "webp"),
+    (0, b"BM", "bmp"),
+    (0, b"II*\0", "tiff"),
+    (0, b"MM\0*", "tiff"),
+)
+
+
+class MediaFolder:
+    """`media/` of a data set that is being read: every distinct image once, its bytes unchanged, named by digest."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder / "media"
+        self._folder.mkdir()
+        self._known: dict[bytes, str] = {}
+
+    def add(self, text: bytes) -> Media:
+        """The image that base64 `text` holds; data URI, line breaks and missing padding are accepted."""
+        data = decode_base64(text)
+        return Media(kind="image", error=data) if isinstance(data, str) else self.keep(data)
+
+    def keep(self, data: bytes) -> Media:
+        """The image whose bytes are `data`."""
+        digest = hashlib.sha256(data)
+        name = self._known.get(digest.digest())
+        if name is None:
+            name = f"media/{digest.hexdigest()}.{_extension(data)}"
+            self._known[digest.digest()] = name
+            (self._folder.parent / name).write_bytes(data)
+        return Media(kind="image", file=name, digest=digest.hexdigest())
+
+
+def decode_base64(text: bytes) -> bytes | str:
+    """The bytes that `text` holds, or what is wrong with it.
+
+    Strict, because a tolerant decoder drops what is not base64 and gives a different picture without a word.
+    """
+    prefix = _DATA_URI.match(text)
+    body = text[prefix.end() if prefix else 0 :].translate(None, b" \t\r\n").rstrip(b"=")
+    if not body:
+        return "is empty"
+    try:
+        return base64.b64decode(body + b"=" * (-len(body) % 4), validate=True)
+    except binascii.Error:
+        bad = _NOT_BASE64.search(body)
+        if bad is None:
+            return f"is cut base64: {len(body)} characters cannot be whole bytes"
+        shown = bad.group().decode("ascii", "replace")
+        return f"is not base64: character {shown!r} at {bad.start() + 1} of {len(body)}"
+
+
+def _extension(data: bytes) -> str:
+    return next((name for place, mark, name in _SIGNATURES if data.startswith(mark, place)), "bin")
+
+
+class FileFinder:
+    """Files that a TSV names, looked for under `roots` in their order, and what was seen of each.
+
+    A TSV is not trusted: a name must stay inside the root it is found under, symbolic links resolved. `seen` maps each
+    file to its (size, mtime_ns), so that a change can be noticed without reading it again; `missing` says whether some
+    name was not found, so that a later reading looks again.
+    """
+
+    def __init__(self, roots: Iterable[Path]) -> None:
+        self.roots = tuple(dict.fromkeys(root.resolve() for root in roots))
+        self.seen: dict[str, tuple[int, int]] = {}
+        self.missing = False
+        self._digests: dict[Path, str] = {}
+
+    def image(self, name: str) -> Media:
+        path = self._find([name])
+        return self._media("image", path) if path else Media(kind="image", error=self._lost(name))
+
+    def video(self, names: list[str]) -> Media:
+        """The first of `names` that exists."""
+        path = self._find(names)
+        return self._media("video", path) if path else Media(kind="video", error=self._lost(names[0]))
+
+    def frames(self, name: str) -> Media:
+        """The folder called `name`, a video whose frames are pictures."""
+        path = self._find([name], folder=True)
+        return self._media("video", path) if path else Media(kind="video", error=self._lost(name))
+
+    def subtitles(self, name: str) -> Media:
+        path = self._find([name])
+        return self._media("subtitles", path) if path else Media(kind="subtitles", error=self._lost(name))
+
+    def _find(self, names: list[str], folder: bool = False) -> Path | None:
+        candidates = (root / name for name in names if not _unsafe(name) for root in self.roots)
+        return next((found for path in candidates if (found := self._inside(path, folder))), None)
+
+    def _inside(self, path: Path, folder: bool) -> Path | None:
+        try:
+            resolved = path.resolve()
+            usable = resolved.is_dir() if folder else resolved.is_file()
+            usable = usable and any(resolved.is_relative_to(root) for root in self.roots)
+        except (OSError, RuntimeError):  # a name too long for the file system, a loop of links
+            return None
+        return resolved if usable else None
+
+    def _lost(self, name: str) -> str:
+        self.missing = True
+        if _unsafe(name):
+            return f"file name {name[:200]!r} leaves the data set's folder; only files inside it are opened"
+        folders = ", ".join(str(root) for root in self.roots)
+        return f"file {name[:200]!r} does not exist inside {folders}"
+
+    def _media(self, kind: Literal["image", "video", "subtitles"], path: Path) -> Media:
+        try:
+            if path not in self._digests:
+                stat = path.stat()
+                self.seen[str(path)] = (stat.st_size, stat.st_mtime_ns)
+                self._digests[path] = content_digest(path)
+        except OSError as error:
+            self.missing = True
+            return Media(kind=kind, error=f"file {path} cannot be read: {error.strerror or error}")
+        return Media(kind=kind, file=str(path), digest=self._digests[path])
+
+
+def _unsafe(name: str) -> bool:
+    return "\0" in name or ".." in Path(name).parts
+
+
+def content_digest(path: Path) -> str:
+    """SHA-256 of a file of up to 16 MiB; of a larger one, of its size and its first and last MiB.
+
+    A long video is told from another by its edges and size well enough, and reading 100 GB to start a run is not. Of a
+    folder of frames, the digest of their names and sizes.
+    """
+    if path.is_dir():
+        listed = sorted(f"{file.name} {file.stat().st_size}\n" for file in path.iterdir())
+        return hashlib.sha256("".join(listed).encode("utf-8", "surrogateescape")).hexdigest()
+    size = path.stat().st_size
+    with path.open("rb") as file:
+        if size <= WHOLE_DIGEST_BYTES:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+        digest = hashlib.sha256(b"%d\n" % size)
+        digest.update(file.read(EDGE_BYTES))
+        file.seek(-EDGE_BYTES, os.SEEK_END)
+        digest.update(file.read(EDGE_BYTES))
+        return digest.hexdigest()

@@ -1,0 +1,238 @@
+"""The video benchmarks whose TSVs VLMEvalKit writes: what their columns mean, and where their files lie.
+
+One entry of `LAYOUTS` per TSV (ms-vlmeval 0.0.20); a file of that name which has the entry's columns is read by it, any
+other by the general columns. Knows nothing of prompts but their names, and opens no video.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import string
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import msgspec
+
+from vlmeval_mp.core.errors import ConfigError
+from vlmeval_mp.core.records import DataSpec, Kind, Media, Sample
+from vlmeval_mp.requests.videoprompts import listed_options
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """The columns of one benchmark.
+
+    `video` and `subtitles` are file names out of columns, relative to the folder of the TSV. `repo` is the Hugging Face
+    data set that VLMEvalKit downloads. `options` is a column with a list literal, whose elements begin with `lead` (a
+    pattern) in addition to the option's text. The `answer` column holds a letter, an element of the list, the place of
+    one (from 0), or a text. `numbers` are columns that subtitles need as numbers. `clip`: `start` and `end` bound the
+    video where `bound` says so. `rates` maps `data_type` to frames a second, for what is no video file. `fps`: whether
+    frames can be taken by a rate.
+    """
+
+    kind: Kind
+    prompt: str
+    scorer: str
+    video: str
+    repo: str
+    category: str
+    l2_category: str = ""
+    split: str = ""
+    options: str = ""
+    lead: str = ""
+    answer: str = "answer"
+    answer_is: Literal["letter", "element", "place", "text"] = "text"
+    subtitles: str = ""
+    numbers: tuple[str, ...] = ()
+    frames: Literal["", "segments"] = ""
+    clip: bool = False
+    rates: Mapping[str, float] = field(default_factory=dict)
+    fps: bool = True
+
+    @property
+    def columns(self) -> set[str]:
+        """Those that a file must have to be read by this."""
+        named = {name for _, name, _, _ in string.Formatter().parse(self.video) if name}
+        wanted = (self.category, self.options, self.answer, *(("bound", "start", "end") if self.clip else ()))
+        return named | {column for column in wanted if column}
+
+
+_LISTED: dict[str, Any] = {"kind": "mcq", "options": "candidates", "answer_is": "element"}
+_MVBENCH: dict[str, Any] = {
+    **_LISTED, "prompt": "mvbench", "scorer": "mvbench", "video": "{prefix}/{video}", "category": "task_type",
+    "repo": "OpenGVLab/MVBench", "frames": "segments",
+}  # fmt: skip
+_MLVU: dict[str, Any] = {"video": "{prefix}/{video}", "repo": "MLVU/MVLU", "category": "task_type"}
+_TEMPCOMPASS: dict[str, Any] = {
+    "video": "{prefix}/{video}{suffix}", "repo": "lmms-lab/TempCompass", "category": "dim", "split": "task_type",
+}  # fmt: skip
+_NAMED = r"(?:[A-Z]\.|(?:Caption|Sentence|Option) \w+:)\s*"
+
+LAYOUTS: dict[str, Layout] = {
+    "Video-MME": Layout(
+        "mcq", "video-mme", "videomme", "{video_path}", "lmms-lab/Video-MME",
+        category="task_type", l2_category="domain", split="duration",
+        options="candidates", lead=r"[A-Z]\.\s*", answer_is="letter", subtitles="{subtitle_path}",
+    ),
+    "MVBench": Layout(**_MVBENCH, clip=True, rates={"frame": 3.0, "gif": 25.0}, fps=False),
+    "MVBench_MP4": Layout(**_MVBENCH),
+    "MLVU_MCQ": Layout(**_LISTED, **_MLVU, prompt="mlvu-mcq", scorer="mlvu"),
+    "MLVU_OpenEnded": Layout("vqa", "mlvu-open", "judge", **_MLVU),
+    "LongVideoBench": Layout(
+        "mcq", "longvideobench", "longvideobench", "{video_path}", "longvideobench/LongVideoBench",
+        category="question_category", split="duration_group",
+        options="candidates", answer="correct_choice", answer_is="place",
+        subtitles="subtitles/{subtitle_path}", numbers=("starting_timestamp_for_subtitles", "duration"),
+    ),
+    "TempCompass_MCQ": Layout(
+        **_LISTED, **_TEMPCOMPASS, prompt="tempcompass-mcq", scorer="tempcompass-mcq", lead=_NAMED
+    ),
+    "TempCompass_YorN": Layout("yorn", "tempcompass-yorn", "tempcompass-yesno", **_TEMPCOMPASS),
+    "TempCompass_Captioning": Layout("vqa", "tempcompass-caption", "judge", **_TEMPCOMPASS),
+}  # fmt: skip
+
+
+def defaults(name: str) -> dict[str, Any]:
+    """Fields of `DataSpec` that the benchmark called `name` wants; none if it is none of these."""
+    layout = LAYOUTS.get(name)
+    return {"layout": name, "prompt": layout.prompt, "scorer": layout.scorer} if layout else {}
+
+
+def check(spec: DataSpec) -> None:
+    """Raise `ConfigError` where `spec` wants of its benchmark what that does not have."""
+    layout, where = LAYOUTS.get(spec.layout), f"data.{spec.name}"
+    if spec.fps and layout is not None and not layout.fps:
+        other = f"{spec.layout}_MP4"
+        raise ConfigError(f"{where}.fps: {spec.layout} has no rule for frames a second; say nframe, or take {other}")
+    if spec.use_subtitle and (layout is None or not layout.subtitles):
+        having = " and ".join(key for key, each in LAYOUTS.items() if each.subtitles)
+        raise ConfigError(f"{where}.use_subtitle: only {having} have subtitles here; leave it out")
+    if spec.use_subtitle and layout is not None and spec.prompt != layout.prompt:
+        raise ConfigError(f"{where}.prompt: only {layout.prompt!r} shows subtitles; leave one of the two out")
+
+
+def folders(name: str) -> list[Path]:
+    """Where VLMEvalKit keeps the files of the benchmark called `name`: Hugging Face's cache, the newest revision first.
+
+    Behind them, the whole folder of the data set there, to which the files of a revision are links.
+    """
+    layout = LAYOUTS.get(name)
+    if layout is None:
+        return []
+    found: list[Path] = []
+    for hub in _hubs():
+        cached = hub / f"datasets--{layout.repo.replace('/', '--')}"
+        revisions = [path for path in (cached / "snapshots").glob("*") if path.is_dir()]
+        found += sorted(revisions, key=lambda path: path.stat().st_mtime, reverse=True)
+        if cached.is_dir():  # LongVideoBench's files are unpacked into the folder itself
+            found.append(cached)
+    return found
+
+
+def _hubs() -> list[Path]:
+    """Hugging Face's caches: as its library finds it, and as VLMEvalKit does, which adds "hub" to any of these."""
+    given = [os.environ[n] for n in ("HF_HUB_CACHE", "HUGGINGFACE_HUB_CACHE", "HF_HOME") if os.environ.get(n)]
+    named = [path for each in given for path in (Path(each), Path(each) / "hub")]
+    return list(dict.fromkeys([*named, Path("~/.cache/huggingface/hub").expanduser()]))
+
+
+# --- rows ------------------------------------------------------------------------------------------------------
+
+
+class CellError(Exception):
+    """A cell that cannot be understood: its column, and what is wrong with it."""
+
+    def __init__(self, column: str, problem: str) -> None:
+        super().__init__(column, problem)
+        self.column, self.problem = column, problem
+
+
+def video_name(layout: Layout, text: Mapping[str, str]) -> str:
+    """The file name of a row's video.
+
+    Raises:
+        CellError: a cell it is made of is empty.
+    """
+    name = _named(layout.video, text)
+    if not name:
+        raise CellError("video", "is empty")
+    return name
+
+
+def subtitles_name(layout: Layout, text: Mapping[str, str]) -> str:
+    """The file name of a row's subtitles.
+
+    Raises:
+        CellError: the row names none, or a time that they need is no number.
+    """
+    for column in layout.numbers:
+        _number(text, column)
+    name = _named(layout.subtitles, text)
+    if not name:
+        raise CellError("subtitle_path", "is empty")
+    return name
+
+
+def clipped(layout: Layout, text: Mapping[str, str], video: Media) -> Media:
+    """`video` with what the row says of its frames.
+
+    Raises:
+        CellError: a bound is no number.
+    """
+    bound = layout.clip and text.get("bound", "").strip().lower() in ("true", "1", "1.0")
+    clip = (_number(text, "start"), _number(text, "end")) if bound else None
+    rate = layout.rates.get(text.get("data_type", "").strip(), 0.0)
+    return msgspec.structs.replace(video, frames=layout.frames, clip=clip, rate=rate)
+
+
+def understood(layout: Layout, text: Mapping[str, str], sample: Sample) -> Sample:
+    """`sample` with options, answer, category and split as the benchmark's columns say.
+
+    `extra` keeps every column as it was written; an `answer` that became a letter is kept there too.
+
+    Raises:
+        CellError: the options are no list, or a number is none.
+    """
+    elements = listed_options(text.get(layout.options, "")) if layout.options else []
+    if layout.options and not elements:
+        raise CellError(layout.options, "is not a list of options")
+    lead = re.compile(f"^{layout.lead}")
+    given = text.get(layout.answer, "")
+    letter = _letter(layout, given, elements)
+    kept = {"answer": given} if layout.answer == "answer" and letter != given else {}
+    return msgspec.structs.replace(
+        sample,
+        kind=layout.kind,
+        options=dict(zip(string.ascii_uppercase, (re.sub(lead, "", each) for each in elements), strict=False)),
+        answer=letter,
+        category=text.get(layout.category, ""),
+        l2_category=text.get(layout.l2_category, ""),
+        split=text.get(layout.split, ""),
+        extra=sample.extra | kept,
+    )
+
+
+def _letter(layout: Layout, answer: str, elements: list[str]) -> str:
+    """The answer as a letter, if the benchmark's scorer wants one; an answer that is none of the options stays."""
+    if layout.answer_is == "element":
+        places = [place for place, element in enumerate(elements) if element == answer]
+        return string.ascii_uppercase[places[-1]] if places else answer
+    if layout.answer_is == "place":
+        place = int(_number({layout.answer: answer}, layout.answer))
+        return string.ascii_uppercase[place] if 0 <= place < len(elements) else answer
+    return answer
+
+
+def _named(pattern: str, text: Mapping[str, str]) -> str:
+    cells = {name: text.get(name, "").strip() for _, name, _, _ in string.Formatter().parse(pattern) if name}
+    return pattern.format_map(cells).replace("//", "/") if all(cells.values()) else ""
+
+
+def _number(text: Mapping[str, str], column: str) -> float:
+    try:
+        return float(text.get(column, ""))
+    except ValueError:
+        raise CellError(column, f"{text.get(column, '')[:40]!r} is not a number") from None

@@ -1,0 +1,1 @@
+"""The engine that runs a VLMEvalKit model class."""

@@ -1,0 +1,126 @@
+"""A request as the body of an OpenAI chat completion: texts, pictures and sampling fields.
+
+A picture that nothing was done to travels as the bytes of its file, which are exact by definition and cost no encoding;
+any other as PNG, which loses nothing. A video travels as its frames, in order. Knows no client and no endpoint.
+"""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+from urllib.parse import quote
+
+from vlmeval_mp.core.records import ImagePart, Request, Sampling, TextPart
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+Media = Literal["data", "file"]
+KINDS = {"JPEG": "image/jpeg", "PNG": "image/png", "WEBP": "image/webp"}
+"""Formats that every endpoint takes, and their MIME types."""
+ORIENTATION = 0x0112
+FAST = 1
+"""zlib level of a PNG: a fifth of the default's time for a few percent more bytes."""
+OPEN_FIELDS = ("top_k", "repetition_penalty")
+"""Fields beyond OpenAI's own that the servers of open models know."""
+
+
+def messages(request: Request, media: Media = "data", detail: str = "", side: int = 0) -> list[dict[str, Any]]:
+    """The request's messages. `detail` is OpenAI's; a picture with a side longer than `side` is scaled down."""
+    images, videos = iter(_pictures(request, media, side)), iter(request.videos)
+    found = []
+    for message in request.messages:
+        content: list[dict[str, Any]] = []
+        for part in message.parts:
+            if isinstance(part, TextPart):
+                content.append({"type": "text", "text": part.text})
+            elif isinstance(part, ImagePart):
+                content.append(_part(next(images), detail))
+            else:
+                content.extend(_part(_png(frame), detail) for frame in _frames(next(videos).pixels))
+        found.append({"role": message.role, "content": content})
+    return found
+
+
+def _pictures(request: Request, media: Media, side: int) -> Iterator[str]:
+    """The URL of each picture."""
+    parts = [p for message in request.messages for p in message.parts if isinstance(p, ImagePart)]
+    for image, part in zip(request.images, parts, strict=True):
+        scaled = _scaled(image, side)
+        path = (request.source.folder / part.media.file).absolute() if request.source and part.media.file else None
+        kind = plain_kind(path, image) if path and scaled is image else ""
+        if not path or not kind:
+            yield _png(scaled)
+        elif media == "file":
+            yield f"file://{quote(str(path))}"
+        else:
+            yield _data_url(kind, path.read_bytes())
+
+
+def _scaled(image: Image, side: int) -> Image:
+    if not side or max(image.size) <= side:
+        return image
+    small = image.copy()
+    small.thumbnail((side, side))
+    return small
+
+
+def plain_kind(path: Path, image: Image) -> str:
+    """The MIME type of an image file that anybody decodes to just `image`; "" if it is not such a file.
+
+    Not such: formats that endpoints do not take, more than one frame, a turn to be made (EXIF), transparency, other
+    colours than RGB and gray of 8 bits, and a picture that was scaled. Reads the header only.
+    """
+    from PIL import Image
+
+    try:
+        with Image.open(path, formats=tuple(KINDS)) as header:
+            plain = (
+                header.mode in ("RGB", "L")
+                and header.size == image.size
+                and not header.has_transparency_data
+                and getattr(header, "n_frames", 1) == 1
+                and header.getexif().get(ORIENTATION, 1) == 1
+            )
+            return KINDS[str(header.format)] if plain else ""
+    except Exception:  # whatever is odd about it, the pixels are here
+        return ""
+
+
+def _png(image: Image) -> str:
+    buffer = io.BytesIO()
+    image.save(buffer, "PNG", compress_level=FAST)
+    return _data_url("image/png", buffer.getvalue())
+
+
+def _data_url(kind: str, data: bytes) -> str:
+    return f"data:{kind};base64,{base64.b64encode(data).decode()}"
+
+
+def _frames(pixels: Any) -> Iterator[Image]:
+    from PIL import Image
+
+    return map(Image.fromarray, pixels)
+
+
+def _part(url: str, detail: str) -> dict[str, Any]:
+    return {"type": "image_url", "image_url": {"url": url, "detail": detail} if detail else {"url": url}}
+
+
+def sampling_fields(sampling: Sampling, *, all_known: bool) -> tuple[dict[str, Any], dict[str, Any]]:
+    """OpenAI's own fields, and those that only servers of open models know.
+
+    With `all_known` every one of the latter is sent: such a server takes what is missing from the model's
+    `generation_config.json`, and would then draw otherwise than the run says. Else only those that were set.
+    """
+    own = {name: getattr(sampling, name) for name in ("temperature", "top_p", "max_tokens", "presence_penalty")}
+    if sampling.seed is not None:
+        own["seed"] = sampling.seed
+    if sampling.stop:
+        own["stop"] = list(sampling.stop)
+    default = Sampling()
+    open_ = {n: getattr(sampling, n) for n in OPEN_FIELDS if all_known or getattr(sampling, n) != getattr(default, n)}
+    return own, open_ | ({"min_p": 0.0} if all_known else {})

@@ -1,0 +1,1 @@
+"""Answers as files of other tools: read in, scored, written out."""

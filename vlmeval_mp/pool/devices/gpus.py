@@ -1,0 +1,212 @@
+"""Which devices there are and who gets them: NVML discovery, grouping for tensor parallelism, CPU core groups.
+
+Never imports torch and never touches CUDA; devices are only ever chosen through the child's environment. NVML numbers
+GPUs in PCI bus order, so `CUDA_DEVICE_ORDER` is set beside `CUDA_VISIBLE_DEVICES` to make both count alike.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+
+from vlmeval_mp.core.errors import ConfigError, DependencyError
+from vlmeval_mp.core.paths import slug
+from vlmeval_mp.core.records import GpuStats
+
+DEFAULT_CPU_WORKERS = 4
+MEMORY_SLACK = 512 << 20
+TORCHRUN_VARIABLES = (
+    "RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE", "GROUP_RANK", "ROLE_RANK", "MASTER_ADDR", "MASTER_PORT",
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceGroup:
+    """What one worker runs on.
+
+    `label` is shown to people. `gpus` are NVML UUIDs (or the ids as given, where NVML is not asked). `env` is added to
+    the worker's environment; `cores` are the CPU cores it is bound to, empty for any.
+    """
+
+    label: str
+    device: str
+    env: dict[str, str]
+    gpus: tuple[str, ...] = ()
+    cores: tuple[int, ...] = ()
+
+
+def discover() -> list[GpuStats]:
+    """The GPUs of this host; empty where there is no NVIDIA driver. A GPU that does not answer is left out."""
+    with _nvml() as nvml:
+        if nvml is None:
+            return []
+        return [s for i in range(nvml.nvmlDeviceGetCount()) if (s := _stats(nvml, i)) is not None]
+
+
+@contextlib.contextmanager
+def _nvml() -> Iterator[Any]:
+    try:
+        import pynvml
+
+        pynvml.nvmlInit()
+    except Exception:  # no driver, no library and no permission all mean "no GPU here"
+        yield None
+        return
+    try:
+        yield pynvml
+    finally:
+        with contextlib.suppress(Exception):
+            pynvml.nvmlShutdown()
+
+
+def _stats(nvml: Any, index: int) -> GpuStats | None:
+    try:
+        handle = nvml.nvmlDeviceGetHandleByIndex(index)
+        memory = nvml.nvmlDeviceGetMemoryInfo(handle)
+        return GpuStats(
+            uuid=_string(nvml.nvmlDeviceGetUUID(handle)),
+            index=index,
+            name=_string(nvml.nvmlDeviceGetName(handle)),
+            memory_used=int(memory.used),
+            memory_total=int(memory.total),
+            utilization=_utilization(nvml, handle),
+        )
+    except Exception:  # one sick GPU must not hide the others
+        return None
+
+
+def _utilization(nvml: Any, handle: Any) -> int:
+    """Percent busy; 0 where the GPU does not tell, as with MIG."""
+    try:
+        return int(nvml.nvmlDeviceGetUtilizationRates(handle).gpu)
+    except Exception:
+        return 0
+
+
+def _string(value: str | bytes) -> str:
+    return value.decode() if isinstance(value, bytes) else value
+
+
+def select(wanted: str, found: Sequence[GpuStats], environ: Mapping[str, str]) -> list[str]:
+    """The ids that `--gpus wanted` means: indices, UUIDs (or a unique beginning), MIG ids, or "all".
+
+    "all" keeps to an outer `CUDA_VISIBLE_DEVICES`, such as Slurm sets. Ids come back as indices where NVML knows the
+    GPU, and as given for MIG instances.
+
+    Raises:
+        ConfigError: an id is unknown or given twice.
+    """
+    if wanted == "all":
+        everything = ",".join(str(g.index) for g in found)
+        wanted = environ.get("CUDA_VISIBLE_DEVICES", everything)
+    chosen = [_resolve(part.strip(), found) for part in wanted.split(",") if part.strip()]
+    for gpu in chosen:
+        if chosen.count(gpu) > 1:
+            raise ConfigError(f"--gpus: GPU {gpu} is given twice")
+    if not chosen:
+        raise ConfigError("--gpus: no GPU is named; give indices such as 0,1 or 'all', or use --device cpu")
+    return chosen
+
+
+def _resolve(part: str, found: Sequence[GpuStats]) -> str:
+    have = ", ".join(f"{g.index} ({g.name})" for g in found) or "none"
+    if part.startswith("MIG-"):
+        return part
+    if part.isdigit():
+        if found and int(part) not in {g.index for g in found}:
+            raise ConfigError(f"--gpus: there is no GPU {part}; this host has {have}")
+        return str(int(part))
+    matches = [g for g in found if g.uuid.startswith(part)]
+    if len(matches) != 1:
+        raise ConfigError(f"--gpus: {part!r} is no index, UUID or MIG id of a GPU here; this host has {have}")
+    return str(matches[0].index)
+
+
+def gpu_groups(ids: Sequence[str], tensor_parallel: int, found: Sequence[GpuStats]) -> list[DeviceGroup]:
+    """`ids` cut into groups of `tensor_parallel` GPUs, one worker each.
+
+    Raises:
+        ConfigError: the number of GPUs is not a multiple of `tensor_parallel`.
+    """
+    if len(ids) % tensor_parallel:
+        raise ConfigError(f"--tp {tensor_parallel} needs a multiple of {tensor_parallel} GPUs; {len(ids)} are given")
+    uuids = {str(g.index): g.uuid for g in found}
+    groups = []
+    for start in range(0, len(ids), tensor_parallel):
+        group = ids[start : start + tensor_parallel]
+        env = {"CUDA_VISIBLE_DEVICES": ",".join(group), "CUDA_DEVICE_ORDER": "PCI_BUS_ID"}
+        groups.append(
+            DeviceGroup("GPU " + ",".join(group), "cuda", env, gpus=tuple(uuids.get(i, f"GPU {i}") for i in group))
+        )
+    return groups
+
+
+def cpu_groups(workers: int, cores: Sequence[int]) -> list[DeviceGroup]:
+    """`cores` divided among `workers` (0: one per core, at most four). More workers than cores share cores."""
+    count = workers or min(DEFAULT_CPU_WORKERS, len(cores))
+    groups = []
+    for i in range(count):
+        mine = tuple(cores[i::count]) or (cores[i % len(cores)],)
+        listed = ",".join(map(str, mine))
+        env = {
+            "CUDA_VISIBLE_DEVICES": "",
+            "OMP_NUM_THREADS": str(len(mine)),
+            # vLLM's threads spin while they wait: the process that feeds them keeps a core, as under vLLM's own default
+            "VLLM_CPU_OMP_THREADS_BIND": ",".join(map(str, mine[1:] or mine)),
+        }
+        groups.append(DeviceGroup(f"core {listed}" if len(mine) == 1 else f"cores {listed}", "cpu", env, cores=mine))
+    return groups
+
+
+def worker_environment(environ: Mapping[str, str], group: DeviceGroup) -> dict[str, str]:
+    """A worker's whole environment: `environ` without torchrun's variables (vLLM would try to join that group)."""
+    env = {k: v for k, v in environ.items() if k not in TORCHRUN_VARIABLES and not k.startswith("TORCHELASTIC_")}
+    return env | group.env | {"PYTHONUNBUFFERED": "1"}
+
+
+def require_gpus(found: Sequence[GpuStats]) -> None:
+    """Raise `DependencyError` where there is no GPU to run on."""
+    if not found:
+        raise DependencyError(
+            "no NVIDIA GPU answers on this host (is the driver loaded? try nvidia-smi); use --device cpu to run without"
+        )
+
+
+def hold(groups: Sequence[DeviceGroup], who: str) -> list[FileLock]:
+    """Take the GPUs of `groups` for this process, so that two launches never share one by accident.
+
+    Raises:
+        ConfigError: another process holds one of them.
+    """
+    folder = Path(tempfile.gettempdir()) / f"vlmeval-mp-{os.getuid()}"
+    folder.mkdir(mode=0o700, exist_ok=True)
+    held: list[FileLock] = []
+    for gpu in (g for group in groups for g in group.gpus):
+        path = folder / f"{slug(gpu)}.lock"
+        lock = FileLock(path, timeout=0)
+        try:
+            lock.acquire()
+        except Timeout:
+            holder = path.with_suffix(".txt").read_text() if path.with_suffix(".txt").exists() else "another launch"
+            for taken in held:
+                taken.release()
+            raise ConfigError(f"GPU {gpu} is in use by {holder}; wait for it, stop it, or name other --gpus") from None
+        path.with_suffix(".txt").write_text(who)
+        held.append(lock)
+    return held
+
+
+def memory_is_back(group: DeviceGroup, baseline: Mapping[str, int], now: Sequence[GpuStats]) -> bool:
+    """Whether the group's used memory is near `baseline` bytes again.
+
+    A worker that starts while its predecessor's memory is still being returned fails vLLM's free-memory check.
+    """
+    used = {g.uuid: g.memory_used for g in now}
+    return all(used.get(u, 0) <= baseline.get(u, 0) + MEMORY_SLACK for u in group.gpus)

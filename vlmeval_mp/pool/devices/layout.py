@@ -1,0 +1,133 @@
+"""How a run is laid out on this machine: its groups of devices, and for each model the window and arguments it gets.
+
+Looks at GPUs, memory and weights; what follows from them is `sizing`'s to say. Nothing here can change an answer.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from vlmeval_mp.core.errors import ConfigError
+from vlmeval_mp.core.records import GpuStats, Json, ModelSpec, RunSpec
+from vlmeval_mp.engines.registry import API_ENGINE, DEFAULT_WINDOWS
+from vlmeval_mp.pool.devices import gpus, memory, sizing, weights
+from vlmeval_mp.pool.devices.gpus import DeviceGroup
+from vlmeval_mp.pool.devices.sizing import Sizing
+
+SIZED = ("vllm", "transformers")
+"""Engines that load weights into this machine's memory in a way that is known."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fit:
+    """`windows` and `engine_args` are by model; a window of 0 is left to the engine. `notes` say what was chosen."""
+
+    groups: list[DeviceGroup]
+    windows: dict[str, int]
+    engine_args: dict[str, Json]
+    notes: tuple[tuple[Literal["info", "warning"], str], ...]
+
+
+def fit(spec: RunSpec, arguments: argparse.Namespace) -> Fit:
+    """The layout that `arguments` ask for, or that this machine suggests where they do not say.
+
+    Raises:
+        ConfigError: the flags contradict each other or name no GPU of this host.
+        DependencyError: there is no GPU, and one is needed.
+    """
+    if arguments.tp < 1:
+        raise ConfigError("--tp: must be at least 1")
+    workers = 1 if not arguments.parallel else (arguments.max_workers or spec.max_workers)
+    remote = all(m.engine == API_ENGINE for m in spec.models)
+    found = gpus.discover() if arguments.device != "cpu" and not (remote and not arguments.gpus) else []
+    if arguments.device == "cpu" and arguments.gpus:
+        raise ConfigError("--gpus and --device cpu exclude each other")
+    on_cpu = arguments.device == "cpu" or (arguments.device == "auto" and not found and not arguments.gpus)
+    if on_cpu or (remote and not arguments.gpus):
+        cores = sorted(os.sched_getaffinity(0))
+        workers = workers or remote  # requests in flight are what counts there, and one worker has enough
+        sizings = {m.name: s for m in spec.models if (s := _on_cpu(m, workers, len(cores))) is not None}
+        groups = gpus.cpu_groups(workers or sizing.narrowest(list(sizings.values())), cores)
+    else:
+        if any(m.engine != "fake" for m in spec.models):
+            gpus.require_gpus(found)
+        ids = gpus.select(arguments.gpus or "all", found, os.environ)
+        groups = gpus.gpu_groups(ids, arguments.tp, found)
+        groups = groups[:workers] if workers else groups
+        mine = [g for g in found if any(g.uuid in group.gpus for group in groups)]
+        sized = {m.name: _on_gpu(m, mine, arguments.tp, len(groups)) for m in spec.models}
+        sizings = {name: s for name, s in sized.items() if s is not None}
+    said = {m.name: _said_window(m, arguments, spec) for m in spec.models}
+    return Fit(
+        groups=groups,
+        windows={name: window or (sizings[name].window if name in sizings else 0) for name, window in said.items()},
+        engine_args={m.name: _engine_args(m, arguments, sizings.get(m.name)) for m in spec.models},
+        notes=tuple(
+            note
+            for name, chosen in sizings.items()
+            for note in (("warning", f"{name}: {chosen.warning}"), ("info", f"{name}: {chosen.note}"))
+            if note[1] != f"{name}: " and (note[0] == "warning" or not said[name])
+        ),
+    )
+
+
+def _said_window(model: ModelSpec, arguments: argparse.Namespace, spec: RunSpec) -> int:
+    """Samples that one worker of `model` is to keep in flight; 0 for auto."""
+    if not arguments.parallel:
+        return 1
+    if model.engine == API_ENGINE and arguments.api_nproc:
+        return int(arguments.api_nproc)
+    return int(spec.batch_size if arguments.batch_size is None else arguments.batch_size)
+
+
+def _engine_args(model: ModelSpec, arguments: argparse.Namespace, chosen: Sizing | None) -> Json:
+    if model.engine == API_ENGINE and arguments.retry is not None:
+        return {**model.engine_args, "max_retries": arguments.retry}
+    if model.engine == "vllm" and chosen is not None and chosen.utilization is not None:
+        return {**model.engine_args, "gpu_memory_utilization": chosen.utilization}
+    return model.engine_args
+
+
+def _on_gpu(model: ModelSpec, found: Sequence[GpuStats], tp: int, workers: int) -> Sizing | None:
+    """By the smallest of the GPUs and the most that others have of one; None where something is not known.
+
+    Raises:
+        ConfigError: the share of a GPU that the config gives is none.
+    """
+    weighed = _weigh(model)
+    free = memory.free_memory()
+    share = model.engine_args.get("gpu_memory_utilization")
+    if share is not None and not (type(share) in (int, float) and 0 < share <= 1):
+        where = f"model {model.name}: engine_args.gpu_memory_utilization"
+        raise ConfigError(f"{where}: must be a number above 0 and at most 1, not {share!r}")
+    if weighed is None or not found or not free:
+        return None
+    return sizing.on_gpu(
+        weighed,
+        min(g.memory_total for g in found),
+        max(g.memory_used for g in found),
+        free,
+        tp=tp,
+        workers=workers,
+        default=DEFAULT_WINDOWS[model.engine],
+        utilization=share,
+        dtype=str(model.engine_args.get("dtype", "")),
+    )
+
+
+def _on_cpu(model: ModelSpec, workers: int, cores: int) -> Sizing | None:
+    weighed = _weigh(model)
+    free = memory.free_memory()
+    if weighed is None or not free:
+        return None
+    default, dtype = DEFAULT_WINDOWS[model.engine], str(model.engine_args.get("dtype", ""))
+    return sizing.on_cpu(weighed, free, cores, asked=workers, default=default, dtype=dtype)
+
+
+def _weigh(model: ModelSpec) -> weights.Weights | None:
+    return weights.weigh(model.path, os.environ, Path.home()) if model.engine in SIZED else None

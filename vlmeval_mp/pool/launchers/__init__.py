@@ -1,0 +1,1 @@
+"""Where workers come from: this host today, a cluster later."""

@@ -1,0 +1,82 @@
+"""Workers on this host, each under a guardian of its own. Knows nothing of what a worker does."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+from vlmeval_mp.core.errors import StorageError
+from vlmeval_mp.pool.launchers.base import Command
+
+GUARDIAN = Path(__file__).with_name("guardian.py")
+
+
+class LocalLauncher:
+    """Starts worker processes that never outlive the process that owns this launcher."""
+
+    def start(self, command: Command) -> LocalHandle:
+        """Start one worker; returns once it has a pid.
+
+        Raises:
+            StorageError: the process cannot be started (log folder not writable, no memory, too many processes).
+        """
+        command.log.parent.mkdir(parents=True, exist_ok=True)
+        guardian = subprocess.Popen(
+            [sys.executable, "-I", "-S", str(GUARDIAN)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            start_new_session=True,  # Ctrl-C at the terminal is the supervisor's business
+        )
+        assert guardian.stdin is not None
+        assert guardian.stdout is not None
+        order = {"argv": command.argv, "env": command.env, "log": str(command.log), "cores": command.cores}
+        with contextlib.suppress(BrokenPipeError):
+            guardian.stdin.write(json.dumps(order).encode() + b"\n")
+            guardian.stdin.flush()
+        pid = guardian.stdout.readline()
+        if not pid.strip():
+            guardian.wait()
+            raise StorageError(f"the worker process could not be started; is {command.log.parent} writable?")
+        return LocalHandle(guardian, int(pid))
+
+
+class LocalHandle:
+    """One worker, as `launchers.base.Handle` says."""
+
+    def __init__(self, guardian: subprocess.Popen[bytes], pid: int) -> None:
+        self.pid = pid
+        self._guardian = guardian
+        self._code: int | None = None
+
+    def poll(self) -> int | None:
+        if self._code is None and self._guardian.poll() is not None:
+            self._code = self._exit_code()
+        return self._code
+
+    def _exit_code(self) -> int:
+        assert self._guardian.stdout is not None
+        with self._guardian.stdout as stdout:
+            said = stdout.read()
+        if said.strip():
+            return int(said)
+        # The guardian itself was killed. The worker died with it; what the worker had started may not have.
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self.pid, signal.SIGKILL)
+        return -signal.SIGKILL
+
+    def drain(self) -> None:
+        self._order(b"drain\n")
+
+    def kill(self) -> None:
+        self._order(b"kill\n")
+
+    def _order(self, line: bytes) -> None:
+        assert self._guardian.stdin is not None
+        with contextlib.suppress(BrokenPipeError, ValueError):
+            self._guardian.stdin.write(line)
+            self._guardian.stdin.flush()

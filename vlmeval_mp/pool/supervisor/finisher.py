@@ -1,0 +1,145 @@
+"""Scores shards as they are done and finishes jobs when their last shard is, on a thread, while workers go on.
+
+With `scored=False` answers are written and not scored. With `collected=True` the predictions of shards that become done
+from now on wait in `answers` for whoever shows them.
+
+The running tallies are telemetry; a finished job's files come from `merge` and `results` alone, so that an interrupted
+and an undisturbed run write the same bytes.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+
+from vlmeval_mp import scoring
+from vlmeval_mp.core.errors import StorageError, VlmevalError
+from vlmeval_mp.core.paths import RunPaths
+from vlmeval_mp.core.records import Done, Job, Prediction, RunRecord, RunSpec, Tally
+from vlmeval_mp.datasets.store import Dataset
+from vlmeval_mp.runs import checkpoint, results
+from vlmeval_mp.runs.merge import dataset_of, merge
+from vlmeval_mp.runs.state import ShardCounts
+from vlmeval_mp.vlmevalkit import client
+
+log = logging.getLogger(__name__)
+
+
+class Finisher:
+    """One run's scoring thread. `error` is the first thing that went wrong there, for the caller to raise.
+
+    `left`: a job is answered and was not scored, because `stop` was called.
+
+    How answers are scored is what `asked` says, not what was frozen with the run: it changes no answer.
+    """
+
+    def __init__(
+        self, paths: RunPaths, record: RunRecord, asked: RunSpec, *, scored: bool = True, collected: bool = False
+    ) -> None:
+        self.error: VlmevalError | None = None
+        self.left = self._stopping = False
+        self.answers: deque[tuple[Job, Prediction]] = deque()
+        self._scored, self._collected = scored, collected
+        self._paths = paths
+        self._rules = {j.name: results.rules_of(asked, j) for j in record.jobs}
+        self._jobs = {j.name: j for j in record.jobs}
+        self._datasets: dict[str, Dataset] = {}
+        self._tallies = {j.name: Tally() for j in record.jobs}
+        self._tallied: set[str] | None = None
+        self._begun: set[str] = set()
+        self._finished: list[str] = []
+        self._pool = ThreadPoolExecutor(1, thread_name_prefix="finisher")
+        self._pending: list[Future[None]] = []
+
+    def advance(self, shards: Mapping[str, ShardCounts], done: Mapping[str, Done]) -> None:
+        """Take up shards that became done, and jobs of which every sample is settled."""
+        self._pending = [f for f in self._pending if not f.done()]
+        old = self._tallied is None
+        self._tallied = self._tallied or set()
+        for name in done.keys() - self._tallied:
+            self._tallied.add(name)
+            self._submit(self._look_at, done[name], old)
+        for name, job in self._jobs.items():
+            if shards.get(name, ShardCounts()).settled == job.samples and name not in self._begun:
+                self._begun.add(name)
+                self._submit(self._finish, job)
+
+    def tallies(self) -> dict[str, Tally]:
+        return dict(self._tallies)
+
+    def finished(self) -> tuple[str, ...]:
+        """Names of jobs whose results are on disk."""
+        return tuple(self._finished)
+
+    def idle(self) -> bool:
+        return all(f.done() for f in self._pending)
+
+    def stop(self) -> None:
+        """Wait for no evaluator of VLMEvalKit's, which may take hours; the next launch or `eval` asks it again."""
+        self._stopping = True
+        client.stop()
+
+    def close(self) -> None:
+        self._pool.shutdown(wait=True)
+
+    def _submit(self, work: Callable[..., None], *arguments: object) -> None:
+        self._pending.append(self._pool.submit(self._guarded, work, *arguments))
+
+    def _guarded(self, work: Callable[..., None], *arguments: object) -> None:
+        try:
+            work(*arguments)
+        except client.StoppedError:
+            self.left = True
+        except VlmevalError as error:
+            log.error("%s", error)
+            self.error = self.error or error
+        except Exception as error:
+            log.exception("scoring failed")
+            self.error = self.error or StorageError(f"scoring failed: {error!r}; the traceback is in supervisor.log")
+
+    def _look_at(self, done: Done, old: bool) -> None:
+        job = self._jobs[done.shard.job]
+        shown = self._collected and not old
+        if not shown and not self._scored:
+            return
+        predictions = checkpoint.load(self._paths.checkpoints, done)
+        if shown:
+            self.answers.extend((job, prediction) for prediction in predictions)
+        if self._scored:
+            self._tally(job, done, predictions)
+
+    def _tally(self, job: Job, done: Done, predictions: Sequence[Prediction]) -> None:
+        if job.name not in self._datasets:
+            self._datasets[job.name] = dataset_of(self._paths, job)
+        samples = self._datasets[job.name].samples(done.shard.first, done.shard.last)
+        value, scored, unscored, failed = 0.0, 0, 0, 0
+        for sample, prediction in zip(samples, predictions, strict=True):
+            verdict = scoring.score(sample, prediction, self._rules[job.name]).value
+            if prediction.error is not None:
+                failed += 1
+            elif verdict is None:
+                unscored += 1
+            else:
+                value, scored = value + verdict, scored + 1
+        old = self._tallies[job.name]
+        self._tallies[job.name] = Tally(
+            value=old.value + value,
+            scored=old.scored + scored,
+            unscored=old.unscored + unscored,
+            failed=old.failed + failed,
+        )
+
+    def _finish(self, job: Job) -> None:
+        if self._stopping and self._scored and not self._rules[job.name].pure:
+            raise client.StoppedError
+        samples, predictions = merge(self._paths, job)
+        folder = self._paths.results(job.model, job.dataset)
+        if self._scored:
+            summary = results.write(folder, job.model, job.dataset, samples, predictions, self._rules[job.name])
+            if summary.problem:
+                self.error = self.error or VlmevalError(f"{job.model} on {job.dataset}: {summary.problem}")
+        else:
+            results.write_predictions(folder, job.dataset, samples, predictions)
+        self._finished.append(job.name)

@@ -1,0 +1,1 @@
+"""One process, one GPU group, one model, one engine, for life."""

@@ -1,0 +1,114 @@
+"""The worker's process: its arguments, its log, its exit code. Started as `python -m vlmeval_mp.pool.worker`."""
+
+import argparse
+import asyncio
+import json
+import logging
+import os
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import msgspec
+
+from vlmeval_mp.core import credentials, files
+from vlmeval_mp.core.errors import (
+    EXIT_COMPLETE,
+    EXIT_FAILED_SAMPLES,
+    EngineError,
+    StorageError,
+    UnavailableError,
+    VlmevalError,
+)
+from vlmeval_mp.core.paths import RunPaths
+from vlmeval_mp.core.records import RunRecord, WorkerStatus
+from vlmeval_mp.pool.worker.loop import Assignment, Worker
+from vlmeval_mp.runs import owners
+
+log = logging.getLogger("vlmeval_mp.worker")
+
+
+async def live(worker: Worker) -> int:
+    """Run one worker to its end; gives the exit code of DESIGN §7 that says why it ended."""
+    code = EXIT_COMPLETE
+    try:
+        await worker.run()
+    except* VlmevalError as group:
+        error = _first(group)
+        level = logging.ERROR if isinstance(error, EngineError | StorageError) else logging.CRITICAL
+        ours = isinstance(error, EngineError) and not isinstance(error, UnavailableError)
+        log.log(level, "%s", error, exc_info=ours)
+        worker.phase, worker.message, code = "failed", credentials.masked(str(error), os.environ), error.exit_code
+    except* Exception as group:
+        log.exception("the worker failed")
+        said = credentials.masked(repr(group.exceptions[0]), os.environ)
+        worker.phase, worker.message, code = "failed", said, EXIT_FAILED_SAMPLES
+    try:
+        await worker.close()
+    except StorageError as error:
+        log.error("%s", error)
+        worker.message, code = worker.message or str(error), code or error.exit_code
+    return code
+
+
+def _first(group: BaseExceptionGroup[VlmevalError]) -> VlmevalError:
+    error = group.exceptions[0]
+    return _first(error) if isinstance(error, BaseExceptionGroup) else error
+
+
+def parse_arguments(argv: Sequence[str]) -> tuple[RunPaths, Assignment]:
+    parser = argparse.ArgumentParser(prog="python -m vlmeval_mp.pool.worker", description="started by the supervisor")
+    parser.add_argument("run", type=Path)
+    for option in ("name", "model", "device", "devices"):
+        parser.add_argument(f"--{option}", required=True)
+    parser.add_argument("--gpus", default="")
+    parser.add_argument("--tp", type=int, default=1)
+    parser.add_argument("--window", type=int, default=0)
+    parser.add_argument("--engine-args", default="{}")
+    parser.add_argument("--verbose", action="store_true")
+    given = parser.parse_args(argv)
+    gpus = tuple(g for g in given.gpus.split(",") if g)
+    args = json.loads(given.engine_args)
+    return RunPaths(given.run), Assignment(
+        given.name, given.model, given.device, given.devices, gpus, given.tp, given.window, args, given.verbose
+    )
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s", stream=sys.stdout)
+    credentials.guard_logs(os.environ)
+    paths, assignment = parse_arguments(sys.argv[1:] if argv is None else argv)
+    log.info("worker %s for model %s on %s, pid %d", assignment.name, assignment.model, assignment.devices, os.getpid())
+    record = msgspec.json.decode(paths.record.read_bytes(), type=RunRecord)
+    try:
+        worker = Worker(paths, record, assignment)
+    except VlmevalError as error:
+        log.critical("%s", error)
+        _report_stillbirth(paths, assignment, credentials.masked(str(error), os.environ))
+        return error.exit_code
+    return asyncio.run(live(worker))
+
+
+def _report_stillbirth(paths: RunPaths, assignment: Assignment, message: str) -> None:
+    """Leave a heartbeat that says why this worker never came to life."""
+    owner = owners.current()
+    status = WorkerStatus(
+        worker=assignment.name,
+        pid=os.getpid(),
+        owner=str(owner),
+        host=owner.host,
+        model=assignment.model,
+        devices=assignment.devices,
+        phase="failed",
+        time=time.time(),
+        message=message,
+    )
+    files.atomic_write(paths.worker(assignment.name), msgspec.json.encode(status), durable=False)
+
+
+if __name__ == "__main__":
+    exit_code = main()
+    logging.shutdown()
+    sys.stdout.flush()
+    os._exit(exit_code)  # an engine's leftover threads must not keep a finished worker alive

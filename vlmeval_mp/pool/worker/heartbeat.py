@@ -1,0 +1,74 @@
+"""A worker's pulse: a thread that writes `workers/<worker>.json` once a second, whatever the worker is doing.
+
+A thread, because loading a model blocks the event loop for minutes. It is telemetry only: a beat that cannot be
+written is logged and forgotten, and losing the file loses nothing.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from pathlib import Path
+
+import msgspec
+
+from vlmeval_mp.core import files
+from vlmeval_mp.core.errors import StorageError
+from vlmeval_mp.core.records import WorkerStatus
+
+log = logging.getLogger(__name__)
+
+INTERVAL = 1.0
+RATE_WINDOW = 20
+"""Beats over which samples/s is averaged."""
+
+
+class Heart:
+    """Beats until `stop`. `read` gives the current status without `beat`, `time` and `rate`, from any thread."""
+
+    def __init__(self, path: Path, read: Callable[[], WorkerStatus]) -> None:
+        self._path = path
+        self._read = read
+        self._beat = 0
+        self._seen: deque[tuple[float, int]] = deque(maxlen=RATE_WINDOW)
+        self._stopped = threading.Event()
+        self._writing = threading.Lock()
+        self._thread = threading.Thread(target=self._run, name="heartbeat", daemon=True)
+
+    def start(self) -> None:
+        self.now()
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Write a last beat and end."""
+        self._stopped.set()
+        self._thread.join(timeout=5)
+        self.now()
+
+    def now(self) -> None:
+        """Write one beat at once; any thread may call this."""
+        with self._writing:
+            self._write()
+
+    def _write(self) -> None:
+        status = self._read()
+        self._beat += 1
+        if not status.answered:
+            self._seen.clear()  # loading is no slow answering
+        self._seen.append((time.monotonic(), status.answered))
+        status = msgspec.structs.replace(status, beat=self._beat, time=time.time(), rate=self._rate())
+        try:
+            files.atomic_write(self._path, msgspec.json.encode(status), durable=False)
+        except StorageError as error:
+            log.warning("heartbeat not written: %s", error)
+
+    def _rate(self) -> float:
+        (t0, n0), (t1, n1) = self._seen[0], self._seen[-1]
+        return (n1 - n0) / (t1 - t0) if t1 > t0 else 0.0
+
+    def _run(self) -> None:
+        while not self._stopped.wait(INTERVAL):
+            self.now()

@@ -1,0 +1,1 @@
+"""A sample becomes a request: its words and its opened media."""

@@ -1,0 +1,224 @@
+"""Sample to messages: the wordings, as named templates in one table.
+
+Pure. Every wording of "default" is, word for word, what VLMEvalKit's data set classes send, so that scores compare.
+Each template gives one user message, without a system prompt. Knows nothing of chat templates (an engine's matter) and
+opens no media: parts carry a `Media`, which need not exist on disk.
+
+    kind    images (first, in order)      text only             video (first)
+    mcq     ImageMCQDataset               TextMCQDataset        Video-MME, frames without subtitles
+    yorn    ImageYORNDataset: question    question              TempCompass_YorN
+    vqa     ImageVQADataset               TextBaseDataset       ImageVQADataset's request
+
+The published video benchmarks have wordings of their own, in `videoprompts`.
+
+VLMEvalKit has no wording of its own for open answers on video (MovieChat1k sends the bare question to a judge). The
+request of ImageVQADataset is nearest to how such answers are scored here: by matching a short answer.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+
+from vlmeval_mp.core.errors import ConfigError, did_you_mean
+from vlmeval_mp.core.records import ImagePart, Media, Message, Part, Sample, TextPart, VideoPart
+from vlmeval_mp.requests import modelprompts, videoprompts
+
+Template = Callable[[Sample], tuple[Part, ...]]
+
+READY = "vlmevalkit"
+"""The template of data sets that are read through VLMEvalKit's classes: what `build_prompt` made is in the sample."""
+
+
+def build(
+    sample: Sample,
+    template: str = "default",
+    *,
+    model: str = "default",
+    dataset: str = "",
+    system: str = "",
+    roles: str = "user",
+) -> tuple[Message, ...]:
+    """The messages that ask `sample`.
+
+    `template` is the data set's, `model` the model's. A model's builder (`qwen2_vl`, …) goes before the data set's
+    template where it has a wording for `dataset`, as in VLMEvalKit; else the data set's counts, then the model's. The
+    template `READY` sends what the sample carries, whatever the model's builder.
+    `roles` says what becomes of the system text and the begun answer of a video benchmark (`videoprompts`).
+
+    Raises:
+        ConfigError: no template has that name.
+    """
+    if template == READY:
+        if not sample.ready:
+            raise ConfigError(f"sample {sample.index!r} carries no prompt of VLMEvalKit's; give its data set by name")
+        spoken = system and sample.ready[0].role != "system"
+        return (Message(role="system", parts=(TextPart(text=system),)), *sample.ready) if spoken else sample.ready
+    for name in (template, model):
+        if name not in TEMPLATES and name not in modelprompts.BUILDERS and name not in videoprompts.WORDINGS:
+            known = [*TEMPLATES, *videoprompts.WORDINGS, *modelprompts.BUILDERS, READY]
+            hint = did_you_mean(name, known, f"choose one of {', '.join(known)}")
+            raise ConfigError(f"no prompt template is called {name!r}; {hint}")
+    own = template if template in modelprompts.BUILDERS else model
+    built = modelprompts.BUILDERS[own](sample, dataset) if own in modelprompts.BUILDERS else None
+    if built is None and template in videoprompts.WORDINGS:
+        asked = videoprompts.messages(sample, template, roles, system)
+    else:
+        name = next((n for n in (template, model) if n in TEMPLATES and n != "default"), "default")
+        asked = (Message(role="user", parts=built if built is not None else TEMPLATES[name](sample)),)
+        if system:
+            asked = (Message(role="system", parts=(TextPart(text=system),)), *asked)
+    return modelprompts.about_video(own, asked, dataset)
+
+
+def text(sample: Sample) -> str:
+    """The text of the default wording; of the sample's media, only their kind counts."""
+    return _WORDINGS[sample.kind, _medium(sample)](sample)
+
+
+# --- templates -------------------------------------------------------------------------------------------------
+
+
+def _default(sample: Sample) -> tuple[Part, ...]:
+    return (*map(_media_part, sample.media), TextPart(text=text(sample)))
+
+
+def _amber(sample: Sample) -> tuple[Part, ...]:
+    """AMBER: the question and a request that only this yes/no set has."""
+    return (*map(_media_part, sample.media), TextPart(text=f"{text(sample)}\nPlease answer yes or no."))
+
+
+def _bare(sample: Sample) -> tuple[Part, ...]:
+    """ImageBaseDataset: the question and nothing else (OCRBench, MathVista, MathVision, MM-Vet)."""
+    return (*map(_media_part, sample.media), TextPart(text=sample.question))
+
+
+def _mmmu(sample: Sample) -> tuple[Part, ...]:
+    """MMMUDataset: images go where the text says `<image 1>`; one that the text does not name is not sent."""
+    return _interleaved(sample, text(sample))
+
+
+def _mmmu_pro(request: str) -> Template:
+    """MMMUProDataset with the question as text: no hint, and a request of its own."""
+
+    def template(sample: Sample) -> tuple[Part, ...]:
+        options = f"Options:\n{_lines(sample)}{request}" if sample.options else ""
+        return _interleaved(sample, f"Question: {sample.question}\n{options}")
+
+    return template
+
+
+def _mmmu_pro_pictured(request: str) -> Template:
+    """MMMUProDataset with the question in the picture."""
+
+    def template(sample: Sample) -> tuple[Part, ...]:
+        asked = f"Answer the following multiple-choice question in the image. {request}"
+        return (*map(_media_part, sample.media), TextPart(text=asked))
+
+    return template
+
+
+def _interleaved(sample: Sample, asked: str) -> tuple[Part, ...]:
+    pieces = _IMAGE_MARKER.split(asked)
+    if len(pieces) == 1:
+        return (*map(_media_part, sample.media), TextPart(text=asked))
+    parts: list[Part] = [TextPart(text=pieces[0])]
+    for number, after in zip(pieces[1::2], pieces[2::2], strict=True):
+        place = int(number) - 1
+        named = 0 <= place < len(sample.media)
+        parts.append(_media_part(sample.media[place]) if named else TextPart(text=f"<image {number}>"))
+        parts.append(TextPart(text=after))
+    return tuple(part for part in parts if not isinstance(part, TextPart) or part.text)
+
+
+# trailing spaces are VLMEvalKit's
+_DIRECTLY = "Answer directly with the option letter from the given choices. "
+_LAST_LINE = (
+    "The last line of your response should be of the following format: 'Answer: $LETTER' (without quotes) where LETTER "
+    "is one of the options. Think step by step before answering. "
+)
+
+TEMPLATES: dict[str, Template] = {
+    "default": _default,
+    "bare": _bare,
+    "amber": _amber,
+    "mmmu": _mmmu,
+    "mmmu-pro": _mmmu_pro(_DIRECTLY),
+    "mmmu-pro-cot": _mmmu_pro(f"Answer the following multiple-choice question. {_LAST_LINE}"),
+    "mmmu-pro-v": _mmmu_pro_pictured(_DIRECTLY),
+    "mmmu-pro-v-cot": _mmmu_pro_pictured(_LAST_LINE),
+}
+
+_IMAGE_MARKER = re.compile(r"<image ([0-9])>")
+
+
+def _media_part(media: Media) -> Part:
+    return VideoPart(media=media) if media.kind == "video" else ImagePart(media=media)
+
+
+def _medium(sample: Sample) -> str:
+    if not sample.media:
+        return "text"
+    return "video" if any(media.kind == "video" for media in sample.media) else "image"
+
+
+# --- wordings --------------------------------------------------------------------------------------------------
+
+
+def _question(sample: Sample) -> str:
+    return sample.question
+
+
+def _choice(sample: Sample) -> str:
+    hint = f"Hint: {sample.hint}\n" if sample.hint else ""
+    question = f"Question: {sample.question}\n"
+    if not sample.options:
+        return hint + question
+    return f"{hint}{question}Options:\n{_lines(sample)}{_CHOICE_REQUEST}"
+
+
+# the trailing space is VLMEvalKit's
+_CHOICE_REQUEST = "Please select the correct answer from the options above. \n"
+
+
+def _short_answer(sample: Sample) -> str:
+    return f"{sample.question}\nAnswer the question using a single word or phrase."
+
+
+def _video_choice(sample: Sample) -> str:
+    """Video-MME's wording; its letters are (A, B, C, or D), and follow the options where there are not four."""
+    if not sample.options:
+        return _short_answer(sample)
+    return (
+        "\nThese are the frames of a video. Select the best answer to the following multiple-choice question based on "
+        f"the video. Respond with only the letter ({_letters(sample)}) of the correct option.\n"
+        f"Question: {sample.question}\n{_lines(sample)}Answer: "
+    )
+
+
+def _video_yes_no(sample: Sample) -> str:
+    return f"{sample.question}\nPlease answer yes or no:"
+
+
+_WORDINGS: dict[tuple[str, str], Callable[[Sample], str]] = {
+    ("mcq", "image"): _choice,
+    ("mcq", "text"): _choice,
+    ("mcq", "video"): _video_choice,
+    ("yorn", "image"): _question,
+    ("yorn", "text"): _question,
+    ("yorn", "video"): _video_yes_no,
+    ("vqa", "image"): _short_answer,
+    ("vqa", "text"): _question,
+    ("vqa", "video"): _short_answer,
+}
+
+
+def _lines(sample: Sample) -> str:
+    return "".join(f"{letter}. {option}\n" for letter, option in sample.options.items())
+
+
+def _letters(sample: Sample) -> str:
+    letters = list(sample.options)
+    if len(letters) < 3:
+        return " or ".join(letters)
+    return f"{', '.join(letters[:-1])}, or {letters[-1]}"

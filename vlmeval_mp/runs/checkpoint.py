@@ -1,0 +1,195 @@
+"""Answers on disk: what one worker appends, what all of them together hold, what a finished shard rests on.
+
+One file per job and writer, `checkpoints/<job>/<writer>.jsonl`, appended by that writer alone and never by anybody
+again. A row may be answered in several files (a worker that was taken for dead may have gone on); the first valid line
+in (file name, offset) order counts, here and for every reader. Knows nothing of queues or engines.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import msgspec
+
+from vlmeval_mp.core import files
+from vlmeval_mp.core.errors import StorageError
+from vlmeval_mp.core.records import Done, Prediction, Shard, Span, Struct
+
+
+class Intent(Struct, frozen=True, tag_field="type", tag="intent"):
+    """Written before a sample runs alone, so that a sample that kills its worker is known by name."""
+
+    row: int
+
+
+_INTENT = b'{"type":"intent"'
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """One prediction and where it stands."""
+
+    prediction: Prediction
+    payload: bytes
+    file: str
+    start: int
+    end: int
+
+
+@dataclass(slots=True)
+class Found:
+    """What the checkpoints of a job hold for one shard. `alone` counts intents per row that no answer followed."""
+
+    answers: dict[int, Answer] = field(default_factory=dict)
+    alone: Counter[int] = field(default_factory=Counter)
+
+
+class Checkpoint:
+    """The one writer of its files. `folder` is the run's checkpoint folder, `writer` a name no process had before."""
+
+    def __init__(self, folder: Path, writer: str) -> None:
+        self._folder = folder
+        self._writer = writer
+        self._files: dict[str, files.Appender] = {}
+        self._encode = msgspec.json.Encoder().encode
+
+    def record(self, job: str, prediction: Prediction) -> Answer:
+        """Append one prediction; it survives this process from here on, and a power cut after `sync`.
+
+        Half a surrogate pair, which is no text, is replaced by a question mark.
+        """
+        try:
+            payload = self._encode(prediction)
+        except UnicodeEncodeError:
+            prediction = msgspec.structs.replace(
+                prediction,
+                prediction=_whole(prediction.prediction),
+                error=None if prediction.error is None else _whole(prediction.error),
+            )
+            payload = self._encode(prediction)
+        start, end = self._file(job).append(payload)
+        return Answer(prediction, payload, self._name(job), start, end)
+
+    def intend(self, job: str, row: int) -> None:
+        """Say that `row` is about to run alone."""
+        self._file(job).append(self._encode(Intent(row=row)))
+
+    def sync(self) -> None:
+        """Make everything recorded so far durable."""
+        for file in list(self._files.values()):
+            file.sync()
+
+    def close(self) -> None:
+        for file in self._files.values():
+            file.close()
+
+    def _name(self, job: str) -> str:
+        return f"{job}/{self._writer}.jsonl"
+
+    def _file(self, job: str) -> files.Appender:
+        if job not in self._files:
+            self._files[job] = files.Appender(self._folder / self._name(job))
+        return self._files[job]
+
+
+def _whole(text: str) -> str:
+    return text.encode("utf-8", "replace").decode()
+
+
+def search(folder: Path, shard: Shard) -> Found:
+    """Everything any worker has recorded for `shard`; `folder` is the run's checkpoint folder."""
+    found = Found()
+    for path in sorted((folder / shard.job).glob("*.jsonl")):
+        name = f"{shard.job}/{path.name}"
+        for start, end, payload in files.read_lines(path):
+            if payload.startswith(_INTENT):
+                row = msgspec.json.decode(payload, type=Intent).row
+                if shard.first <= row <= shard.last:
+                    found.alone[row] += 1
+                continue
+            prediction = _prediction(payload)
+            if prediction is not None and shard.first <= prediction.row <= shard.last:
+                found.answers.setdefault(prediction.row, Answer(prediction, payload, name, start, end))
+    for row in found.answers:
+        found.alone.pop(row, None)
+    return found
+
+
+def pin(shard: Shard, answers: Mapping[int, Answer], worker: str) -> Done:
+    """What `shard` rests on, given one answer for each of its rows."""
+    chosen = [answers[row] for row in range(shard.first, shard.last + 1)]
+    spans: dict[str, tuple[int, int]] = {}
+    for answer in chosen:
+        start, end = spans.get(answer.file, (answer.start, answer.end))
+        spans[answer.file] = (min(start, answer.start), max(end, answer.end))
+    return Done(
+        shard=shard,
+        spans=tuple(Span(file=f, start=s, end=e) for f, (s, e) in sorted(spans.items())),
+        digest=_digest(a.payload for a in chosen),
+        failed=sum(a.prediction.error is not None for a in chosen),
+        worker=worker,
+    )
+
+
+def sync_spans(folder: Path, done: Done, own: str) -> None:
+    """Make the answers durable that `done` takes from other writers' files than `own`."""
+    for span in done.spans:
+        if Path(span.file).stem != own:
+            _sync_file(folder / span.file)
+
+
+def _sync_file(path: Path) -> None:
+    try:
+        fd = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(fd)
+        finally:
+            os.close(fd)
+    except OSError as error:
+        raise StorageError(f"cannot sync {path}: {error.strerror or error}") from error
+
+
+def load(folder: Path, done: Done) -> list[Prediction]:
+    """The predictions that `done` pins, in row order.
+
+    Raises:
+        StorageError: they are not on disk any more as they were; the message names the files.
+    """
+    chosen: dict[int, bytes] = {}
+    predictions: dict[int, Prediction] = {}
+    for span in done.spans:
+        for _, _, payload in files.read_lines(folder / span.file, span.start, span.end):
+            prediction = None if payload.startswith(_INTENT) else _prediction(payload)
+            if prediction and done.shard.first <= prediction.row <= done.shard.last and prediction.row not in chosen:
+                chosen[prediction.row], predictions[prediction.row] = payload, prediction
+    rows = sorted(chosen)
+    if len(rows) != done.shard.size or _digest(chosen[r] for r in rows) != done.digest:
+        where = ", ".join(str(folder / span.file) for span in done.spans)
+        raise StorageError(
+            f"rows {done.shard.first}–{done.shard.last} of {done.shard.job} are not as they were recorded in {where}; "
+            f"delete queue/done/{done.shard.job}.{done.shard.first:07d}-{done.shard.last:07d}.json and launch again "
+            "to have what is missing answered again"
+        )
+    return [predictions[row] for row in rows]
+
+
+def _prediction(payload: bytes) -> Prediction | None:
+    try:
+        return _DECODER.decode(payload)
+    except (msgspec.DecodeError, msgspec.ValidationError):
+        return None
+
+
+_DECODER = msgspec.json.Decoder(Prediction)
+
+
+def _digest(payloads: Iterable[bytes]) -> str:
+    digest = hashlib.sha256()
+    for payload in payloads:
+        digest.update(payload + b"\n")
+    return digest.hexdigest()

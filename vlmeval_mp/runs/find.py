@@ -1,0 +1,60 @@
+"""The runs under a jobs folder: the unfinished ones, the latest, the one of a name. Starts and changes nothing."""
+
+from __future__ import annotations
+
+import difflib
+from pathlib import Path
+
+from vlmeval_mp.core.errors import ConfigError
+from vlmeval_mp.core.paths import JobsPaths, RunPaths
+
+
+def _records(jobs: JobsPaths) -> list[Path]:
+    return sorted(p for p in jobs.root.glob("*/run.json") if not p.parent.name.startswith("."))
+
+
+def unfinished(jobs: JobsPaths) -> list[RunPaths]:
+    """Runs under `jobs` with shards that are neither done nor failed, oldest first."""
+    runs = [RunPaths(p.parent) for p in _records(jobs)]
+    left = [r for r in runs if _any(r.queue / "pending") or _any(r.queue / "claimed")]
+    return sorted(left, key=lambda r: r.record.stat().st_mtime)
+
+
+def latest(jobs: JobsPaths) -> RunPaths:
+    """The run in which something happened last.
+
+    Raises:
+        ConfigError: there is none.
+    """
+    runs = _records(jobs)
+    if not runs:
+        raise ConfigError(
+            f"there is no run under {jobs.root}; start one with launch, or name another folder with --jobs"
+        )
+    newest = max(runs, key=lambda p: max(q.stat().st_mtime for q in (p, p.parent / "workers") if q.exists()))
+    return RunPaths(newest.parent)
+
+
+def named(jobs: JobsPaths, name: str) -> RunPaths:
+    """The run called `name`.
+
+    Raises:
+        ConfigError: there is none; names those that are there.
+    """
+    paths = jobs.run(name)
+    if not paths.record.exists():
+        there = [record.parent.name for record in _records(jobs)]
+        near = difflib.get_close_matches(name, there, n=1)
+        hint = (
+            f"did you mean {near[0]!r}?"
+            if near
+            else f"there are: {', '.join(there[:10])}"
+            if there
+            else "nor any other"
+        )
+        raise ConfigError(f"there is no run {name!r} under {jobs.root}; {hint}")
+    return paths
+
+
+def _any(folder: Path) -> bool:
+    return folder.is_dir() and next(folder.iterdir(), None) is not None

@@ -1,0 +1,83 @@
+"""Who a process is, and proof that it is dead. Knows nothing of what the process holds.
+
+An `Owner` names one process for all time: host, boot, pid namespace, pid, start time and a nonce, so neither a reused
+pid nor a reboot nor a container with the same host name is taken for it. Death is only ever *proven* on the same host
+and pid namespace; of any other owner `is_dead` says None, and the caller has to watch its heartbeat instead.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import socket
+from dataclasses import dataclass
+from pathlib import Path
+
+from vlmeval_mp.core.errors import VlmevalError
+from vlmeval_mp.core.paths import slug
+
+_SEPARATOR = "~"
+
+
+@dataclass(frozen=True, slots=True)
+class Owner:
+    """One process; `str(owner)` is safe inside a file name and `parse` reads it back."""
+
+    host: str
+    boot: str
+    pid: int
+    start: int
+    nonce: str
+
+    def __str__(self) -> str:
+        return _SEPARATOR.join((self.host, self.boot, str(self.pid), str(self.start), self.nonce))
+
+
+def parse(text: str) -> Owner:
+    """The owner written as `text`.
+
+    Raises:
+        VlmevalError: the text is not one.
+    """
+    fields = text.split(_SEPARATOR)
+    if len(fields) != 5 or not (fields[2].isdigit() and fields[3].isdigit()):
+        raise VlmevalError(f"{text!r} does not name a process")
+    return Owner(fields[0], fields[1], int(fields[2]), int(fields[3]), fields[4])
+
+
+def current() -> Owner:
+    """This process, with a fresh nonce."""
+    pid = os.getpid()
+    return Owner(_host(), _boot(), pid, start_time(pid) or 0, secrets.token_hex(4))
+
+
+def start_time(pid: int) -> int | None:
+    """Clock ticks after boot at which `pid` started; None if there is no such process or it is a zombie."""
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text()
+    except OSError:
+        return None
+    fields = stat[stat.rindex(")") + 2 :].split()
+    return None if fields[0] in ("Z", "X") else int(fields[19])
+
+
+def is_dead(owner: Owner) -> bool | None:
+    """True if `owner` is proven dead, False if it lives, None if that cannot be told from here."""
+    if owner.host != _host():
+        return None
+    boot, _, namespace = owner.boot.partition("-")
+    here_boot, _, here_namespace = _boot().partition("-")
+    if boot != here_boot:
+        return True
+    if namespace != here_namespace:
+        return None
+    return start_time(owner.pid) != owner.start
+
+
+def _host() -> str:
+    return slug(socket.gethostname(), 40).replace(_SEPARATOR, "-")
+
+
+def _boot() -> str:
+    boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()[:8]
+    return f"{boot}-{Path('/proc/self/ns/pid').stat().st_ino}"

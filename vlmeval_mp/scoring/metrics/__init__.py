@@ -1,0 +1,1 @@
+"""Many scores become metrics and their uncertainty."""

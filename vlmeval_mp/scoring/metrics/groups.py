@@ -1,0 +1,45 @@
+"""The samples of one job by what a column of its file says of them. Pure; knows no metric."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+from dataclasses import replace
+
+import msgspec
+
+from vlmeval_mp.core.records import Sample
+from vlmeval_mp.scoring.base import Scored
+from vlmeval_mp.scoring.metrics.metrics import cell
+from vlmeval_mp.scoring.strict.openended import references
+
+
+def grouped(scored: Sequence[Scored], column: str, listed: Sequence[str] = ()) -> dict[str, list[Scored]]:
+    """The samples of each value of `column`, or for "a/b" of each pair of values, written "x/y".
+
+    A cell of a `listed` column names several groups, and the sample is in each. Samples with an empty cell are in none;
+    pairs whose first column says the same everywhere are left out, as they say nothing that the second does not.
+    """
+    columns = column.split("/")
+    groups: dict[str, list[Scored]] = {}
+    firsts: set[str] = set()
+    for each in scored:
+        for names in itertools.product(*(_names(each.sample, c, c in listed) for c in columns)):
+            firsts.add(names[0])
+            groups.setdefault("/".join(names), []).append(_alone(each, column, names[0]) if column in listed else each)
+    return groups if len(columns) == 1 or len(firsts) > 1 else {}
+
+
+def _names(sample: Sample, column: str, listed: bool) -> list[str]:
+    text = cell(sample, column).strip()
+    if not listed or not text:
+        return [text] if text else []
+    items = references(text) if text.startswith("[") else text.split(",")
+    return list(dict.fromkeys(name for item in items if (name := item.strip())))
+
+
+def _alone(each: Scored, column: str, name: str) -> Scored:
+    """As a member of one group a sample is of no other category."""
+    if column != "category":
+        return each
+    return replace(each, sample=msgspec.structs.replace(each.sample, category=name))

@@ -1,0 +1,124 @@
+"""Many verdicts to one number: the means that most benchmarks report, each with its standard error. Pure.
+
+A mean is that of the scored samples. The one called `…_all` also counts each failed sample as wrong, so that a run
+cannot gain by failing. Samples without a usable answer are in neither. Aggregates that weigh samples otherwise are in
+`jointly` (MMBench, MME, HallusionBench) and `rates` (yes/no benchmarks, OCRBench, AMBER).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+
+from vlmeval_mp.core.records import Sample
+from vlmeval_mp.scoring.base import Aggregator, Metric, Mode, Scored
+from vlmeval_mp.scoring.metrics import estimates
+from vlmeval_mp.scoring.metrics.estimates import Estimate
+
+Values = dict[int, float]
+
+
+def mean(scored: Sequence[Scored], mode: Mode) -> dict[str, Metric]:
+    """`accuracy` and `accuracy_all`, each with its standard error."""
+    return mean_called("accuracy")(scored, mode)
+
+
+def mean_called(name: str) -> Aggregator:
+    """The plain mean under the name by which a benchmark publishes it."""
+
+    def aggregate(scored: Sequence[Scored], mode: Mode) -> dict[str, Metric]:  # noqa: ARG001 - both modes alike
+        found = estimates.clusters([s.sample for s in scored])
+        return {
+            name: found.metric(estimates.mean(values(scored))),
+            f"{name}_all": found.metric(estimates.mean(asked(scored))),
+        }
+
+    return aggregate
+
+
+def macro(name: str, column: str) -> Aggregator:
+    """The mean over the values of `column` of the means within each: what a benchmark of several tasks publishes.
+
+    Compat puts ms-vlmeval's own overall first, in which each sample counts the same.
+    """
+
+    def aggregate(scored: Sequence[Scored], mode: Mode) -> dict[str, Metric]:
+        found = estimates.clusters([s.sample for s in scored])
+        tasks = by(scored, lambda s: cell(s, column))
+        means = {name: found.metric(average_of(values(scored), tasks.values()))}
+        means[f"{name}_all"] = found.metric(average_of(asked(scored), tasks.values()))
+        plain = mean(scored, mode)
+        return plain | means if mode == "compat" else means | plain
+
+    return aggregate
+
+
+def first_split(split: str) -> Aggregator:
+    """The mean of the split that a benchmark is compared on, then of the others, then of all samples."""
+
+    def aggregate(scored: Sequence[Scored], mode: Mode) -> dict[str, Metric]:
+        found = estimates.clusters([s.sample for s in scored])
+        splits = by(scored, lambda s: s.split)
+        names = sorted(splits, key=lambda name: (name != split, name))
+        known, every = values(scored), asked(scored)
+        means = {f"{name}_accuracy": found.metric(estimates.mean(part(known, splits[name]))) for name in names}
+        means |= {f"{name}_accuracy_all": found.metric(estimates.mean(part(every, splits[name]))) for name in names}
+        return means | mean(scored, mode)
+
+    return aggregate
+
+
+# --- parts of aggregators --------------------------------------------------------------------------------------
+
+
+def values(scored: Sequence[Scored]) -> Values:
+    """The verdicts that are there, by place."""
+    return {place: s.score.value for place, s in enumerate(scored) if s.score.value is not None}
+
+
+def asked(scored: Sequence[Scored]) -> Values:
+    """The verdicts with each failed sample as wrong, by place."""
+    return {place: 0.0 for place, s in enumerate(scored) if s.failed} | values(scored)
+
+
+def part(known: Values, places: Iterable[int]) -> Values:
+    """Those of `known` that are at `places`."""
+    return {place: known[place] for place in places if place in known}
+
+
+def average_of(known: Values, groups: Iterable[Sequence[int]]) -> Estimate:
+    """The mean of the means of groups of places."""
+    return estimates.average(estimates.mean(part(known, places)) for places in groups)
+
+
+def by(scored: Sequence[Scored], name: Callable[[Sample], str]) -> dict[str, list[int]]:
+    """The places of the samples of each name, in order of appearance; samples without a name are in none."""
+    groups: dict[str, list[int]] = {}
+    for place, each in enumerate(scored):
+        if found := name(each.sample):
+            groups.setdefault(found, []).append(place)
+    return groups
+
+
+_FIELDS = {"category": "category", "l2-category": "l2_category", "split": "split"}
+
+
+def cell(sample: Sample, column: str) -> str:
+    """What a sample has in a column of its file; a column that became a field is found there."""
+    return str(getattr(sample, _FIELDS[column])) if column in _FIELDS else sample.extra.get(column, "")
+
+
+def mean_of(samples: Sequence[Sample], given: Sequence[float | None]) -> Metric:
+    """The mean of the values that are there, with the clustered standard error of `estimates`."""
+    known = {place: value for place, value in enumerate(given) if value is not None}
+    return estimates.clusters(samples).metric(estimates.mean(known))
+
+
+def standard_error(samples: Sequence[Sample], given: Sequence[float | None]) -> float | None:
+    """The standard error of the mean of the values that are there; None for fewer than two independent ones.
+
+    Samples about the same image or video are not independent, so where any share one, they form clusters (connected
+    through every shared digest) and the cluster-robust form counts: the root of the sum over clusters of (sum of
+    residuals)², over n (Miller 2024, "Adding Error Bars to Evals", arXiv:2411.00640, §2.2). Otherwise it is the sample
+    standard deviation over √n.
+    """
+    return mean_of(samples, given).stderr

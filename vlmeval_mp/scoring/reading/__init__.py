@@ -1,0 +1,1 @@
+"""What a reply's text says: numbers, words, letters, phrases."""

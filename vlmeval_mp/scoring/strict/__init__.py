@@ -1,0 +1,1 @@
+"""Scorers by our own stated rules."""

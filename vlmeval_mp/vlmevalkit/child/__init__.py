@@ -1,0 +1,1 @@
+"""Runs inside VLMEvalKit's own interpreter, by file path, and imports nothing of ours."""

@@ -1,0 +1,72 @@
+"""Which benchmarks VLMEvalKit has: name, class, TYPE, MODALITY, and where the official file is.
+
+Owns `registry.json`, the registry of the pinned ms-vlmeval, so that a name is known without starting anything; with
+`VLMEVALKIT_PYTHON` that installation is asked instead. Written anew by `python -m vlmeval_mp.vlmevalkit.registry`.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+import os
+from pathlib import Path
+
+from vlmeval_mp.core.records import Struct
+from vlmeval_mp.vlmevalkit import client
+
+REGISTRY = Path(__file__).with_name("registry.json")
+
+
+class Benchmark(Struct, frozen=True):
+    """One name of the registry. `modality` is IMAGE, TEXT, VIDEO, or SEVERAL for one made of other names.
+
+    `source` is where the official file is, or the names that one is made of.
+    """
+
+    name: str
+    kind: str
+    type: str
+    modality: str
+    source: str = ""
+
+
+def known() -> dict[str, Benchmark]:
+    """Every benchmark, by name.
+
+    Raises:
+        DependencyError: `VLMEVALKIT_PYTHON` is set and has no usable `vlmeval`.
+    """
+    if os.environ.get(client.VARIABLE):
+        return _asked(client.interpreter())
+    return _shipped()
+
+
+@functools.cache
+def _shipped() -> dict[str, Benchmark]:
+    return _benchmarks(json.loads(REGISTRY.read_text(encoding="utf-8")))
+
+
+@functools.cache
+def _asked(python: str) -> dict[str, Benchmark]:
+    return _benchmarks(ask(python))
+
+
+def ask(python: str) -> dict[str, list[str]]:
+    """The registry of the VLMEvalKit that `python` has."""
+    *_, last = client.ask({"do": "names"}, python=python)
+    found: dict[str, list[str]] = last["end"]["names"]
+    return found
+
+
+def _benchmarks(registry: dict[str, list[str]]) -> dict[str, Benchmark]:
+    return {name: Benchmark(name, *entry) for name, entry in registry.items()}
+
+
+def as_text(registry: dict[str, list[str]]) -> str:
+    """`registry.json`: one name a line, so that a new version's differences can be read."""
+    lines = (f"{json.dumps(name)}: {json.dumps(entry)}" for name, entry in sorted(registry.items()))
+    return "{\n" + ",\n".join(lines) + "\n}\n"
+
+
+if __name__ == "__main__":
+    REGISTRY.write_text(as_text(ask(client.interpreter())), encoding="utf-8")
