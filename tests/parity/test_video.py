@@ -14,7 +14,7 @@ from tests.parity import evaluated
 from vlmeval_mp.config.build import Overrides, build
 from vlmeval_mp.core.paths import JobsPaths
 from vlmeval_mp.exchange import workdir
-from vlmeval_mp.pool.worker.loop import live
+from vlmeval_mp.pool.worker.__main__ import live
 from vlmeval_mp.runs import results, snapshot, submit
 from vlmeval_mp.runs.merge import merge
 
