@@ -8,7 +8,8 @@ from typing import Any
 from vlmeval_mp.config.build import Overrides, build
 from vlmeval_mp.core.paths import JobsPaths, RunPaths
 from vlmeval_mp.core.records import RunRecord, RunSpec
-from vlmeval_mp.pool.worker.loop import Assignment, Worker
+from vlmeval_mp.pool.worker.assignment import Assignment
+from vlmeval_mp.pool.worker.loop import Worker
 from vlmeval_mp.runs import submit
 
 

@@ -122,7 +122,7 @@ def test_the_window_is_kept_full_and_never_exceeded(tmp_path):
     seen, real = [], worker.engine.generate
 
     async def counted(request):
-        seen.append(worker.window_size - worker.window._value)
+        seen.append(worker.asker.window_size - worker.asker.window._value)
         return await real(request)
 
     worker.engine.generate = counted

@@ -23,7 +23,8 @@ from vlmeval_mp.core.errors import (
 )
 from vlmeval_mp.core.paths import RunPaths
 from vlmeval_mp.core.records import RunRecord, WorkerStatus
-from vlmeval_mp.pool.worker.loop import Assignment, Worker
+from vlmeval_mp.pool.worker.assignment import Assignment
+from vlmeval_mp.pool.worker.loop import Worker
 from vlmeval_mp.runs import owners
 
 log = logging.getLogger("vlmeval_mp.worker")

@@ -1,0 +1,155 @@
+"""From a sample to its prediction: build the prompt, open its media, ask the engine.
+
+A sample that cannot be served becomes a prediction with an error. Knows nothing of queues, shards or checkpoints.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+from vlmeval_mp.core import credentials
+from vlmeval_mp.core.errors import RequestError
+from vlmeval_mp.core.records import DataSpec, Job, ModelSpec, Prediction, Request, RunSpec, Sample, Source
+from vlmeval_mp.datasets.store import Dataset
+from vlmeval_mp.engines import registry
+from vlmeval_mp.engines.base import Engine, EngineSpec
+from vlmeval_mp.pool.worker.assignment import Assignment
+from vlmeval_mp.pool.worker.preparing import Preparer
+from vlmeval_mp.requests import media, prompts, videoprompts
+from vlmeval_mp.requests.frames import DEFAULT_NFRAME
+
+PREPARED_BYTES = 1 << 30
+"""Decoded pixels in memory above which nothing further is prepared."""
+
+
+class Asker:
+    """Asks one engine about the samples of one model's jobs, with at most `window_size` requests in the engine.
+
+    `in_engine` counts the requests that the engine has now. `datasets` are those of `jobs` by job name.
+
+    Raises:
+        ConfigError: the engine refuses its arguments.
+    """
+
+    def __init__(
+        self,
+        spec: RunSpec,
+        model: ModelSpec,
+        jobs: Mapping[str, Job],
+        datasets: Mapping[str, Dataset],
+        assignment: Assignment,
+    ) -> None:
+        self._spec, self._model, self._datasets = spec, model, datasets
+        by_name = {d.name: d for d in spec.datasets}
+        self._data = {name: by_name[job.dataset] for name, job in jobs.items()}
+        self._benchmarks = {name: Path(data.path).stem for name, data in self._data.items()}
+        self.engine = self._build_engine(assignment)
+        self._videos = {name: self._how_videos_go(data) for name, data in self._data.items()}
+        self.window_size = assignment.window or self.engine.default_window
+        self.window = asyncio.Semaphore(self.window_size)
+        self.in_engine = 0
+        self._draining = False
+        self._preparer = Preparer[Request](min(8, len(os.sched_getaffinity(0))), PREPARED_BYTES)
+
+    def drain(self) -> None:
+        """Give the engine nothing more; `predict` returns None for a sample that the engine does not have yet."""
+        self._draining = True
+
+    async def predict(
+        self, job: Job, sample: Sample, just_before: Callable[[], None] | None = None
+    ) -> Prediction | None:
+        """Return the sample's prediction, or None if `drain` was called before the engine had it.
+
+        `just_before` is called when the engine gets the sample next.
+
+        Raises:
+            EngineError: the engine cannot go on.
+        """
+        try:
+            if sample.error:
+                raise RequestError(sample.error)
+            request = await self._prepare(job, sample)
+            nbytes = request.nbytes
+            try:
+                async with self.window:
+                    if self._draining:
+                        return None
+                    if just_before is not None:
+                        just_before()
+                    self.in_engine += 1
+                    try:
+                        done = await self.engine.generate(request)
+                    finally:
+                        self.in_engine -= 1
+            finally:
+                self._preparer.release(nbytes)
+        except RequestError as error:
+            return failed(sample, credentials.masked(str(error), os.environ))
+        return Prediction(
+            index=sample.index,
+            row=sample.row,
+            prediction=done.text,
+            finish_reason=done.finish_reason,
+            prompt_tokens=done.prompt_tokens,
+            completion_tokens=done.completion_tokens,
+        )
+
+    async def _prepare(self, job: Job, sample: Sample) -> Request:
+        data = self._data[job.name]
+        benchmark = self._benchmarks[job.name]
+        messages = prompts.build(
+            sample,
+            data.prompt,
+            model=self._model.prompt,
+            dataset=benchmark,
+            system=self._model.system_prompt,
+            roles=self._model.roles or registry.ROLES.get(self._model.engine, "user"),
+        )
+        folder, limits = self._datasets[job.name].folder, self._spec.media
+        source = Source(sample, data, folder)
+        if not sample.media:
+            return Request(sample.index, messages, self._model.sampling, source=source)
+        parts = sample.index, messages, self._model.sampling
+        make = partial(media.prepare, *parts, folder, limits, data.nframe, data.fps, self._videos[job.name])
+        request = await self._preparer.prepare(make)
+        return replace(request, source=source, processor=self._model.processor.get(benchmark, {}))
+
+    # --- the engine and how videos go to it ------------------------------------------------------------------------
+
+    def _build_engine(self, assignment: Assignment) -> Engine:
+        counts = [self._most_media(data, self._datasets[name]) for name, data in self._data.items()]
+        spec = EngineSpec(
+            model=self._model.path,
+            args=assignment.engine_args,
+            device=assignment.device,
+            tensor_parallel=assignment.tensor_parallel,
+            max_images=max((images for images, _ in counts), default=0),
+            max_videos=max((videos for _, videos in counts), default=0),
+            window=assignment.window,
+        )
+        return registry.engine_class(self._model.engine)(spec)
+
+    def _most_media(self, data: DataSpec, dataset: Dataset) -> tuple[int, int]:
+        """Return the most images and the most videos that one request about `dataset` carries."""
+        info = dataset.info
+        if not self._sends_frames(data):
+            return info.max_images, info.max_videos
+        frames = data.nframe or (self._spec.media.max_frames if data.fps else DEFAULT_NFRAME)
+        return info.max_images + frames * info.max_videos, 0
+
+    def _sends_frames(self, data: DataSpec) -> bool:
+        """Return whether frames of videos go as images: where the model wants it, and where subtitles part them."""
+        return self._model.video == "images" or (data.use_subtitle and videoprompts.parts_frames(data.prompt))
+
+    def _how_videos_go(self, data: DataSpec) -> media.Video:
+        return "whole" if self.engine.whole_videos else "images" if self._sends_frames(data) else "native"
+
+
+def failed(sample: Sample, reason: str) -> Prediction:
+    """Return the prediction of a sample that has no answer and will get none."""
+    return Prediction(index=sample.index, row=sample.row, error=reason)

@@ -1,0 +1,119 @@
+"""What makes a worker's answers last: lines on disk at once, durable within a second, finished shards marked as done.
+
+Knows nothing of engines or of how an answer came about.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from vlmeval_mp.core.paths import RunPaths
+from vlmeval_mp.core.records import Job, Prediction, Sample
+from vlmeval_mp.runs import checkpoint
+from vlmeval_mp.runs.checkpoint import Answer, Checkpoint
+from vlmeval_mp.runs.queue import Entry, Queue
+
+log = logging.getLogger("vlmeval_mp.worker")
+
+SYNC_SECONDS = 1.0
+
+
+@dataclass(slots=True)
+class Held:
+    """A claimed shard: what is still to be answered, the answers so far by row, and lone attempts by row.
+
+    A lone attempt is one that asked a row with nothing else in the engine and that no answer followed.
+    """
+
+    entry: Entry
+    job: Job
+    todo: list[Sample]
+    answers: dict[int, Answer]
+    lone_attempts: Counter[int]
+
+    @property
+    def complete(self) -> bool:
+        return len(self.answers) == self.entry.shard.size
+
+
+class Recorder:
+    """Writes the answers of one worker and completes its shards. `held` are its claimed shards by name.
+
+    `worker` is the name that a finished shard bears; `writer` names the checkpoint files, which no process had before.
+    """
+
+    def __init__(self, paths: RunPaths, queue: Queue, worker: str, writer: str) -> None:
+        self.held: dict[str, Held] = {}
+        self._paths, self._queue, self._worker, self._writer = paths, queue, worker, writer
+        self._checkpoint = Checkpoint(paths.checkpoints, writer)
+        self._complete: asyncio.Queue[Held | None] = asyncio.Queue()
+
+    def hold(self, held: Held) -> None:
+        """Take up a claimed shard, which may be complete already."""
+        self.held[held.entry.name] = held
+        self._note_complete(held)
+
+    def intend(self, held: Held, row: int) -> None:
+        """Name a row on disk that is about to be asked alone."""
+        self._checkpoint.intend(held.job.name, row)
+
+    def record(self, held: Held, prediction: Prediction) -> None:
+        """Append a prediction; it survives this process from here on, and a power cut after the next commit.
+
+        Raises:
+            StorageError: the disk is full or failing.
+        """
+        held.answers[prediction.row] = self._checkpoint.record(held.job.name, prediction)
+        self._note_complete(held)
+
+    def _note_complete(self, held: Held) -> None:
+        if held.complete:
+            self._complete.put_nowait(held)
+
+    def end(self) -> None:
+        """Let `commit_until_end` return after the shards that are complete by now."""
+        self._complete.put_nowait(None)
+
+    async def commit_until_end(self) -> None:
+        """Make answers durable at least once a second, and complete shards done, off the event loop.
+
+        Raises:
+            StorageError: the disk is full or failing.
+        """
+        ended = False
+        while not ended:
+            batch = []
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(SYNC_SECONDS):
+                    batch.append(await self._complete.get())
+            while not self._complete.empty():
+                batch.append(self._complete.get_nowait())
+            ended = None in batch
+            shards = [held for held in batch if held is not None]
+            await asyncio.to_thread(self._commit, shards)
+            for held in shards:
+                del self.held[held.entry.name]
+
+    def _commit(self, batch: Sequence[Held]) -> None:
+        self._checkpoint.sync()
+        finished = [(h.entry, checkpoint.pin(h.entry.shard, h.answers, self._worker)) for h in batch]
+        for _, done in finished:
+            checkpoint.sync_spans(self._paths.checkpoints, done, self._writer)
+        if not finished:
+            return
+        for (entry, _), won in zip(finished, self._queue.complete(finished), strict=True):
+            if not won:
+                log.warning("%s was finished by another worker first; this result is not used", entry.name)
+
+    def release(self) -> None:
+        """Give back the shards that are not complete."""
+        for held in self.held.values():
+            self._queue.release(held.entry)
+
+    def close(self) -> None:
+        self._checkpoint.close()
