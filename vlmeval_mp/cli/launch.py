@@ -33,7 +33,8 @@ def drain(paths: RunPaths, arguments: argparse.Namespace, spec: RunSpec | None) 
     from vlmeval_mp.pool.devices import gpus
     from vlmeval_mp.pool.devices import layout as fitting
     from vlmeval_mp.pool.launchers.local import LocalLauncher
-    from vlmeval_mp.pool.supervisor.loop import Options, Supervisor
+    from vlmeval_mp.pool.supervisor.loop import Supervisor
+    from vlmeval_mp.pool.supervisor.options import Options
     from vlmeval_mp.runs import snapshot, submit
 
     record = snapshot.read_record(paths)
@@ -73,7 +74,7 @@ def drain(paths: RunPaths, arguments: argparse.Namespace, spec: RunSpec | None) 
     else:
         show_answers(paths, record, arguments.json, code)
     export(paths, arguments)
-    for model, why in supervisor.unavailable.items():
+    for model, why in supervisor.slots.unavailable.items():
         print(f"vlmeval-mp: {model}: {why}. {_go_on(paths)}", file=sys.stderr)
     return code
 

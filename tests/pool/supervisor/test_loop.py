@@ -14,7 +14,10 @@ from vlmeval_mp.core.records import Served
 from vlmeval_mp.pool.devices import gpus
 from vlmeval_mp.pool.launchers.local import LocalLauncher
 from vlmeval_mp.pool.supervisor.leases import Leases
-from vlmeval_mp.pool.supervisor.loop import RUN_MARKER, Options, Supervisor, rates, sweep_orphans
+from vlmeval_mp.pool.supervisor.loop import Supervisor
+from vlmeval_mp.pool.supervisor.options import Options
+from vlmeval_mp.pool.supervisor.orphans import RUN_MARKER, sweep_orphans
+from vlmeval_mp.pool.supervisor.status import rates
 from vlmeval_mp.runs import results
 from vlmeval_mp.runs.owners import current, start_time
 from vlmeval_mp.runs.queue import Queue
@@ -83,7 +86,7 @@ def test_workers_are_no_more_than_there_are_shards(tmp_path):
 
 @pytest.mark.timeout(60)
 def test_a_worker_that_never_answers_is_given_up_after_a_few_tries(tmp_path, monkeypatch):
-    monkeypatch.setattr("vlmeval_mp.pool.supervisor.loop.BACKOFF_FIRST", 0.01)
+    monkeypatch.setattr("vlmeval_mp.pool.supervisor.slots.BACKOFF_FIRST", 0.01)
     paths, events = fake_run(tmp_path, 10), {}
     code = supervise(paths, on_tick=lambda s: events.update({e.text: e for e in s.events}), raise_engine=0).run()
     assert code == EXIT_NO_WORKER

@@ -1,0 +1,28 @@
+"""How a launch runs, as opposed to what it asks: nothing here can change an answer."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from vlmeval_mp.core.records import RunSpec
+from vlmeval_mp.pool.supervisor.status import Level
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """The choices of one launch.
+
+    `windows` and `engine_args` go by model; a window of 0 leaves the choice to the engine. `asked` is the spec of this
+    launch, of which only scoring counts here; None stands for the frozen one. `scored` False leaves the scores to a
+    later `eval`. `verbose` makes each worker log its answers. `notes` become the first events of the launch.
+    """
+
+    tensor_parallel: int = 1
+    windows: Mapping[str, int] = field(default_factory=dict)
+    engine_args: Mapping[str, dict[str, Any]] = field(default_factory=dict)
+    asked: RunSpec | None = None
+    scored: bool = True
+    verbose: bool = False
+    notes: tuple[tuple[Level, str], ...] = ()

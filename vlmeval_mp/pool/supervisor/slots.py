@@ -1,0 +1,211 @@
+"""Who runs where: one slot per device group, which model each gets, what a worker's end means, when a slot rests.
+
+Never imports the worker or an engine: a worker is `python -m vlmeval_mp.pool.worker` in a process of its own.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import msgspec
+
+from vlmeval_mp.core.errors import EXIT_COMPLETE, EXIT_DEPENDENCY, EXIT_DISK, EXIT_INCOMPLETE, EXIT_USAGE
+from vlmeval_mp.core.paths import RunPaths
+from vlmeval_mp.core.records import RunRecord, WorkerStatus
+from vlmeval_mp.pool.devices import gpus
+from vlmeval_mp.pool.devices.gpus import DeviceGroup
+from vlmeval_mp.pool.launchers.base import Command, Handle, Launcher
+from vlmeval_mp.pool.supervisor.options import Options
+from vlmeval_mp.pool.supervisor.orphans import RUN_MARKER
+from vlmeval_mp.pool.supervisor.status import Telemetry
+from vlmeval_mp.runs.state import Snapshot
+
+RESTART_LIMIT = 7
+"""Deaths in a row without one answered sample after which a worker is not started again.
+
+More than the five that it may take to find one sample that kills its worker (`ALONE_AFTER_DEATHS` and `ALONE_LIMIT` of
+the worker's loop).
+"""
+BACKOFF_FIRST, BACKOFF_MOST = 0.25, 30.0
+MEMORY_WAIT = 60.0
+KILL_WAIT = 15.0
+MEANING = {
+    EXIT_USAGE: "its configuration is refused",
+    EXIT_DEPENDENCY: "something it needs is missing",
+    EXIT_DISK: "the disk failed or is full",
+    EXIT_INCOMPLETE: "what its engine depends on is not there",
+}
+"""Exit codes of a worker that a fresh one would end with too: its model is not served again in this launch."""
+
+
+@dataclass(slots=True)
+class Slot:
+    """One device group and the worker on it, if any. `deaths` counts those in a row that brought no answer."""
+
+    name: str
+    group: DeviceGroup
+    handle: Handle | None = None
+    model: str = ""
+    deaths: int = 0
+    start_after: float = 0.0
+    ended: float = 0.0
+    parked: bool = False
+
+
+class Slots:
+    """The slots of one launch.
+
+    `fatal` holds the exit code of each model that is not served again, `unavailable` the reason where its endpoint was
+    not there, `fallen` the process ids of workers that died by themselves. `memory_is_back` tells whether the memory
+    that a dead worker had on its GPUs is free again.
+    """
+
+    def __init__(
+        self,
+        paths: RunPaths,
+        record: RunRecord,
+        groups: Sequence[DeviceGroup],
+        launcher: Launcher,
+        options: Options,
+        telemetry: Telemetry,
+        memory_is_back: Callable[[DeviceGroup], bool],
+    ) -> None:
+        self.fatal: dict[str, int] = {}
+        self.unavailable: dict[str, str] = {}
+        self.fallen: set[int] = set()
+        self._slots = [Slot(f"w{i}", group) for i, group in enumerate(groups)]
+        self._models = {j.name: j.model for j in record.jobs}
+        self._paths, self._record, self._launcher, self._options = paths, record, launcher, options
+        self._telemetry, self._memory_is_back = telemetry, memory_is_back
+
+    # --- all of them -----------------------------------------------------------------------------------------------
+
+    def any_running(self) -> bool:
+        return bool(self._running())
+
+    def all_parked(self) -> bool:
+        return all(s.parked for s in self._slots)
+
+    def servable(self) -> list[str]:
+        """Return the names of the models that a fresh worker might serve."""
+        return [m.name for m in self._record.spec.models if m.name not in self.fatal]
+
+    def drain(self) -> None:
+        for _, handle in self._running():
+            handle.drain()
+
+    def kill(self) -> None:
+        for _, handle in self._running():
+            handle.kill()
+
+    def kill_and_wait(self) -> None:
+        """Leave no process behind; return after `KILL_WAIT` seconds at the latest."""
+        self.kill()
+        deadline = time.monotonic() + KILL_WAIT
+        while (running := self._running()) and time.monotonic() < deadline:
+            for slot, handle in running:
+                if handle.poll() is not None:
+                    slot.handle = None
+            time.sleep(0.01)
+
+    def _running(self) -> list[tuple[Slot, Handle]]:
+        return [(s, s.handle) for s in self._slots if s.handle is not None]
+
+    # --- a worker's end --------------------------------------------------------------------------------------------
+
+    def collect_ended(self, stopping: bool) -> bool:
+        """Judge the workers that have ended; return whether there were any. No end is a death while `stopping`."""
+        ended = False
+        for slot, handle in self._running():
+            code = handle.poll()
+            if code is not None:
+                slot.handle, slot.ended, ended = None, time.monotonic(), True
+                self._judge_end(slot, handle.pid, code, stopping)
+        return ended
+
+    def _judge_end(self, slot: Slot, pid: int, code: int, stopping: bool) -> None:
+        status = self._status_of(slot)
+        if status is not None and status.pid != pid:
+            status = None  # it died before its first heartbeat; this is its predecessor's
+        message = status.message if status and status.phase == "failed" else ""
+        if code == EXIT_COMPLETE or stopping:
+            slot.deaths = 0
+            return
+        if code in MEANING:
+            self.fatal[slot.model] = code
+            why = message or f"{MEANING[code]}; see {self._paths.log(slot.name)}"
+            if code == EXIT_INCOMPLETE:
+                self.unavailable[slot.model] = why
+            self._telemetry.event(f"{slot.name} cannot serve {slot.model}: {why}", "error")
+            return
+        self.fallen.add(pid)
+        slot.deaths = 1 if status and status.answered > status.failed else slot.deaths + 1
+        why = message or (f"killed by {signal.Signals(-code).name}" if code < 0 else f"exit code {code}")
+        log_file = self._paths.log(slot.name)
+        if slot.deaths >= RESTART_LIMIT:
+            slot.parked = True
+            self._telemetry.event(
+                f"{slot.name} died {slot.deaths} times without an answer ({why}); see {log_file}", "error"
+            )
+            return
+        wait = min(BACKOFF_MOST, BACKOFF_FIRST * 2 ** (slot.deaths - 1))
+        slot.start_after = time.monotonic() + wait
+        self._telemetry.event(f"{slot.name} died ({why}); starting it again in {wait:.1f} s; see {log_file}", "warning")
+
+    def _status_of(self, slot: Slot) -> WorkerStatus | None:
+        try:
+            return msgspec.json.decode(self._paths.worker(slot.name).read_bytes(), type=WorkerStatus)
+        except (OSError, msgspec.DecodeError, msgspec.ValidationError):
+            return None
+
+    # --- a worker's start ------------------------------------------------------------------------------------------
+
+    def start_idle(self, snapshot: Snapshot) -> None:
+        """Start a worker on each slot that is free and has waited long enough, while shards wait for one."""
+        now = time.monotonic()
+        for slot in self._slots:
+            if slot.handle is not None or slot.parked or now < slot.start_after or EXIT_DISK in self.fatal.values():
+                continue
+            memory_may_be_late = slot.ended and now < slot.ended + MEMORY_WAIT and slot.group.gpus
+            if memory_may_be_late and not self._memory_is_back(slot.group):
+                continue
+            model = self._choose_model(snapshot)
+            if model is None:
+                return
+            self._start(slot, model)
+
+    def _choose_model(self, snapshot: Snapshot) -> str | None:
+        """Return the model with most pending shards per worker; None if every shard is spoken for."""
+        waiting = Counter(
+            {m: sum(c.pending for j, c in snapshot.shards.items() if self._models[j] == m) for m in self.servable()}
+        )
+        at_work = Counter(s.model for s, _ in self._running())
+        working = {w.worker for w in snapshot.workers if w.phase == "working" and w.worker in snapshot.live}
+        for slot, _ in self._running():
+            if slot.name not in working:
+                waiting[slot.model] -= 1  # it is loading and will claim at least one
+        best = max(waiting, key=lambda m: waiting[m] / (at_work[m] + 1), default=None)
+        return best if best is not None and waiting[best] > 0 else None
+
+    def _start(self, slot: Slot, model: str) -> None:
+        spec = next(m for m in self._record.spec.models if m.name == model)
+        args = self._options.engine_args.get(model, spec.engine_args)
+        argv = [
+            sys.executable, "-m", "vlmeval_mp.pool.worker", str(self._paths.root), "--name", slot.name,
+            "--model", model, "--device", slot.group.device, "--devices", slot.group.label,
+            "--gpus", ",".join(slot.group.gpus), "--tp", str(self._options.tensor_parallel),
+            "--window", str(self._options.windows.get(model, 0)), "--engine-args", json.dumps(args),
+            *(["--verbose"] if self._options.verbose else []),
+        ]  # fmt: skip
+        env = gpus.worker_environment(os.environ, slot.group) | {RUN_MARKER: str(self._paths.root)}
+        slot.model = model
+        handle = self._launcher.start(Command(tuple(argv), env, self._paths.log(slot.name), slot.group.cores))
+        slot.handle = handle
+        self._telemetry.event(f"{slot.name} started for {model} on {slot.group.label} (pid {handle.pid})")
