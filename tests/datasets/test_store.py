@@ -21,7 +21,7 @@ from vlmeval_mp.core.errors import ConfigError
 from vlmeval_mp.core.records import DataSpec, MediaLimits, Sampling
 from vlmeval_mp.datasets import store
 from vlmeval_mp.datasets.mediafiles import EDGE_BYTES, WHOLE_DIGEST_BYTES, content_digest
-from vlmeval_mp.datasets.store import Dataset, open_dataset, prepare
+from vlmeval_mp.datasets.store import Dataset, prepare
 from vlmeval_mp.requests import media, prompts
 
 
@@ -310,7 +310,7 @@ def test_a_moved_data_set_refers_to_its_files_where_they_are_now(tmp_path: Path)
 
 def test_any_range_of_samples_can_be_read(tmp_path: Path) -> None:
     path = write(tmp_path / "S.tsv", question=[f"q{i}" for i in range(50)])
-    dataset = open_dataset(read(path).folder)
+    dataset = Dataset(read(path).folder)
     assert len(dataset) == dataset.info.samples == 50
     assert [s.question for s in dataset.samples(7, 9)] == ["q7", "q8", "q9"]
     assert [s.row for s in dataset.samples(0, 49)] == list(range(50))
@@ -323,9 +323,9 @@ def test_a_damaged_folder_is_refused_with_the_next_step(tmp_path: Path) -> None:
     samples = folder / "samples.jsonl"
     samples.write_bytes(samples.read_bytes().splitlines(keepends=True)[0])
     with pytest.raises(ConfigError, match=r"damaged; delete .* and launch again"):
-        open_dataset(folder)
+        Dataset(folder)
     with pytest.raises(ConfigError, match="no usable data set folder"):
-        open_dataset(tmp_path / "nowhere")
+        Dataset(tmp_path / "nowhere")
     assert len(read(tmp_path / "S.tsv")) == 2  # and reading it again repairs it
 
 

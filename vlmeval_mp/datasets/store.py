@@ -58,7 +58,11 @@ class Origin(Struct, frozen=True, omit_defaults=False):
 
 
 class Dataset:
-    """A finished folder: `info`, and any range of its samples."""
+    """A finished folder: `info`, and any range of its samples.
+
+    Raises:
+        ConfigError: the folder is missing or damaged.
+    """
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -88,15 +92,6 @@ def _newlines(data: mmap.mmap) -> Iterator[int]:
     place = -1
     while (place := data.find(b"\n", place + 1)) >= 0:
         yield place
-
-
-def open_dataset(folder: Path) -> Dataset:
-    """The data set in a finished folder.
-
-    Raises:
-        ConfigError: the folder is missing or damaged.
-    """
-    return Dataset(folder)
 
 
 def prepare(spec: DataSpec, store: Path) -> Dataset:

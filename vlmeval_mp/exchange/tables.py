@@ -101,7 +101,9 @@ def _cell(value: Any) -> str:
 # --- separated text ------------------------------------------------------------------------------------------------
 
 
-def _separated(path: Path, text: str, delimiter: str) -> Iterator[dict[str, str]]:
+def _separated(path: Path, text: str, delimiter: str) -> list[dict[str, str]]:
+    """Return the rows of a text, all at once: the limit of the csv module is the process's, and is lifted meanwhile."""
+    found: list[dict[str, str]] = []
     before = csv.field_size_limit(sys.maxsize)  # a cell may hold a picture
     try:
         rows = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
@@ -112,11 +114,12 @@ def _separated(path: Path, text: str, delimiter: str) -> Iterator[dict[str, str]
                     f"{path}: row {number} has {len(row)} fields, but the header has {len(names)}; "
                     "a separator or a quote is astray"
                 )
-            yield {name: value for name, value in zip(names, row, strict=True) if name}
+            found.append({name: value for name, value in zip(names, row, strict=True) if name})
     except csv.Error as error:
         raise ConfigError(f"{path}: line {rows.line_num}: {error}; a quote is astray") from None
     finally:
         csv.field_size_limit(before)
+    return found
 
 
 def _header(path: Path, names: Sequence[str]) -> Sequence[str]:

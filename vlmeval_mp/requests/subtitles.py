@@ -1,57 +1,31 @@
 """Subtitles of a video as texts of its prompt: which lines, by the frames that are taken. Pure; opens no file.
 
 The rules are those of ms-vlmeval 0.0.20: `listed` is VideoMME's, `between` is LongVideoBench's
-(`insert_subtitles_into_frames`). A SubRip text is read as pysubs2 reads it, which VideoMME uses.
+(`insert_subtitles_into_frames`). pysubs2 reads SubRip texts, as it does for VideoMME.
 """
 
 from __future__ import annotations
 
-import io
 import json
-import re
 from collections.abc import Sequence
 from typing import Any
-
-_STAMP = re.compile(r"(\d{1,2}):(\d{1,2}):(\d{1,2})[.,](\d{1,3})")
-_STYLE = re.compile(r"< *(/?) *([isub]) *>")
-_TAG = re.compile(r"< */? *[a-zA-Z][^>]*>")
 
 Cue = tuple[int, int, str]
 """Begin and end in milliseconds, and the text, its lines joined by a space."""
 
 
 def cues(text: str) -> list[Cue]:
-    """The cues of a SubRip text, in its order.
+    """Return the cues of a SubRip text, in its order.
 
     Raises:
-        ValueError: it has none; the message says so.
+        ValueError: the text holds none; the message says so.
     """
-    found: list[tuple[int, int, list[str]]] = []
-    for line in io.StringIO(text):
-        stamps = _STAMP.findall(line)
-        if len(stamps) == 2:
-            begin, end = (_milliseconds(*stamp) for stamp in stamps)
-            found.append((begin, end, []))
-        elif found:
-            found[-1][2].append(line)
-    if not found:
+    import pysubs2
+
+    found = pysubs2.SSAFile.from_string(text, format_="srt")
+    if not len(found):
         raise ValueError("holds no subtitle")
-    return [(begin, end, _spoken(lines)) for begin, end, lines in found]
-
-
-def _milliseconds(hours: str, minutes: str, seconds: str, fraction: str) -> int:
-    whole = (int(hours) * 60 + int(minutes)) * 60 + int(seconds)
-    return whole * 1000 + int(fraction.ljust(3, "0"))
-
-
-def _spoken(lines: Sequence[str]) -> str:
-    """The text of the lines below a cue's time; at their end stands the number of the following cue."""
-    blank = not "".join(lines[:-1]).strip()
-    if len(lines) > 1 and blank and lines[-1].strip().isdecimal():
-        return ""
-    text = re.sub(r"\n+ *\d+ *$", "", "".join(lines).strip())
-    text = _STYLE.sub(lambda tag: f"{{\\{tag[2]}{0 if tag[1] else 1}}}", text)
-    return _TAG.sub("", text).replace("\n", " ").replace("\\N", " ")
+    return [(event.start, event.end, event.text.replace("\\N", " ")) for event in found]
 
 
 def listed(text: str, rate: float, indices: Sequence[int]) -> str:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from vlmeval_mp.core.paths import JobsPaths, RunPaths
 from vlmeval_mp.core.records import Job, Prediction, Sample
-from vlmeval_mp.datasets.store import Dataset, open_dataset
+from vlmeval_mp.datasets.store import Dataset
 from vlmeval_mp.runs import checkpoint
 from vlmeval_mp.runs.queue import Queue
 
 
 def dataset_of(paths: RunPaths, job: Job) -> Dataset:
     """The data set of a job of the run at `paths`."""
-    return open_dataset(JobsPaths(paths.root.parent).datasets / job.folder)
+    return Dataset(JobsPaths(paths.root.parent).datasets / job.folder)
 
 
 def merge(paths: RunPaths, job: Job) -> tuple[list[Sample], list[Prediction]]:

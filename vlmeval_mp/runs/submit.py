@@ -26,7 +26,7 @@ from vlmeval_mp.core.errors import ConfigError
 from vlmeval_mp.core.paths import JobsPaths, RunPaths, slug
 from vlmeval_mp.core.records import DataSpec, Job, ModelSpec, RunRecord, RunSpec
 from vlmeval_mp.datasets import names, videobenchmarks
-from vlmeval_mp.datasets.store import Dataset, open_dataset, prepare
+from vlmeval_mp.datasets.store import Dataset, prepare
 from vlmeval_mp.engines.registry import ENGINES, NEUTRAL_ARGUMENTS
 from vlmeval_mp.runs import queue, snapshot
 from vlmeval_mp.scoring import families
@@ -90,7 +90,7 @@ def check(paths: RunPaths, record: RunRecord) -> None:
     store = JobsPaths(paths.root.parent).datasets
     folders = {j.dataset: store / j.folder for j in record.jobs}
     datasets = {
-        d.name: open_dataset(folders[d.name]) if folders[d.name].is_dir() else prepare(d, store)
+        d.name: Dataset(folders[d.name]) if folders[d.name].is_dir() else prepare(d, store)
         for d in record.spec.datasets
     }
     refuse_changed(record.fingerprint, fingerprint_of(record.spec, datasets), record.spec.name)

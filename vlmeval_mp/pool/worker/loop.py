@@ -22,7 +22,7 @@ from functools import partial
 
 from vlmeval_mp.core.paths import JobsPaths, RunPaths
 from vlmeval_mp.core.records import Phase, Prediction, RunRecord, Sample, Served, WorkerStatus
-from vlmeval_mp.datasets.store import Dataset, open_dataset
+from vlmeval_mp.datasets.store import Dataset
 from vlmeval_mp.pool.worker.asking import Asker, failed
 from vlmeval_mp.pool.worker.assignment import Assignment
 from vlmeval_mp.pool.worker.heartbeat import Heart
@@ -53,7 +53,7 @@ class Worker:
         self.paths, self.assignment = paths, assignment
         self.jobs = {j.name: j for j in record.jobs if j.model == assignment.model}
         store = JobsPaths(paths.root.parent).datasets
-        self.datasets: dict[str, Dataset] = {j.name: open_dataset(store / j.folder) for j in self.jobs.values()}
+        self.datasets: dict[str, Dataset] = {j.name: Dataset(store / j.folder) for j in self.jobs.values()}
         model = next(m for m in record.spec.models if m.name == assignment.model)
         self.asker = Asker(record.spec, model, self.jobs, self.datasets, assignment)
         self.engine = self.asker.engine
