@@ -10,7 +10,10 @@ import pytest
 from PIL import Image
 
 TESTS = Path(__file__).resolve().parent
-SLOW = ("e2e", "faults", "parity")
+SLOW = (
+    "e2e", "faults", "parity", "core/test_records.py", "engines/test_transformers.py", "engines/test_agreement.py",
+    "demo/test_model.py", "scoring/test_aggregates.py", "datasets/test_videobenchmarks.py", "hostile/test_manifest.py",
+)  # fmt: skip
 KIT = ("parity", "vlmevalkit", "engines/modelclass", "scoring/test_parity.py", "scoring/test_docs.py")
 """Where every test needs ms-vlmeval installed."""
 
@@ -21,7 +24,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         place = item.path.relative_to(TESTS).as_posix()
         if place.startswith(SLOW):
             item.add_marker("slow")
-        if place.startswith(KIT):
+        if place.startswith(KIT) or "both" in getattr(item, "fixturenames", ()):
             item.add_marker("kit")
 
 

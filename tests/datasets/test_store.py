@@ -376,6 +376,7 @@ def test_a_killed_reading_leaves_no_folder_and_its_remains_are_removed_later(tmp
 # --- the real samples ------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("path", sorted(shared_data().glob("*_mini.tsv")), ids=lambda path: path.stem)
 def test_every_real_sample_becomes_a_request(path: Path, tmp_path: Path) -> None:
     dataset = read(path, store_folder=tmp_path)

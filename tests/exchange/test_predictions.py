@@ -82,6 +82,7 @@ def test_a_benchmarks_own_answer_column_is_what_its_file_had():
     assert list(row) == ["index", "question", "candidates", "answer", "prediction"]
 
 
+@pytest.mark.slow
 @given(st.lists(st.text(st.characters(exclude_categories=["Cs"]), max_size=12), min_size=1, max_size=5))
 @settings(max_examples=150, deadline=None)
 def test_whatever_is_said_either_comes_back_or_is_named(predictions):

@@ -229,6 +229,7 @@ model_like = st.lists(
 ).map(" ".join)
 
 
+@pytest.mark.slow
 @given(text=st.one_of(st.text(), model_like), options=some_options)
 @settings(max_examples=300, deadline=None)
 def test_any_text_gives_a_letter_of_the_sample_or_none(text: str, options: dict[str, str]) -> None:
@@ -261,6 +262,7 @@ PIECES = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(20)
 @pytest.mark.parametrize("piece", PIECES)
 def test_reading_takes_time_linear_in_the_length_of_the_reply(piece: str) -> None:

@@ -84,6 +84,7 @@ def test_workers_are_no_more_than_there_are_shards(tmp_path):
     assert len(seen) == 2
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(60)
 def test_a_worker_that_never_answers_is_given_up_after_a_few_tries(tmp_path, monkeypatch):
     monkeypatch.setattr("vlmeval_mp.pool.supervisor.slots.BACKOFF_FIRST", 0.01)
