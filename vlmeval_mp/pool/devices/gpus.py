@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import os
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -40,6 +40,15 @@ class DeviceGroup:
     env: dict[str, str]
     gpus: tuple[str, ...] = ()
     cores: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Process:
+    """A process that holds memory of a GPU; `memory` in bytes, 0 where the driver does not tell."""
+
+    pid: int
+    name: str
+    memory: int
 
 
 def discover() -> list[GpuStats]:
@@ -80,6 +89,22 @@ def _stats(nvml: Any, index: int) -> GpuStats | None:
         )
     except Exception:  # one sick GPU must not hide the others
         return None
+
+
+def holders(names: Callable[[int], str]) -> dict[str, list[Process]]:
+    """Return the processes that hold memory of each GPU, by UUID. `names` gives a process's name by its pid."""
+    found: dict[str, list[Process]] = {}
+    with _nvml() as nvml:
+        if nvml is None:
+            return found
+        for index in range(nvml.nvmlDeviceGetCount()):
+            with contextlib.suppress(Exception):  # one sick GPU must not hide the others
+                handle = nvml.nvmlDeviceGetHandleByIndex(index)
+                running = nvml.nvmlDeviceGetComputeRunningProcesses(handle)
+                found[_string(nvml.nvmlDeviceGetUUID(handle))] = [
+                    Process(p.pid, names(p.pid), int(p.usedGpuMemory or 0)) for p in running
+                ]
+    return found
 
 
 def _utilization(nvml: Any, handle: Any) -> int:
