@@ -8,7 +8,7 @@ from pathlib import Path
 
 from vlmeval_mp.core.records import Kind, Prediction, Sample, Score
 from vlmeval_mp.datasets.benchmarks import BENCHMARKS
-from vlmeval_mp.datasets.videobenchmarks import LAYOUTS
+from vlmeval_mp.requests.videosets import VIDEO_BENCHMARKS
 from vlmeval_mp.scoring.base import EVALUATOR, Mode, Scored
 from vlmeval_mp.scoring.families import FAMILIES, aggregator_of
 from vlmeval_mp.scoring.metrics.rates import AMBER, AREAS
@@ -32,9 +32,9 @@ def benchmarks() -> Iterator[tuple[str, ...]]:
     for name, each in BENCHMARKS.items():
         file = registry.known()[name].source
         yield name, each.kind, each.prompt, each.scorer, primary(each.scorer, each.kind), f"<{file}>"
-    for name, layout in LAYOUTS.items():
-        place = f"<https://huggingface.co/datasets/{layout.repo}>, from which VLMEvalKit writes the TSV"
-        yield name, layout.kind, layout.prompt, layout.scorer, primary(layout.scorer, layout.kind), place
+    for name, each in VIDEO_BENCHMARKS.items():
+        place = f"<https://huggingface.co/datasets/{each.repo}>, from which VLMEvalKit writes the TSV"
+        yield name, each.kind, each.prompt, each.scorer, primary(each.scorer, each.kind), place
 
 
 def published() -> Iterator[tuple[str, ...]]:

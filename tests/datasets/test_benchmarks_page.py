@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 from vlmeval_mp.datasets.benchmarks import BENCHMARKS
-from vlmeval_mp.datasets.videobenchmarks import LAYOUTS
+from vlmeval_mp.requests.videosets import VIDEO_BENCHMARKS
 from vlmeval_mp.scoring.families import FAMILIES
 
 SCRIPTS = Path(__file__).resolve().parents[2] / "scripts"
@@ -22,4 +22,4 @@ def test_the_page_has_the_tables_of_the_code(monkeypatch) -> None:
         "scripts/benchmarks --write puts what the code says into docs/benchmarks.md"
     )
     named = [line.split(" | ")[0].removeprefix("| ") for line in text.splitlines() if line.startswith("| ")]
-    assert named == ["name", *BENCHMARKS, *LAYOUTS, "family", *FAMILIES]
+    assert named == ["name", *BENCHMARKS, *VIDEO_BENCHMARKS, "family", *FAMILIES]

@@ -10,6 +10,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +18,8 @@ import pytest
 
 from tests.builders import worker_for
 from tests.datasets import videobench_files as files
+from vlmeval_mp.config import data
 from vlmeval_mp.config.build import Overrides, build
-from vlmeval_mp.config.models import SUBTITLED
 from vlmeval_mp.core.errors import ConfigError, RequestError
 from vlmeval_mp.core.paths import JobsPaths
 from vlmeval_mp.core.records import (
@@ -32,11 +33,12 @@ from vlmeval_mp.core.records import (
     Sampling,
     TextPart,
 )
-from vlmeval_mp.datasets import gold, names, store, videobenchmarks
+from vlmeval_mp.datasets import benchmarks, gold, names, store, videobenchmarks
 from vlmeval_mp.pool.worker.__main__ import live
 from vlmeval_mp.pool.worker.loop import Worker
 from vlmeval_mp.requests import media, prompts
 from vlmeval_mp.requests import video as videos
+from vlmeval_mp.requests.videosets import VIDEO_BENCHMARKS
 from vlmeval_mp.runs import submit
 from vlmeval_mp.runs.merge import merge
 
@@ -414,8 +416,17 @@ def test_what_a_benchmark_does_not_have_is_refused(fields: dict[str, Any], messa
         videobenchmarks.check(DataSpec(name="x", path="x", **fields))
 
 
-def test_the_benchmarks_with_subtitles_are_those_that_a_config_may_say_so_of() -> None:
-    assert tuple(name for name, layout in videobenchmarks.LAYOUTS.items() if layout.subtitles) == SUBTITLED
+def test_one_entry_more_is_a_benchmark_more_for_configs_and_for_data_sets(monkeypatch: pytest.MonkeyPatch) -> None:
+    entry = replace(VIDEO_BENCHMARKS["Video-MME"], joined="Both", shortcuts=("4frame_subs",), md5="0")
+    monkeypatch.setitem(VIDEO_BENCHMARKS, "Mine", entry)
+    warnings: list[str] = []
+    made = data.translate("Mine_4frame_subs", {}, warnings)
+    assert (made, warnings) == ({"dataset": "Mine", "nframe": 4, "use_subtitle": True}, [])
+    assert data.translate("Both", {}, [])["joins"] == {"Mine": {"dataset": "Mine"}}
+    assert names.defaults("Mine") == {"layout": "Mine", "prompt": "video-mme", "scorer": "videomme"}
+    assert benchmarks.md5("Mine") == "0"
+    with pytest.raises(ConfigError, match="only Video-MME and LongVideoBench and Mine have subtitles"):
+        videobenchmarks.check(DataSpec(name="x", path="x", use_subtitle=True))
 
 
 def test_somebody_else_s_predictions_are_held_against_the_same_answers(tmp_path: Path) -> None:

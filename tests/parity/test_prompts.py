@@ -17,10 +17,10 @@ from PIL import Image
 
 from tests.parity import THEIRS
 from vlmeval_mp.core.records import DataSpec, ImagePart, Part, Sample, TextPart
-from vlmeval_mp.datasets.benchmarks import BENCHMARKS, VIDEOS
+from vlmeval_mp.datasets.benchmarks import BENCHMARKS
 from vlmeval_mp.datasets.store import prepare
-from vlmeval_mp.datasets.videobenchmarks import LAYOUTS
 from vlmeval_mp.requests import prompts
+from vlmeval_mp.requests.videosets import VIDEO_BENCHMARKS
 from vlmeval_mp.runs import submit
 from vlmeval_mp.vlmevalkit import registry
 
@@ -120,7 +120,8 @@ def told(parts: tuple[Part, ...], folder: Path) -> list[list[Any]]:
 
 def test_the_facts_of_every_benchmark_are_ms_vlmevals(theirs: dict[str, Any]) -> None:
     assert list(theirs) == [*BENCHMARKS, "videos"]
-    assert {name: theirs["videos"][name] for name in LAYOUTS} == VIDEOS
+    for name, video in VIDEO_BENCHMARKS.items():
+        assert theirs["videos"][name] == video.md5, name
     for name, benchmark in BENCHMARKS.items():
         assert theirs[name]["type"] in TYPES[benchmark.kind], name
         assert theirs[name]["md5"] == benchmark.md5, name

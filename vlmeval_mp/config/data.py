@@ -10,9 +10,10 @@ import re
 from collections.abc import Iterable
 
 from vlmeval_mp.config.build import DATA_KEYS
-from vlmeval_mp.config.models import DATA_TYPES, JOINED, SUBTITLED, VIDEO_SETS
+from vlmeval_mp.config.models import DATA_TYPES
 from vlmeval_mp.core.errors import ConfigError, did_you_mean
 from vlmeval_mp.core.records import Json
+from vlmeval_mp.requests import videosets
 
 IGNORED_DATA_KWARGS = {
     "with_subtitle": "subtitles are not shown to the model, so the score is that without them",
@@ -36,9 +37,9 @@ def translate(name: str, value: Json, warnings: list[str]) -> Json:
     if "class" not in value and "path" not in value and shortcut:
         value = {**shortcut, **value}
     joined = benchmark(name, value)
-    if "path" in value or joined not in JOINED:
+    parts = videosets.joined().get(joined, ())
+    if "path" in value or not parts:
         return _translated(name, value, warnings)
-    parts = JOINED[joined]
     warnings.append(
         f"data.{name}: is asked as {', '.join(parts)}, each with results of its own; averages over all of them, as "
         "VLMEvalKit makes them, are not made"
@@ -54,12 +55,13 @@ def _translated(name: str, value: Json, warnings: list[str]) -> Json:
     if (
         native.get("use_subtitle")
         and ("class" in kwargs or "dataset" in kwargs)
-        and benchmark(name, value) not in SUBTITLED
+        and benchmark(name, value) not in videosets.subtitled()
     ):
         del native["use_subtitle"]
+        named = " and ".join(videosets.subtitled())
         warnings.append(
-            f"{where}.use_subtitle: has no effect here; subtitles of {' and '.join(SUBTITLED)} only are shown to the "
-            "model, so the score is that without them"
+            f"{where}.use_subtitle: has no effect here; subtitles of {named} only are shown to the model, so the score "
+            "is that without them"
         )
     refuse_unknown(where, kwargs, (*_DATA_KWARGS, *DATA_KEYS))
     warnings += [
@@ -82,8 +84,8 @@ def benchmark(name: str, value: Json) -> str:
 
 def shortcuts() -> dict[str, Json]:
     """The video shortcuts, and the joined names, as entries."""
-    found: dict[str, Json] = {name: {"dataset": name} for name in JOINED}
-    for dataset, endings in VIDEO_SETS.items():
+    found: dict[str, Json] = {name: {"dataset": name} for name in videosets.joined()}
+    for dataset, endings in videosets.shortcuts().items():
         for ending in endings:
             match = _SHORTCUT.fullmatch(ending)
             assert match is not None

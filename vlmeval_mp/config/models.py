@@ -1,4 +1,4 @@
-"""VLMEvalKit's names: model classes, model shortcuts and video shortcuts, and what each means here. Facts only.
+"""VLMEvalKit's names: model classes and model shortcuts, and what each means here. Facts only.
 
 `CLASSES` has one line per class, with the defaults of ms-vlmeval 0.0.20's constructor; `MODELS` one per shortcut. What
 is done with them is `vlmevalkit`'s matter. A class that is not here runs in VLMEvalKit itself (`engine: vlmevalkit`).
@@ -151,29 +151,6 @@ MODELS: dict[str, dict[str, Any]] = {
     "Phi-3.5-Vision": _entry("Phi3_5Vision", "microsoft/Phi-3.5-vision-instruct"),
     "Phi-4-Vision": _entry("Phi4Multimodal", "microsoft/Phi-4-multimodal-instruct"),
 }
-
-VIDEO_SETS: dict[str, tuple[str, ...]] = {
-    "Video-MME": ("8frame", "64frame", "8frame_subs", "1fps", "0.5fps", "0.5fps_subs"),
-    "MVBench": ("8frame", "64frame"),
-    "MVBench_MP4": ("8frame", "1fps"),
-    "LongVideoBench": ("8frame", "8frame_subs", "64frame", "1fps", "0.5fps", "0.5fps_subs"),
-    "MLVU": ("8frame", "64frame", "1fps"),
-    "TempCompass": ("8frame", "64frame", "1fps", "0.5fps"),
-    "WorldSense": ("8frame", "8frame_subs", "32frame", "32frame_subs", "1fps", "1fps_subs", "0.5fps", "0.5fps_subs"),
-    "VideoMMMU": ("8frame", "64frame", "1fps", "0.5fps"),
-    "MVU-Eval": ("8frame", "16frame"),
-    "Video_Holmes": ("32frame", "64frame"),
-}
-"""Video data sets and the shortcuts of each: `<data set>_<shortcut>` is a name in a VLMEvalKit config."""
-
-SUBTITLED = ("Video-MME", "LongVideoBench")
-"""Video data sets whose subtitles can be shown here."""
-
-JOINED = {
-    "MLVU": ("MLVU_MCQ", "MLVU_OpenEnded"),
-    "TempCompass": ("TempCompass_MCQ", "TempCompass_Captioning", "TempCompass_YorN"),
-}
-"""Names that VLMEvalKit has no file of: it joins those of others (`ConcatVideoDataset`)."""
 
 DATA_TYPES = {
     "ImageMCQDataset": "mcq",

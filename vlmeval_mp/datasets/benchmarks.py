@@ -1,8 +1,8 @@
 """The benchmarks of VLMEvalKit that are asked and scored here: one line a name, as ms-vlmeval 0.0.20 has them. Facts.
 
 Of each: what kind of questions it has, the family that scores it (`scoring.families`), how it is asked
-(`prompts.TEMPLATES`), and the MD5 of the official file. Where that file is, `adapter.names` knows. Video benchmarks are
-in `videobench`, and what is in neither is asked and scored by VLMEvalKit's own class (`adapter`).
+(`prompts.TEMPLATES`), and the MD5 of the official file. `vlmevalkit.registry` knows where that file is. Video
+benchmarks are in `requests.videosets`; VLMEvalKit's own class asks and scores what is in neither.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from vlmeval_mp.core.records import Kind
+from vlmeval_mp.requests.videosets import VIDEO_BENCHMARKS
 from vlmeval_mp.scoring.base import EVALUATOR
 
 
@@ -157,20 +158,7 @@ def defaults(name: str) -> dict[str, Any]:
     return {"type": found.kind, "scorer": found.scorer, "prompt": found.prompt, "skip_noimg": True}
 
 
-VIDEOS = {
-    "Video-MME": "85bdd91f9b29a99354c23b97ab7c113c",
-    "MVBench": "fd21d36522cdedd46d84dc46715ad832",
-    "MVBench_MP4": "5c8c6f8b7972c2de65a629590f7c42f5",
-    "MLVU_MCQ": "bb5c37e7cf8d43fc9a25c23d2b4633f5",
-    "MLVU_OpenEnded": "cee573a3627c6ac434ded704c60511ba",
-    "LongVideoBench": "82905eae3a5ae7383c5a8ee9655e1ab9",
-    "TempCompass_MCQ": "7efbb9e6d9dabacd22daf274852691dd",
-    "TempCompass_YorN": "c72c046d7fa0e82c8cd7462f2e844ea8",
-    "TempCompass_Captioning": "35be9bf2581ea7767f02e9a8f37ae1ab",
-}
-"""The MD5s of the TSVs that VLMEvalKit writes for video benchmarks."""
-
-
 def md5(name: str) -> str:
-    """The MD5 of the official file of the benchmark called `name`; "" if none is known."""
-    return BENCHMARKS[name].md5 if name in BENCHMARKS else VIDEOS.get(name, "")
+    """Return the MD5 of the official file of the benchmark called `name`; "" if none is known."""
+    found = BENCHMARKS.get(name) or VIDEO_BENCHMARKS.get(name)
+    return found.md5 if found else ""

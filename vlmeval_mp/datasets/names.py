@@ -1,8 +1,7 @@
 """Data set names: where the TSV of each lies, and what goes with the name.
 
-Owns the bundled names, the `$LMUData` folder and per-name defaults. `benchmarks` and `videobench` have the published
-benchmarks, `adapter.names` all of VLMEvalKit's names.
-Reads no TSV.
+Owns the bundled names, the `$LMUData` folder and per-name defaults. `benchmarks` and
+`requests.videosets` have the published benchmarks, `vlmevalkit.registry` all of VLMEvalKit's names. Reads no TSV.
 """
 
 from __future__ import annotations
@@ -16,6 +15,7 @@ from vlmeval_mp import vlmevalkit
 from vlmeval_mp.core.errors import ConfigError
 from vlmeval_mp.core.records import DataSpec
 from vlmeval_mp.datasets import benchmarks, videobenchmarks
+from vlmeval_mp.requests.videosets import VIDEO_BENCHMARKS
 from vlmeval_mp.vlmevalkit import registry
 
 BUNDLED = ("DigitsMCQ", "DigitsYORN", "DigitsVQA", "DigitsVideo")
@@ -58,7 +58,7 @@ def find(name_or_path: str) -> Path:
     places = [Path(name_or_path).expanduser(), lmu_data() / f"{name}.tsv"]
     if name in BUNDLED:
         places.insert(1, _BUNDLED_FOLDER / f"{name}.tsv")
-    if name in videobenchmarks.LAYOUTS:
+    if name in VIDEO_BENCHMARKS:
         places += [folder / f"{name}.tsv" for folder in (lmu_data() / name, *videobenchmarks.folders(name))]
     for place in places:
         if place.is_file():
@@ -106,8 +106,6 @@ def known() -> list[str]:
     """The names whose files are here: the bundled ones, the TSVs in `$LMUData`, and video benchmarks in HF's cache."""
     local = sorted(path.stem for path in lmu_data().glob("*.tsv"))
     cached = [
-        name
-        for name in videobenchmarks.LAYOUTS
-        if any((f / f"{name}.tsv").is_file() for f in videobenchmarks.folders(name))
+        name for name in VIDEO_BENCHMARKS if any((f / f"{name}.tsv").is_file() for f in videobenchmarks.folders(name))
     ]
     return list(dict.fromkeys((*BUNDLED, *local, *cached)))

@@ -18,10 +18,11 @@ import msgspec
 
 from vlmeval_mp.core.errors import ConfigError
 from vlmeval_mp.core.records import DatasetInfo, DataSpec, Media, Sample
-from vlmeval_mp.datasets import benchmarks, rows, videobenchmarks
+from vlmeval_mp.datasets import benchmarks, rows
 from vlmeval_mp.datasets.mediafiles import FileFinder, MediaFolder
 from vlmeval_mp.datasets.rows import REFERENCE_CHARACTERS, Draft, RowParser
 from vlmeval_mp.datasets.tsv import Reader, Row
+from vlmeval_mp.requests.videosets import VIDEO_BENCHMARKS
 from vlmeval_mp.scoring.base import COMPAT_VERSION
 
 log = logging.getLogger(__name__)
@@ -39,7 +40,7 @@ class Reading:
         self._spec = spec
         self._reader = reader
         self._folder = folder
-        layout = videobenchmarks.LAYOUTS.get(spec.layout)
+        layout = VIDEO_BENCHMARKS.get(spec.layout)
         if layout is not None and not layout.columns <= {*reader.columns}:
             layout = None
         stored = images or MediaFolder(folder)

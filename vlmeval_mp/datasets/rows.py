@@ -20,7 +20,7 @@ from vlmeval_mp.core.records import Kind, Media, Sample, Struct
 from vlmeval_mp.datasets import videobenchmarks
 from vlmeval_mp.datasets.mediafiles import FileFinder, MediaFolder
 from vlmeval_mp.datasets.tsv import Reader, Row
-from vlmeval_mp.datasets.videobenchmarks import Layout
+from vlmeval_mp.requests.videosets import VideoBenchmark
 
 REFERENCE_CHARACTERS = 64
 """An `image` of at most this many characters is the index of the row that holds the picture."""
@@ -61,7 +61,7 @@ class RowParser:
     images: MediaFolder
     files: FileFinder
     dataset: str
-    layout: Layout | None = None
+    layout: VideoBenchmark | None = None
     subtitles: bool = False
     asked: str = ""
 
@@ -91,7 +91,7 @@ class RowParser:
             return Draft(sample=self._understood(self.layout, row, text, sample), typed=True)
         return Draft(sample=sample, typed=declared is not None, refers=refers, elements=elements)
 
-    def _understood(self, layout: Layout, row: Row, text: Mapping[str, str], sample: Sample) -> Sample:
+    def _understood(self, layout: VideoBenchmark, row: Row, text: Mapping[str, str], sample: Sample) -> Sample:
         """`sample` as the columns of `layout` have it, with its video."""
         # the columns that name media are no text of a general row
         files: dict[str, str] = {c: self.reader.text(row, c) for c in ("video", "video_path") if c in row.cells}

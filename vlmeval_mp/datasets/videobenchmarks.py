@@ -1,7 +1,7 @@
-"""The video benchmarks whose TSVs VLMEvalKit writes: what their columns mean, and where their files lie.
+"""Reads the rows of published video benchmarks, and finds their files.
 
-One entry of `LAYOUTS` per TSV (ms-vlmeval 0.0.20); a file of that name which has the entry's columns is read by it, any
-other by the general columns. Knows nothing of prompts but their names, and opens no video.
+`requests.videosets` has the facts about each. A file with the name of a benchmark and all of its columns is read as
+that benchmark; any other by the general columns. Knows nothing of prompts but their names, and opens no video.
 """
 
 from __future__ import annotations
@@ -10,106 +10,31 @@ import os
 import re
 import string
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import msgspec
 
 from vlmeval_mp.core.errors import ConfigError
-from vlmeval_mp.core.records import DataSpec, Kind, Media, Sample
+from vlmeval_mp.core.records import DataSpec, Media, Sample
 from vlmeval_mp.requests.videoprompts import listed_options
-
-
-@dataclass(frozen=True, slots=True)
-class Layout:
-    """The columns of one benchmark.
-
-    `video` and `subtitles` are file names out of columns, relative to the folder of the TSV. `repo` is the Hugging Face
-    data set that VLMEvalKit downloads. `options` is a column with a list literal, whose elements begin with `lead` (a
-    pattern) in addition to the option's text. The `answer` column holds a letter, an element of the list, the place of
-    one (from 0), or a text. `numbers` are columns that subtitles need as numbers. `clip`: `start` and `end` bound the
-    video where `bound` says so. `rates` maps `data_type` to frames a second, for what is no video file. `fps`: whether
-    frames can be taken by a rate.
-    """
-
-    kind: Kind
-    prompt: str
-    scorer: str
-    video: str
-    repo: str
-    category: str
-    l2_category: str = ""
-    split: str = ""
-    options: str = ""
-    lead: str = ""
-    answer: str = "answer"
-    answer_is: Literal["letter", "element", "place", "text"] = "text"
-    subtitles: str = ""
-    numbers: tuple[str, ...] = ()
-    frames: Literal["", "segments"] = ""
-    clip: bool = False
-    rates: Mapping[str, float] = field(default_factory=dict)
-    fps: bool = True
-
-    @property
-    def columns(self) -> set[str]:
-        """Those that a file must have to be read by this."""
-        named = {name for _, name, _, _ in string.Formatter().parse(self.video) if name}
-        wanted = (self.category, self.options, self.answer, *(("bound", "start", "end") if self.clip else ()))
-        return named | {column for column in wanted if column}
-
-
-_LISTED: dict[str, Any] = {"kind": "mcq", "options": "candidates", "answer_is": "element"}
-_MVBENCH: dict[str, Any] = {
-    **_LISTED, "prompt": "mvbench", "scorer": "mvbench", "video": "{prefix}/{video}", "category": "task_type",
-    "repo": "OpenGVLab/MVBench", "frames": "segments",
-}  # fmt: skip
-_MLVU: dict[str, Any] = {"video": "{prefix}/{video}", "repo": "MLVU/MVLU", "category": "task_type"}
-_TEMPCOMPASS: dict[str, Any] = {
-    "video": "{prefix}/{video}{suffix}", "repo": "lmms-lab/TempCompass", "category": "dim", "split": "task_type",
-}  # fmt: skip
-_NAMED = r"(?:[A-Z]\.|(?:Caption|Sentence|Option) \w+:)\s*"
-
-LAYOUTS: dict[str, Layout] = {
-    "Video-MME": Layout(
-        "mcq", "video-mme", "videomme", "{video_path}", "lmms-lab/Video-MME",
-        category="task_type", l2_category="domain", split="duration",
-        options="candidates", lead=r"[A-Z]\.\s*", answer_is="letter", subtitles="{subtitle_path}",
-    ),
-    "MVBench": Layout(**_MVBENCH, clip=True, rates={"frame": 3.0, "gif": 25.0}, fps=False),
-    "MVBench_MP4": Layout(**_MVBENCH),
-    "MLVU_MCQ": Layout(**_LISTED, **_MLVU, prompt="mlvu-mcq", scorer="mlvu"),
-    "MLVU_OpenEnded": Layout("vqa", "mlvu-open", "judge", **_MLVU),
-    "LongVideoBench": Layout(
-        "mcq", "longvideobench", "longvideobench", "{video_path}", "longvideobench/LongVideoBench",
-        category="question_category", split="duration_group",
-        options="candidates", answer="correct_choice", answer_is="place",
-        subtitles="subtitles/{subtitle_path}", numbers=("starting_timestamp_for_subtitles", "duration"),
-    ),
-    "TempCompass_MCQ": Layout(
-        **_LISTED, **_TEMPCOMPASS, prompt="tempcompass-mcq", scorer="tempcompass-mcq", lead=_NAMED
-    ),
-    "TempCompass_YorN": Layout("yorn", "tempcompass-yorn", "tempcompass-yesno", **_TEMPCOMPASS),
-    "TempCompass_Captioning": Layout("vqa", "tempcompass-caption", "judge", **_TEMPCOMPASS),
-}  # fmt: skip
+from vlmeval_mp.requests.videosets import VIDEO_BENCHMARKS, VideoBenchmark, subtitled
 
 
 def defaults(name: str) -> dict[str, Any]:
     """Fields of `DataSpec` that the benchmark called `name` wants; none if it is none of these."""
-    layout = LAYOUTS.get(name)
+    layout = VIDEO_BENCHMARKS.get(name)
     return {"layout": name, "prompt": layout.prompt, "scorer": layout.scorer} if layout else {}
 
 
 def check(spec: DataSpec) -> None:
     """Raise `ConfigError` where `spec` wants of its benchmark what that does not have."""
-    layout, where = LAYOUTS.get(spec.layout), f"data.{spec.name}"
+    layout, where = VIDEO_BENCHMARKS.get(spec.layout), f"data.{spec.name}"
     if spec.fps and layout is not None and not layout.fps:
         other = f"{spec.layout}_MP4"
         raise ConfigError(f"{where}.fps: {spec.layout} has no rule for frames a second; say nframe, or take {other}")
     if spec.use_subtitle and (layout is None or not layout.subtitles):
-        having = " and ".join(key for key, each in LAYOUTS.items() if each.subtitles)
-        raise ConfigError(f"{where}.use_subtitle: only {having} have subtitles here; leave it out")
+        raise ConfigError(f"{where}.use_subtitle: only {' and '.join(subtitled())} have subtitles here; leave it out")
     if spec.use_subtitle and layout is not None and spec.prompt != layout.prompt:
         raise ConfigError(f"{where}.prompt: only {layout.prompt!r} shows subtitles; leave one of the two out")
 
@@ -119,7 +44,7 @@ def folders(name: str) -> list[Path]:
 
     Behind them, the whole folder of the data set there, to which the files of a revision are links.
     """
-    layout = LAYOUTS.get(name)
+    layout = VIDEO_BENCHMARKS.get(name)
     if layout is None:
         return []
     found: list[Path] = []
@@ -150,7 +75,7 @@ class CellError(Exception):
         self.column, self.problem = column, problem
 
 
-def video_name(layout: Layout, text: Mapping[str, str]) -> str:
+def video_name(layout: VideoBenchmark, text: Mapping[str, str]) -> str:
     """The file name of a row's video.
 
     Raises:
@@ -162,7 +87,7 @@ def video_name(layout: Layout, text: Mapping[str, str]) -> str:
     return name
 
 
-def subtitles_name(layout: Layout, text: Mapping[str, str]) -> str:
+def subtitles_name(layout: VideoBenchmark, text: Mapping[str, str]) -> str:
     """The file name of a row's subtitles.
 
     Raises:
@@ -176,7 +101,7 @@ def subtitles_name(layout: Layout, text: Mapping[str, str]) -> str:
     return name
 
 
-def clipped(layout: Layout, text: Mapping[str, str], video: Media) -> Media:
+def clipped(layout: VideoBenchmark, text: Mapping[str, str], video: Media) -> Media:
     """`video` with what the row says of its frames.
 
     Raises:
@@ -188,7 +113,7 @@ def clipped(layout: Layout, text: Mapping[str, str], video: Media) -> Media:
     return msgspec.structs.replace(video, frames=layout.frames, clip=clip, rate=rate)
 
 
-def understood(layout: Layout, text: Mapping[str, str], sample: Sample) -> Sample:
+def understood(layout: VideoBenchmark, text: Mapping[str, str], sample: Sample) -> Sample:
     """`sample` with options, answer, category and split as the benchmark's columns say.
 
     `extra` keeps every column as it was written; an `answer` that became a letter is kept there too.
@@ -215,7 +140,7 @@ def understood(layout: Layout, text: Mapping[str, str], sample: Sample) -> Sampl
     )
 
 
-def _letter(layout: Layout, answer: str, elements: list[str]) -> str:
+def _letter(layout: VideoBenchmark, answer: str, elements: list[str]) -> str:
     """The answer as a letter, if the benchmark's scorer wants one; an answer that is none of the options stays."""
     if layout.answer_is == "element":
         places = [place for place, element in enumerate(elements) if element == answer]

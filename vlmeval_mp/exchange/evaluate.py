@@ -17,10 +17,11 @@ import msgspec
 
 from vlmeval_mp.core.errors import ConfigError
 from vlmeval_mp.core.records import DataSpec, Prediction, Sample, Summary
-from vlmeval_mp.datasets import gold, videobenchmarks
+from vlmeval_mp.datasets import gold
 from vlmeval_mp.datasets import names as table
 from vlmeval_mp.exchange import tables
 from vlmeval_mp.exchange.tables import Sheet
+from vlmeval_mp.requests.videosets import VIDEO_BENCHMARKS
 from vlmeval_mp.runs import results, submit
 from vlmeval_mp.scoring import families
 from vlmeval_mp.scoring.base import EVALUATOR, FAILED, Mode, Rules, Scored
@@ -102,7 +103,7 @@ def _need(sheet: Sheet, column: str) -> None:
 
 def _gold(asked: Asked, sheet: Sheet) -> tuple[DataSpec, list[Sample], list[str]]:
     """The data set, its samples, and a note if they are not from where one would think."""
-    layout = videobenchmarks.LAYOUTS.get(_stem(Path(asked.data)))
+    layout = VIDEO_BENCHMARKS.get(_stem(Path(asked.data)))
     own = {"question", layout.answer if layout else "answer"} <= {*sheet.columns}
     if asked.data:
         spec = DataSpec(name=_stem(Path(asked.data)), path=asked.data, scorer=asked.scorer)
