@@ -2,9 +2,7 @@
 
 import pytest
 
-from vlmeval_mp.cli import flags
-
-VERBS = ("launch", "submit", "resume", "status", "logs", "eval", "import")
+from vlmeval_mp.cli.main import VERBS, parser
 
 
 @pytest.mark.parametrize(
@@ -29,7 +27,7 @@ VERBS = ("launch", "submit", "resume", "status", "logs", "eval", "import")
 )
 def test_a_mistake_is_one_line_with_the_next_step(words, said, capsys):
     with pytest.raises(SystemExit) as ended:
-        flags.parser().parse_args(words.split())
+        parser(words.split()).parse_args(words.split())
     assert ended.value.code == 2
     complaint = capsys.readouterr().err
     assert said in complaint
@@ -41,7 +39,7 @@ def test_a_verb_s_help_says_what_it_is_for(verb, capsys, monkeypatch):
     monkeypatch.setenv("COLUMNS", "200")
     for words in ([verb, "--help"], ["--help"]):
         with pytest.raises(SystemExit):
-            flags.parser().parse_args(words)
+            parser(words).parse_args(words)
     own, listed = capsys.readouterr().out.split("usage: vlmeval-mp [-h]")
     (line,) = [line.strip() for line in listed.splitlines() if line.strip().startswith(f"{verb} ")]
     assert line.removeprefix(verb).strip().lower() in own.lower()

@@ -2,13 +2,24 @@
 
 import pytest
 
-from vlmeval_mp.cli import flags, kitflags
+from vlmeval_mp.cli import kitflags
+from vlmeval_mp.cli.main import parser
+from vlmeval_mp.cli.wanted import LaunchWanted, SpecWanted, TreeWanted
 from vlmeval_mp.config import build as config
 from vlmeval_mp.core.errors import ConfigError
 
 
+def spec_wanted(*words):
+    return SpecWanted.of(arguments(*words))
+
+
+def launch_wanted(*words):
+    given = arguments(*words)
+    return LaunchWanted.of(given, judge=given.judge, tree=TreeWanted.of(given))
+
+
 def arguments(*words, verb="launch"):
-    return flags.parser().parse_args([verb, *words])
+    return parser([verb]).parse_args([verb, *words])
 
 
 @pytest.mark.parametrize(
@@ -22,12 +33,12 @@ def arguments(*words, verb="launch"):
     ],
 )
 def test_the_engine_follows_from_the_flags(words, engine):
-    assert kitflags.engine(arguments(*words)) == engine
+    assert kitflags.engine(spec_wanted(*words)) == engine
 
 
 def test_two_engines_are_refused():
     with pytest.raises(ConfigError, match="--base-url \\(openai\\) and --use-vllm \\(vllm\\)"):
-        kitflags.engine(arguments("--use-vllm", "--base-url", "http://h/v1"))
+        kitflags.engine(spec_wanted("--use-vllm", "--base-url", "http://h/v1"))
 
 
 @pytest.mark.parametrize("flag", ["--key", "--api-key", "--judge-key"])
@@ -46,15 +57,15 @@ def test_vlmevalkits_own_word_for_no_key_is_no_key():
 
 
 def test_flags_for_apis_say_what_holds_on_other_engines_and_nothing_on_their_own():
-    given = arguments("--retry", "3", "--api-nproc", "8")
+    given = launch_wanted("--retry", "3", "--api-nproc", "8")
     assert [w.split(":")[0] for w in kitflags.warnings(given, {"openai", "vllm"})] == ["--retry", "--api-nproc"]
     assert kitflags.warnings(given, {"openai"}) == []
 
 
 def test_a_judge_is_asked_by_vlmevalkits_own_class_alone_and_that_is_said():
-    (said,) = kitflags.warnings(arguments("--judge", "gpt-4o-mini"), {"openai"})
+    (said,) = kitflags.warnings(launch_wanted("--judge", "gpt-4o-mini"), {"openai"})
     assert said.startswith("--judge gpt-4o-mini: is asked where VLMEvalKit's own class scores; the scorers here go by")
-    assert kitflags.warnings(arguments("--judge", "exact_matching"), {"openai"}) == []
+    assert kitflags.warnings(launch_wanted("--judge", "exact_matching"), {"openai"}) == []
 
 
 @pytest.mark.parametrize(("words", "window"), [([], None), (["--batch-size", "auto"], 0), (["--batch-size", "7"], 7)])

@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 
 from tests.builders import fake_spec, text_tsv, worker_for
-from vlmeval_mp.cli import importing
+from vlmeval_mp.cli import takeover
 from vlmeval_mp.cli.main import main
 from vlmeval_mp.core.errors import ConfigError, StorageError
 from vlmeval_mp.core.paths import JobsPaths
@@ -59,7 +59,7 @@ async def test_what_a_file_has_is_taken_and_only_the_rest_is_asked(tmp_path, cap
     paths, record = a_run(tmp_path, log=str(log))
     said = {i: f"it is {i}" for i in range(7)} | {2: FAILED, 5: "Failed to obtain answer: <class 'RuntimeError'> oom"}
     file = theirs(tmp_path / "out" / "fake" / f"fake_numbers.{ending}", said)
-    assert importing.into(paths, record, tmp_path / "out", unpickle=False) == 5
+    assert takeover.into(paths, record, tmp_path / "out", unpickle=False) == 5
     told = capsys.readouterr().err
     assert f"fake on numbers: 5 answers imported from {file} (2 failed there, 3 not in the file); 5 left to ask" in told
     assert "VLMEvalKit keeps no prompt, sampling or version with its answers" in told
@@ -75,7 +75,7 @@ async def test_what_a_file_has_is_taken_and_only_the_rest_is_asked(tmp_path, cap
 async def test_shards_that_are_answered_in_full_are_done_and_pinned(tmp_path):
     paths, record = a_run(tmp_path)
     theirs(tmp_path / "fake_numbers.tsv", dict.fromkeys(range(6), "A"))
-    importing.into(paths, record, tmp_path / "fake_numbers.tsv", unpickle=False)
+    takeover.into(paths, record, tmp_path / "fake_numbers.tsv", unpickle=False)
     queue = Queue(paths.queue)
     (name,) = queue.done_names()
     done = queue.read_done(name)
@@ -90,7 +90,7 @@ async def test_what_the_run_has_answered_itself_stays(tmp_path, capsys):
     paths, record = a_run(tmp_path, answers={str(i): f"mine {i}" for i in range(SAMPLES)})
     await worker_for(paths, record).run()
     theirs(tmp_path / "fake_numbers.tsv", dict.fromkeys(range(SAMPLES), "theirs"))
-    assert importing.into(paths, record, tmp_path / "fake_numbers.tsv", unpickle=False) == 0
+    assert takeover.into(paths, record, tmp_path / "fake_numbers.tsv", unpickle=False) == 0
     assert "0 answers imported" in capsys.readouterr().err
     assert [p.prediction for p in merge(paths, record.jobs[0])[1]] == [f"mine {i}" for i in range(SAMPLES)]
 
@@ -98,7 +98,7 @@ async def test_what_the_run_has_answered_itself_stays(tmp_path, capsys):
 async def test_twice_is_once(tmp_path):
     paths, record = a_run(tmp_path)
     file = theirs(tmp_path / "fake_numbers.tsv", dict.fromkeys(range(6), "A"))
-    counts = [importing.into(paths, record, file, unpickle=False) for _ in range(2)]
+    counts = [takeover.into(paths, record, file, unpickle=False) for _ in range(2)]
     assert counts == [6, 0]
 
 
@@ -107,7 +107,7 @@ def test_imports_however_many_count_as_no_attempt_to_answer(tmp_path):
     paths, record = a_run(tmp_path)
     file = theirs(tmp_path / "fake_numbers.tsv", {0: "A"})
     for _ in range(3):
-        importing.into(paths, record, file, unpickle=False)
+        takeover.into(paths, record, file, unpickle=False)
     assert {e.attempt for e in Queue(paths.queue).entries("pending")} == {1}
 
 
@@ -123,12 +123,12 @@ def test_an_import_that_breaks_gives_its_claims_back_and_the_next_goes_on(tmp_pa
 
     monkeypatch.setattr(Checkpoint, "record", breaks)
     with pytest.raises(StorageError):
-        importing.into(paths, record, file, unpickle=False)
+        takeover.into(paths, record, file, unpickle=False)
     queue = Queue(paths.queue)
     assert not queue.entries("claimed")
     assert {e.attempt for e in queue.entries("pending")} == {1}
     monkeypatch.undo()
-    assert importing.into(paths, record, file, unpickle=False) == 4
+    assert takeover.into(paths, record, file, unpickle=False) == 4
     assert len(queue.done_names()) == 1
 
 
@@ -138,19 +138,19 @@ def test_claims_of_an_import_that_was_killed_are_taken_over(tmp_path, monkeypatc
     child = os.fork()
     if child == 0:
         monkeypatch.setattr(intake, "_record", lambda *_: os._exit(9))
-        importing.into(paths, record, file, unpickle=False)
+        takeover.into(paths, record, file, unpickle=False)
     os.waitpid(child, 0)
     queue = Queue(paths.queue)
     assert len(queue.entries("claimed")) == 3
-    assert importing.into(paths, record, file, unpickle=False) == SAMPLES
+    assert takeover.into(paths, record, file, unpickle=False) == SAMPLES
     assert len(queue.done_names()) == 3
 
 
 def test_the_summary_says_what_was_imported(tmp_path):
     paths, record = a_run(tmp_path)
     file = theirs(tmp_path / "fake_numbers.tsv", dict.fromkeys(range(SAMPLES), "A"))
-    importing.into(paths, record, file, unpickle=False)
-    importing.finish(paths, record, record.spec)
+    takeover.into(paths, record, file, unpickle=False)
+    takeover.finish(paths, record, record.spec)
     summary = results.read_summary(paths.results("fake", "numbers"))
     assert summary.imported == {str(file): SAMPLES}
     assert summary.metrics["accuracy"] == 0.5
@@ -169,7 +169,7 @@ def test_a_file_of_other_questions_is_refused_and_nothing_is_taken(tmp_path, end
     paths, record = a_run(tmp_path)
     file = theirs(tmp_path / f"fake_numbers.{ending}", dict.fromkeys(range(3), "A"), **columns)
     with pytest.raises(ConfigError, match=message):
-        importing.into(paths, record, file, unpickle=False)
+        takeover.into(paths, record, file, unpickle=False)
     assert not list(paths.checkpoints.rglob("*.jsonl"))
     assert {e.attempt for e in Queue(paths.queue).entries("pending")} == {0}
 
@@ -179,7 +179,7 @@ def test_indices_are_matched_as_text_and_a_row_that_xlsx_lost_is_asked_again(tmp
     paths, record = a_run(tmp_path)
     said = {0: "x" * 40_000, 1: "http://" + "y" * 3000, 2: "=1+1", 3: "a\x01b", 4: "None", 5: "7"}
     file = theirs(tmp_path / "fake_numbers.xlsx", said)
-    assert importing.into(paths, record, file, unpickle=False) == 4
+    assert takeover.into(paths, record, file, unpickle=False) == 4
     assert "1 cut at 32767 characters, 1 empty there, 4 not in the file" in capsys.readouterr().err
     lines = [json.loads(line) for path in paths.checkpoints.rglob("*.jsonl") for line in path.read_text().splitlines()]
     assert {x["index"]: x["prediction"] for x in lines} == {"2": "=1+1", "3": "a\x01b", "4": "None", "5": "7"}
@@ -188,16 +188,16 @@ def test_indices_are_matched_as_text_and_a_row_that_xlsx_lost_is_asked_again(tmp
 def test_floats_where_indices_were_are_the_same_indices(tmp_path):
     paths, record = a_run(tmp_path)
     file = theirs(tmp_path / "fake_numbers.tsv", dict.fromkeys(range(3), "A"), index=[0.0, 1.0, 2.0])
-    assert importing.into(paths, record, file, unpickle=False) == 3
+    assert takeover.into(paths, record, file, unpickle=False) == 3
 
 
 def test_nothing_there_says_what_was_looked_for(tmp_path):
     paths, record = a_run(tmp_path)
     (tmp_path / "out").mkdir()
     with pytest.raises(ConfigError, match=r"nothing of this run's jobs is there; looked for fake_numbers\.xlsx"):
-        importing.into(paths, record, tmp_path / "out", unpickle=False)
+        takeover.into(paths, record, tmp_path / "out", unpickle=False)
     with pytest.raises(ConfigError, match="there is no such file or folder"):
-        importing.into(paths, record, tmp_path / "nowhere", unpickle=False)
+        takeover.into(paths, record, tmp_path / "nowhere", unpickle=False)
 
 
 # --- pickles -------------------------------------------------------------------------------------------------------
@@ -220,9 +220,9 @@ def test_half_finished_pickles_are_named_and_read_only_on_demand(tmp_path, capsy
     file = tmp_path / "out" / "fake" / "T20260101-000000" / name
     file.parent.mkdir(parents=True)
     file.write_bytes(pickle.dumps({0: "A", "1": "B", 2: FAILED}))
-    assert importing.into(paths, record, tmp_path / "out", unpickle=False) == 0
+    assert takeover.into(paths, record, tmp_path / "out", unpickle=False) == 0
     assert f"{file} may hold half-finished answers and was not read: unpickling runs code" in capsys.readouterr().err
-    assert importing.into(paths, record, tmp_path / "out", unpickle=True) == 2
+    assert takeover.into(paths, record, tmp_path / "out", unpickle=True) == 2
     assert "1 failed there; a pickle has no questions to compare); 8 left to ask" in capsys.readouterr().err.replace(
         "7 not in the file, ", ""
     )
@@ -233,14 +233,14 @@ def test_ranks_pickles_are_put_together(tmp_path):
     for rank in range(2):
         mine = dict.fromkeys(range(rank, SAMPLES, 2), f"rank {rank}")
         (tmp_path / f"{rank}2_numbers.pkl").write_bytes(pickle.dumps(mine))
-    assert importing.into(paths, record, tmp_path, unpickle=True) == SAMPLES
+    assert takeover.into(paths, record, tmp_path, unpickle=True) == SAMPLES
 
 
 def test_a_table_that_was_pickled_is_read(tmp_path):
     paths, record = a_run(tmp_path)
     frame = pd.DataFrame({"index": range(3), "question": "?", "prediction": ["A", "B", "A"]})
     (tmp_path / "fake_numbers.pkl").write_bytes(pickle.dumps(frame))
-    assert importing.into(paths, record, tmp_path / "fake_numbers.pkl", unpickle=True) == 3
+    assert takeover.into(paths, record, tmp_path / "fake_numbers.pkl", unpickle=True) == 3
 
 
 class Harm:
@@ -254,7 +254,7 @@ def test_a_pickle_that_wants_a_function_is_refused_before_it_runs(tmp_path, monk
     paths, record = a_run(tmp_path)
     (tmp_path / "fake_numbers_checkpoint.pkl").write_bytes(content)
     with pytest.raises(ConfigError, match=r"is refused: it wants posix\.mkdir, which no file of answers needs"):
-        importing.into(paths, record, tmp_path, unpickle=True)
+        takeover.into(paths, record, tmp_path, unpickle=True)
     assert not (tmp_path / "harmed").exists()
 
 
@@ -263,7 +263,7 @@ def test_a_torn_pickle_says_so(tmp_path, content, message):
     paths, record = a_run(tmp_path)
     (tmp_path / "fake_numbers_checkpoint.pkl").write_bytes(content)
     with pytest.raises(ConfigError, match=message):
-        importing.into(paths, record, tmp_path, unpickle=True)
+        takeover.into(paths, record, tmp_path, unpickle=True)
 
 
 def test_a_pickle_by_itself_needs_the_flag(tmp_path):
@@ -271,7 +271,7 @@ def test_a_pickle_by_itself_needs_the_flag(tmp_path):
     file = tmp_path / "fake_numbers_checkpoint.pkl"
     file.write_bytes(pickle.dumps({0: "A"}))
     with pytest.raises(ConfigError, match="is a pickle, and unpickling runs code that the file chooses"):
-        importing.into(paths, record, file, unpickle=False)
+        takeover.into(paths, record, file, unpickle=False)
 
 
 # --- the command line ----------------------------------------------------------------------------------------------

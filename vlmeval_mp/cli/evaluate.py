@@ -1,43 +1,111 @@
-"""What `eval` does: a run's answers, or a file of somebody else's, scored again and shown. No engine, no GPU.
+"""`eval`: a run's answers, or a file of somebody else's, scored again and shown. No engine, no GPU.
 
-Owns what is said about it; the reading and the scores are `foreign`'s and `results`'.
+Owns what is printed about it; the reading is that of `exchange.evaluate`, the scores those of `runs.results`.
 """
 
 from __future__ import annotations
 
 import argparse
 import sys
+from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from vlmeval_mp.cli import launch
+from vlmeval_mp.cli import flags, kitflags, outcome
+from vlmeval_mp.cli.specs import rescored
+from vlmeval_mp.cli.wanted import Scoring, jobs_of
 from vlmeval_mp.core.errors import EXIT_COMPLETE, EXIT_INCOMPLETE, ConfigError, VlmevalError
 from vlmeval_mp.core.paths import RunPaths
 
 if TYPE_CHECKING:
     from vlmeval_mp.core.records import RunSpec
 
-_OF_FILES = ("data", "prediction_column", "extracted", "index_column", "scorer", "out")
+EXAMPLES = """\
+examples:
+  vlmeval-mp eval demo --scoring compat            a run, with VLMEvalKit's numbers first
+  vlmeval-mp eval --predictions Qwen_MMStar.xlsx   somebody else's file
+  vlmeval-mp eval --predictions answers.jsonl --data MMStar --prediction-column reply
+"""
 
 
-def refuse_flags_of_files(arguments: argparse.Namespace) -> None:
-    """Refuse what only `--predictions` can use.
+@dataclass(frozen=True, slots=True)
+class ScoresWanted:
+    """Whose numbers come first, which judge is asked, and how it is shown. None leaves it to the run."""
+
+    scoring: Scoring | None
+    judge: str | None
+    as_json: bool
+
+
+@dataclass(frozen=True, slots=True)
+class FileWanted:
+    """What `--predictions FILE` can be told; None is the default."""
+
+    data: str | None
+    prediction_column: str | None
+    extracted: bool
+    index_column: str | None
+    scorer: str | None
+    out: Path | None
+
+
+def add_parser(verbs: flags.Verbs) -> None:
+    verb = flags.verb(verbs, "eval", "score a run again, or a file of predictions; needs no GPU", EXAMPLES)
+    flags.run_name(verb)
+    flags.scoring(verb)
+    verb.add_argument("--judge", metavar="NAME", help=kitflags.JUDGE)
+    verb.add_argument("--json", action="store_true", help="the summaries as JSON")
+    theirs = verb.add_argument_group("score a file instead of a run; no pictures needed")
+    formats = "xlsx, tsv, csv, json or jsonl; the last four also with .gz"
+    theirs.add_argument("--predictions", type=Path, metavar="FILE", help=formats)
+    theirs.add_argument("--data", metavar="D", help="name or TSV of the data set (default: FILE's own answers)")
+    theirs.add_argument("--prediction-column", metavar="C", help="where the answers are (default: prediction)")
+    theirs.add_argument(
+        "--extracted", action="store_true", help="they are answers already read out of replies: compare as they are"
+    )
+    theirs.add_argument("--index-column", metavar="C", help="which sample a row is of (default: index)")
+    theirs.add_argument("--scorer", metavar="FAMILY", help="how to read them (default: the data set's own)")
+    theirs.add_argument("--out", type=Path, metavar="DIR", help="write predictions, scores and summary there")
+    flags.jobs(verb)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Score the named run, the latest one, or the file of `--predictions`."""
+    from vlmeval_mp.runs import find
+
+    wanted = ScoresWanted(arguments.scoring, arguments.judge, arguments.json)
+    given = FileWanted(
+        data=arguments.data,
+        prediction_column=arguments.prediction_column,
+        extracted=arguments.extracted,
+        index_column=arguments.index_column,
+        scorer=arguments.scorer,
+        out=arguments.out,
+    )
+    if arguments.predictions and arguments.run:
+        raise ConfigError(f"eval scores either the run {arguments.run!r} or --predictions; leave one out")
+    if arguments.predictions:
+        return score_file(arguments.predictions, given, wanted)
+    for field, value in asdict(given).items():
+        if value:
+            raise ConfigError(f"--{field.replace('_', '-')} goes with --predictions FILE; a run has its own")
+    return score_run(find.chosen(jobs_of(arguments), arguments.run), None, wanted)
+
+
+def score_run(paths: RunPaths, asked: RunSpec | None, wanted: ScoresWanted) -> int:
+    """Score the jobs of a run that are answered in full; return the exit code.
+
+    `asked` says how; None scores as frozen, apart from what `wanted` says.
 
     Raises:
-        ConfigError: such a flag was given.
+        VlmevalError: an evaluator failed; what could be scored is written.
     """
-    for flag in _OF_FILES:
-        if getattr(arguments, flag):
-            raise ConfigError(f"--{flag.replace('_', '-')} goes with --predictions FILE; a run has its own")
-
-
-def a_run(paths: RunPaths, asked: RunSpec | None, arguments: argparse.Namespace) -> int:
-    """Score the jobs of a run that are answered in full, as `asked` says; None: as frozen, but for the flags."""
     from vlmeval_mp.runs import results, snapshot
     from vlmeval_mp.runs.merge import merge
 
     record = snapshot.read_record(paths)
     code, problems = EXIT_COMPLETE, []
-    asked = launch.asked(record.spec, asked or record.spec, arguments.scoring, arguments.judge)
+    asked = rescored(record.spec, asked or record.spec, wanted.scoring, wanted.judge)
     for job in record.jobs:
         samples, predictions = merge(paths, job)
         if len(samples) < job.samples:
@@ -51,39 +119,37 @@ def a_run(paths: RunPaths, asked: RunSpec | None, arguments: argparse.Namespace)
         folder = paths.results(job.model, job.dataset)
         summary = results.write(folder, job.model, job.dataset, samples, predictions, rules)
         problems += [f"{job.model} on {job.dataset}: {summary.problem}"] if summary.problem else []
-    launch.show_results(paths, record, arguments.json, code)
+    outcome.show_results(paths, record, wanted.as_json, code)
     if problems:
         raise VlmevalError("\n".join(problems))
     return code
 
 
-def a_file(arguments: argparse.Namespace) -> int:
-    """Score a file of predictions; what comes of it is written if `--out` says where.
+def score_file(file: Path, given: FileWanted, wanted: ScoresWanted) -> int:
+    """Score a file of predictions; what comes of it is written if `given.out` names a folder.
 
     Raises:
-        ConfigError: as `foreign.evaluate`.
+        ConfigError: as `exchange.evaluate.evaluate`.
     """
     from vlmeval_mp import display
     from vlmeval_mp.exchange import evaluate
     from vlmeval_mp.runs import results
 
-    if arguments.run:
-        raise ConfigError(f"eval scores either the run {arguments.run!r} or --predictions; leave one out")
     asked = evaluate.Asked(
-        file=arguments.predictions,
-        data=arguments.data or "",
-        column=arguments.prediction_column or "prediction",
-        index=arguments.index_column or "index",
-        mode=arguments.scoring or "strict",
-        judge=arguments.judge or "",
-        scorer=arguments.scorer or "",
-        extracted=arguments.extracted,
+        file=file,
+        data=given.data or "",
+        column=given.prediction_column or "prediction",
+        index=given.index_column or "index",
+        mode=wanted.scoring or "strict",
+        judge=wanted.judge or "",
+        scorer=given.scorer or "",
+        extracted=given.extracted,
     )
-    found = evaluate.evaluate(asked, arguments.out)
-    if arguments.out:
-        results.save(arguments.out, found.scored, found.summary)
+    found = evaluate.evaluate(asked, given.out)
+    if given.out:
+        results.save(given.out, found.scored, found.summary)
     shown = [(found.summary, None)]
-    display.show_results(shown, arguments.out, sys.stdout, as_json=arguments.json, warnings=found.warnings)
+    display.show_results(shown, given.out, sys.stdout, as_json=wanted.as_json, warnings=found.warnings)
     if found.summary.problem:
         raise VlmevalError(found.summary.problem)
     return EXIT_COMPLETE

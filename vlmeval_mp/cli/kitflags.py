@@ -1,6 +1,6 @@
 """Flags of VLMEvalKit's `run.py`: which there are, and what each means here.
 
-What a flag cannot mean for the engines of a run is said when it is given. Knows neither runs nor engines.
+A launch warns of a flag that can mean nothing for the engines of its run. Knows neither runs nor engines.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from vlmeval_mp.cli.wanted import LaunchWanted, SpecWanted
 from vlmeval_mp.core import credentials
 from vlmeval_mp.core.errors import ConfigError
 from vlmeval_mp.engines.registry import API_ENGINE
@@ -21,7 +22,7 @@ JUDGE = "for data sets that VLMEvalKit's own class scores: a judge's name, or ex
 
 
 def add(verb: argparse.ArgumentParser) -> None:
-    """All of them."""
+    """Add all of them."""
     flags = verb.add_argument_group("as in VLMEvalKit's run.py")
     add_choosing(flags)
     add_running(flags)
@@ -35,13 +36,13 @@ def add(verb: argparse.ArgumentParser) -> None:
 
 
 def add_import(verb: argparse.ArgumentParser) -> None:
-    """Those of `import`."""
+    """Add those of `import`."""
     verb.add_argument("source", type=Path, metavar="WORK_DIR_OR_FILE", help="VLMEvalKit's outputs, or one file of them")
     verb.add_argument("--unpickle", action="store_true", help=UNPICKLE)
 
 
 def add_choosing(flags: argparse._ActionsContainer) -> None:
-    """Those that say what a run is."""
+    """Add those that say what a run is."""
     flags.add_argument("--use-vllm", action="store_true", help="the same as --engine vllm")
     flags.add_argument("--base-url", metavar="URL", help="an OpenAI-compatible endpoint; means --engine openai")
     for flag in ("--key", "--api-key", "--judge-key"):
@@ -50,7 +51,7 @@ def add_choosing(flags: argparse._ActionsContainer) -> None:
 
 
 def add_running(flags: argparse._ActionsContainer) -> None:
-    """Those that can differ from one launch of a run to the next."""
+    """Add those that can differ from one launch of a run to the next."""
     shown = "show each answer: with --plain and --json on the screen, always in the workers' logs"
     flags.add_argument("--verbose", action="store_true", help=shown)
     flags.add_argument("--retry", type=count, metavar="N", help="times an API request that failed is tried again")
@@ -71,34 +72,34 @@ class _Key(argparse.Action):
             parser.error(f"{option_string}: {credentials.ADVICE}")
 
 
-def warnings(arguments: argparse.Namespace, engines: set[str]) -> list[str]:
-    """One line for each flag that was given and has no effect on a run with these engines: what happens instead."""
-    said = []
+def warnings(wanted: LaunchWanted, engines: set[str]) -> list[str]:
+    """Return a line for each flag that has no effect on a run with these engines, with what happens instead."""
+    lines = []
     local = ", ".join(sorted(engines - {API_ENGINE}))
-    if local and getattr(arguments, "retry", None) is not None:
-        said.append(f"--retry: is for API models; with engine {local} a failed sample is an error in the results")
-    if local and getattr(arguments, "api_nproc", None) is not None:
-        said.append(f"--api-nproc: has no effect on engine {local}; say --batch-size for samples in flight")
-    if getattr(arguments, "reuse", False) and not arguments.work_dir:
-        said.append("--reuse: has no effect without --work-dir; the same launch again always goes on where it was")
-    if (judge := getattr(arguments, "judge", None) or "") not in RULES:
-        said.append(
+    if local and wanted.devices.retry is not None:
+        lines.append(f"--retry: is for API models; with engine {local} a failed sample is an error in the results")
+    if local and wanted.devices.api_nproc is not None:
+        lines.append(f"--api-nproc: has no effect on engine {local}; say --batch-size for samples in flight")
+    if wanted.tree.reuse and not wanted.tree.work_dir:
+        lines.append("--reuse: has no effect without --work-dir; the same launch again always goes on where it was")
+    if (judge := wanted.judge or "") not in RULES:
+        lines.append(
             f"--judge {judge}: is asked where VLMEvalKit's own class scores; the scorers here go by rules, and what "
             "only a judge could score stays unscored"
         )
-    return said
+    return lines
 
 
-def engine(arguments: argparse.Namespace) -> str | None:
-    """The engine that the flags ask for; None if they do not say.
+def engine(wanted: SpecWanted) -> str | None:
+    """Return the engine that the flags ask for; None if they leave it open.
 
     Raises:
         ConfigError: they ask for two.
     """
     asked = {
-        "--engine": arguments.engine,
-        "--base-url": API_ENGINE if arguments.base_url else None,
-        "--use-vllm": "vllm" if arguments.use_vllm else None,
+        "--engine": wanted.engine,
+        "--base-url": API_ENGINE if wanted.base_url else None,
+        "--use-vllm": "vllm" if wanted.use_vllm else None,
     }
     found = {flag: name for flag, name in asked.items() if name}
     if len(set(found.values())) > 1:
@@ -107,7 +108,7 @@ def engine(arguments: argparse.Namespace) -> str | None:
 
 
 def count(text: str) -> int:
-    """A whole number of at least 0, for argparse."""
+    """Return `text` as a whole number of at least 0, for argparse."""
     if not text.isdigit():
         raise argparse.ArgumentTypeError(f"must be a whole number of at least 0, not {text!r}")
     return int(text)

@@ -1,10 +1,11 @@
-"""Shows the end of a run's log files, and what is added to them. Copies bytes; interprets nothing.
+"""`logs`: shows the end of a run's log files, and what is added to them. Copies bytes; interprets nothing.
 
 What engines print may hold terminal escapes, so control characters are taken out on the way.
 """
 
 from __future__ import annotations
 
+import argparse
 import re
 import sys
 import time
@@ -12,6 +13,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
+from vlmeval_mp.cli import flags
+from vlmeval_mp.cli.wanted import jobs_of
 from vlmeval_mp.core.errors import EXIT_COMPLETE, ConfigError
 from vlmeval_mp.core.paths import RunPaths
 
@@ -22,6 +25,23 @@ CONTROL = re.compile(
     r"|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)"  # titles, clipboard, links
     r"|[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]"  # what is left: C0, C1, bidirectional overrides
 )
+
+
+def add_parser(verbs: flags.Verbs) -> None:
+    verb = flags.verb(verbs, "logs", "everything a worker and its engine printed")
+    flags.run_name(verb)
+    verb.add_argument("--worker", metavar="N", help="worker number, or 'supervisor' (default: all)")
+    verb.add_argument("-f", "--follow", action="store_true", help="go on as it grows")
+    verb.add_argument("-n", type=int, default=20, metavar="LINES", help="how many last lines (default: 20)")
+    flags.jobs(verb)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Show the logs of the named run, or of the latest."""
+    from vlmeval_mp.runs import find
+
+    paths = find.chosen(jobs_of(arguments), arguments.run)
+    return show(paths, arguments.worker, lines=arguments.n, follow=arguments.follow)
 
 
 def show(paths: RunPaths, who: str | None, *, lines: int, follow: bool) -> int:

@@ -56,5 +56,17 @@ def named(jobs: JobsPaths, name: str) -> RunPaths:
     return paths
 
 
+def chosen(jobs: JobsPaths, run: str | None) -> RunPaths:
+    """Return the run that a command means: by name, by the path of its folder, or the latest if `run` is None.
+
+    Raises:
+        ConfigError: there is no such run.
+    """
+    if run is None:
+        return latest(jobs)
+    given = Path(run)
+    return RunPaths(given.resolve()) if (given / "run.json").exists() else named(jobs, run)
+
+
 def _any(folder: Path) -> bool:
     return folder.is_dir() and next(folder.iterdir(), None) is not None

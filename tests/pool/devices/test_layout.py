@@ -2,7 +2,8 @@
 
 import pytest
 
-from vlmeval_mp.cli import flags
+from vlmeval_mp.cli.main import parser
+from vlmeval_mp.cli.wanted import devices_of
 from vlmeval_mp.config.build import Overrides, build
 from vlmeval_mp.core.errors import ConfigError, DependencyError
 from vlmeval_mp.core.records import GpuStats
@@ -18,7 +19,7 @@ def spec(engine="vllm", path=DEMO, **config):
 
 
 def fit(spec, *words):
-    return layout.fit(spec, flags.parser().parse_args(["launch", *words]))
+    return layout.fit(spec, devices_of(parser(["launch"]).parse_args(["launch", *words])))
 
 
 @pytest.fixture

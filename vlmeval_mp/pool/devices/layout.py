@@ -5,7 +5,6 @@ Looks at GPUs, memory and weights; what follows from them is `sizing`'s to say. 
 
 from __future__ import annotations
 
-import argparse
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -24,6 +23,24 @@ SIZED = ("vllm", "transformers")
 
 
 @dataclass(frozen=True, slots=True)
+class DevicesWanted:
+    """What a launch asks for. `gpus` "" means all, `max_workers` 0 or None any number.
+
+    `batch_size` is samples in flight per worker, 0 for auto, None for what the spec says. `api_nproc` and `retry` are
+    requests in flight at an API and how often a failed one is tried again; None leaves them to the engine.
+    """
+
+    device: str = "auto"
+    gpus: str = ""
+    tp: int = 1
+    parallel: bool = True
+    max_workers: int | None = None
+    batch_size: int | None = None
+    api_nproc: int | None = None
+    retry: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Fit:
     """`windows` and `engine_args` are by model; a window of 0 is left to the engine. `notes` say what was chosen."""
 
@@ -33,22 +50,22 @@ class Fit:
     notes: tuple[tuple[Literal["info", "warning"], str], ...]
 
 
-def fit(spec: RunSpec, arguments: argparse.Namespace) -> Fit:
-    """The layout that `arguments` ask for, or that this machine suggests where they do not say.
+def fit(spec: RunSpec, wanted: DevicesWanted) -> Fit:
+    """Return the layout that `wanted` asks for; this machine decides what it leaves open.
 
     Raises:
         ConfigError: the flags contradict each other or name no GPU of this host.
         DependencyError: there is no GPU, and one is needed.
     """
-    if arguments.tp < 1:
+    if wanted.tp < 1:
         raise ConfigError("--tp: must be at least 1")
-    workers = 1 if not arguments.parallel else (arguments.max_workers or spec.max_workers)
+    workers = 1 if not wanted.parallel else (wanted.max_workers or spec.max_workers)
     remote = all(m.engine == API_ENGINE for m in spec.models)
-    found = gpus.discover() if arguments.device != "cpu" and not (remote and not arguments.gpus) else []
-    if arguments.device == "cpu" and arguments.gpus:
+    found = gpus.discover() if wanted.device != "cpu" and not (remote and not wanted.gpus) else []
+    if wanted.device == "cpu" and wanted.gpus:
         raise ConfigError("--gpus and --device cpu exclude each other")
-    on_cpu = arguments.device == "cpu" or (arguments.device == "auto" and not found and not arguments.gpus)
-    if on_cpu or (remote and not arguments.gpus):
+    on_cpu = wanted.device == "cpu" or (wanted.device == "auto" and not found and not wanted.gpus)
+    if on_cpu or (remote and not wanted.gpus):
         cores = sorted(os.sched_getaffinity(0))
         workers = workers or remote  # requests in flight are what counts there, and one worker has enough
         sizings = {m.name: s for m in spec.models if (s := _on_cpu(m, workers, len(cores))) is not None}
@@ -56,17 +73,17 @@ def fit(spec: RunSpec, arguments: argparse.Namespace) -> Fit:
     else:
         if any(m.engine != "fake" for m in spec.models):
             gpus.require_gpus(found)
-        ids = gpus.select(arguments.gpus or "all", found, os.environ)
-        groups = gpus.gpu_groups(ids, arguments.tp, found)
+        ids = gpus.select(wanted.gpus or "all", found, os.environ)
+        groups = gpus.gpu_groups(ids, wanted.tp, found)
         groups = groups[:workers] if workers else groups
         mine = [g for g in found if any(g.uuid in group.gpus for group in groups)]
-        sized = {m.name: _on_gpu(m, mine, arguments.tp, len(groups)) for m in spec.models}
+        sized = {m.name: _on_gpu(m, mine, wanted.tp, len(groups)) for m in spec.models}
         sizings = {name: s for name, s in sized.items() if s is not None}
-    said = {m.name: _said_window(m, arguments, spec) for m in spec.models}
+    said = {m.name: _said_window(m, wanted, spec) for m in spec.models}
     return Fit(
         groups=groups,
         windows={name: window or (sizings[name].window if name in sizings else 0) for name, window in said.items()},
-        engine_args={m.name: _engine_args(m, arguments, sizings.get(m.name)) for m in spec.models},
+        engine_args={m.name: _engine_args(m, wanted, sizings.get(m.name)) for m in spec.models},
         notes=tuple(
             note
             for name, chosen in sizings.items()
@@ -76,18 +93,18 @@ def fit(spec: RunSpec, arguments: argparse.Namespace) -> Fit:
     )
 
 
-def _said_window(model: ModelSpec, arguments: argparse.Namespace, spec: RunSpec) -> int:
+def _said_window(model: ModelSpec, wanted: DevicesWanted, spec: RunSpec) -> int:
     """Samples that one worker of `model` is to keep in flight; 0 for auto."""
-    if not arguments.parallel:
+    if not wanted.parallel:
         return 1
-    if model.engine == API_ENGINE and arguments.api_nproc:
-        return int(arguments.api_nproc)
-    return int(spec.batch_size if arguments.batch_size is None else arguments.batch_size)
+    if model.engine == API_ENGINE and wanted.api_nproc:
+        return wanted.api_nproc
+    return spec.batch_size if wanted.batch_size is None else wanted.batch_size
 
 
-def _engine_args(model: ModelSpec, arguments: argparse.Namespace, chosen: Sizing | None) -> Json:
-    if model.engine == API_ENGINE and arguments.retry is not None:
-        return {**model.engine_args, "max_retries": arguments.retry}
+def _engine_args(model: ModelSpec, wanted: DevicesWanted, chosen: Sizing | None) -> Json:
+    if model.engine == API_ENGINE and wanted.retry is not None:
+        return {**model.engine_args, "max_retries": wanted.retry}
     if model.engine == "vllm" and chosen is not None and chosen.utilization is not None:
         return {**model.engine_args, "gpu_memory_utilization": chosen.utilization}
     return model.engine_args

@@ -1,0 +1,92 @@
+"""Brings one run to its end: chooses devices and screen, supervises, shows what came of it.
+
+The work itself is the supervisor's, what is said at the end is `outcome`'s.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from vlmeval_mp.cli import kitflags, outcome
+from vlmeval_mp.cli.specs import rescored
+from vlmeval_mp.cli.wanted import LaunchWanted
+from vlmeval_mp.core.paths import RunPaths
+
+if TYPE_CHECKING:
+    from vlmeval_mp.core.records import RunSpec
+
+LIVE_ANSWERS = "--verbose: each answer is in its worker's log; follow them with `vlmeval-mp logs -f`, or say --plain"
+
+
+def drain(paths: RunPaths, wanted: LaunchWanted, spec: RunSpec | None) -> int:
+    """Supervise one run until it ends, show the results and return its exit code.
+
+    `spec` is what this launch asks for, of which scoring counts here; None goes on with what was frozen.
+    """
+    from vlmeval_mp import display
+    from vlmeval_mp.pool.devices import gpus, layout
+    from vlmeval_mp.pool.launchers.local import LocalLauncher
+    from vlmeval_mp.pool.supervisor.loop import Supervisor
+    from vlmeval_mp.pool.supervisor.options import Options
+    from vlmeval_mp.runs import snapshot, submit
+
+    record = snapshot.read_record(paths)
+    if spec is None:
+        submit.check(paths, record)
+    asked = spec or record.spec
+    for line in kitflags.warnings(wanted, {m.engine for m in asked.models}):
+        print(f"warning: {line}", file=sys.stderr)
+    laid_out = layout.fit(asked, wanted.devices)
+    screen_wanted = wanted.screen
+    _log_to(paths.log("supervisor"), screen_wanted.log_file)
+    mode: display.Mode = (
+        "json" if screen_wanted.as_json else "live" if sys.stdout.isatty() and not screen_wanted.plain else "plain"
+    )
+    verbose = screen_wanted.verbose
+    options = Options(
+        tensor_parallel=wanted.devices.tp,
+        windows=laid_out.windows,
+        engine_args=laid_out.engine_args,
+        asked=rescored(record.spec, asked, wanted.scoring),
+        scored=wanted.tree.scored,
+        verbose=verbose,
+        notes=laid_out.notes + ((("info", LIVE_ANSWERS),) if verbose and mode == "live" else ()),
+    )
+    held = gpus.hold(laid_out.groups, f"run {record.spec.name} (pid {os.getpid()})")
+    try:
+        with display.screen(mode, sys.stdout) as screen:
+            on_answer = screen.answer if verbose else None
+            supervisor = Supervisor(paths, record, laid_out.groups, LocalLauncher(), options, screen.update, on_answer)
+            code = supervisor.run()
+    finally:
+        for lock in held:
+            lock.release()
+    as_json = screen_wanted.as_json
+    if wanted.tree.scored:
+        warnings = [*outcome.failures(paths, record), *outcome.unfinished(paths, record, code)]
+        outcome.show_results(paths, record, as_json, code, warnings)
+    else:
+        outcome.show_answers(paths, record, as_json, code)
+    outcome.export(paths, wanted.tree, as_json)
+    for model, why in supervisor.slots.unavailable.items():
+        print(f"vlmeval-mp: {model}: {why}. {outcome.how_to_go_on(paths)}", file=sys.stderr)
+    return code
+
+
+def _log_to(*paths: Path | None) -> None:
+    root = logging.getLogger("vlmeval_mp")
+    root.setLevel(logging.INFO)
+    root.propagate = False
+    for handler in root.handlers[:]:  # those of the run before
+        root.removeHandler(handler)
+        handler.close()
+    for path in paths:
+        if path is not None:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            file = logging.FileHandler(path, encoding="utf-8")
+            file.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+            root.addHandler(file)

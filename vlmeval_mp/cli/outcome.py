@@ -1,0 +1,115 @@
+"""What the command line shows at the end: results, failures, what is unfinished and how to go on, VLMEvalKit's tree."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from vlmeval_mp.cli.wanted import TreeWanted
+from vlmeval_mp.core.errors import EXIT_DISK, EXIT_INCOMPLETE, EXIT_NO_WORKER, EXIT_SIGINT, EXIT_SIGTERM
+from vlmeval_mp.core.paths import RunPaths
+
+if TYPE_CHECKING:
+    from vlmeval_mp.core.records import RunRecord
+
+SHOWN = 20
+"""Rows that a table cannot carry, named on the screen; a thousand would hide the result."""
+
+
+def show_results(paths: RunPaths, record: RunRecord, as_json: bool, code: int, warnings: Sequence[str] = ()) -> None:
+    """Show the results that a run has; `code` is the exit code that programs are told."""
+    from vlmeval_mp import display
+    from vlmeval_mp.runs import results, snapshot
+
+    supervisor = snapshot.read_supervisor(paths)
+    rates = supervisor.rates if supervisor else {}
+    summaries = []
+    for job in record.jobs:
+        folder = paths.results(job.model, job.dataset)
+        summary = results.read_summary(folder)
+        if summary is not None:
+            summaries.append((summary, rates.get(job.name)))
+    display.show_results(summaries, paths.all_results, sys.stdout, as_json=as_json, code=code, warnings=warnings)
+
+
+def show_answers(paths: RunPaths, record: RunRecord, as_json: bool, code: int) -> None:
+    """Show the end of a launch that scores nothing."""
+    from vlmeval_mp import display
+    from vlmeval_mp.runs import snapshot
+    from vlmeval_mp.runs.state import ShardCounts
+
+    found = snapshot.Reader(paths, record).read()
+    rates = found.supervisor.rates if found.supervisor else {}
+    jobs = []
+    for job in record.jobs:
+        counts = found.shards.get(job.name, ShardCounts())
+        failed = counts.failed_samples + counts.failed_shard_samples
+        answered = counts.settled - failed
+        jobs.append(display.Answers(job.model, job.dataset, job.samples, answered, failed, rates.get(job.name)))
+    display.show_answers(jobs, paths.root, sys.stdout, as_json=as_json, code=code)
+
+
+def failures(paths: RunPaths, record: RunRecord) -> list[str]:
+    """Return a line for each job with failed samples: the first one's error, and the file that has the others."""
+    from vlmeval_mp.runs import results
+
+    lines = []
+    for job in record.jobs:
+        folder = paths.results(job.model, job.dataset)
+        first = results.first_failure(folder)
+        if first is not None:
+            lines.append(
+                f"{job.model} on {job.dataset}: sample {first.index} failed: {first.error} "
+                f"(each failed sample says why in {folder / results.PREDICTIONS})"
+            )
+    return lines
+
+
+def unfinished(paths: RunPaths, record: RunRecord, code: int) -> list[str]:
+    """Return a line for each job without a score (samples are unanswered, or scoring was stopped), and how to go on."""
+    from vlmeval_mp.runs import results, snapshot
+    from vlmeval_mp.runs.state import fold
+
+    found = fold(snapshot.Reader(paths, record).read(), time.time()).jobs
+    jobs = [j for j in found if not j.finished or results.read_summary(paths.results(j.model, j.dataset)) is None]
+    lines = [f"{j.model} on {j.dataset}: no score yet, {j.done:,} of {j.total:,} samples are answered" for j in jobs]
+    resumable = code in (EXIT_INCOMPLETE, EXIT_NO_WORKER, EXIT_DISK, EXIT_SIGINT, EXIT_SIGTERM)
+    again = f"to go on, run the same command again, or: vlmeval-mp resume {_quoted(paths)}"
+    return [*lines, again] if jobs and resumable else lines
+
+
+def how_to_go_on(paths: RunPaths) -> str:
+    """Return the command that resumes the run, in a sentence."""
+    return f"What was answered is kept; go on with: vlmeval-mp resume {_quoted(paths)}"
+
+
+def _quoted(paths: RunPaths) -> str:
+    """Return the run as a command names it: by name if it is in the default jobs folder, else by path."""
+    return shlex.quote(paths.root.name if paths.root.parent == Path("jobs").resolve() else str(paths.root))
+
+
+def export(paths: RunPaths, tree: TreeWanted, as_json: bool) -> None:
+    """Write VLMEvalKit's tree, if `--work-dir` asks for it."""
+    if tree.work_dir is None:
+        return
+    from vlmeval_mp.exchange import predictions, workdir
+    from vlmeval_mp.runs import snapshot
+
+    form = predictions.pred_format(os.environ)
+    record = snapshot.read_record(paths)
+    found = workdir.export(paths, record, tree.work_dir, form, time.time(), scored=tree.scored)
+    for each in found.damaged[:SHOWN]:
+        where = f"{each.file}, index {each.index}, {each.column}"
+        print(f"warning: {where}: is not carried whole ({each.reason})", file=sys.stderr)
+    if found.damaged:
+        rest = f"and {len(found.damaged) - SHOWN} more; " if len(found.damaged) > SHOWN else ""
+        print(f"warning: {rest}all are in status.json, whole in the _whole.jsonl beside the table", file=sys.stderr)
+    if not as_json:
+        print(f"VLMEvalKit's files in {tree.work_dir}")
+    for path in found.unlinked:
+        print(f"warning: {path}: is a file, not a link to the newest run, and stays as it is", file=sys.stderr)

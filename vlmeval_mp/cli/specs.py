@@ -1,0 +1,82 @@
+"""Configs and flags become specs, one for each config file or one from flags alone."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from vlmeval_mp.cli import kitflags
+from vlmeval_mp.cli.wanted import SpecWanted
+from vlmeval_mp.core.errors import ConfigError
+
+if TYPE_CHECKING:
+    from vlmeval_mp.core.records import Json, RunSpec
+
+
+def specs_of(wanted: SpecWanted) -> list[RunSpec]:
+    """Return the specs that `wanted` asks for, and write what of a config has no effect to stderr.
+
+    Raises:
+        ConfigError: a config or a flag is wrong.
+    """
+    from vlmeval_mp.config import build, vlmevalkit
+    from vlmeval_mp.config.apis import api_base
+    from vlmeval_mp.runs import submit
+    from vlmeval_mp.vlmevalkit import classes
+
+    overrides = build.Overrides(
+        models=wanted.models,
+        data=wanted.data,
+        engine=kitflags.engine(wanted),
+        engine_args=wanted.engine_args,
+        limit=wanted.limit,
+        batch_size=wanted.batch_size,
+        max_workers=wanted.max_workers,
+        scoring=wanted.scoring,
+        judge=wanted.judge,
+        base_url=api_base(wanted.base_url),
+        run=wanted.run,
+    )
+    if len(wanted.configs) > 1 and wanted.run:
+        raise ConfigError("--run names one run, but several configs are given")
+    given: list[tuple[Path | None, Json]] = [(p, build.loads(_read(p), str(p))) for p in wanted.configs]
+    engine = submit.default_engine()
+    specs = []
+    for path, value in given or [(None, {})]:
+        here = [[n for n in names if not Path(n).exists()] for names in (overrides.models, overrides.data)]
+        ours, warnings = vlmevalkit.translate(
+            value, default_engine=engine, engine=overrides.engine, models=here[0], data=here[1], environ=os.environ
+        )
+        for warning in warnings:
+            print(f"warning: {warning}", file=sys.stderr)
+        spec = build.build(ours, overrides, name=path.stem if path else None, default_engine=engine)
+        folders = [*([path.parent] if path else []), Path.cwd()]
+        specs.append(classes.resolve_all(spec, folders))
+    return specs
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise ConfigError(f"{path}: {error.strerror or error}") from None
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{path}: is not UTF-8 text ({error.reason} at byte {error.start})") from None
+
+
+def rescored(frozen: RunSpec, wanted: RunSpec, scoring: str | None, judge: str | None = None) -> RunSpec:
+    """Return `frozen` with what `wanted`, `--scoring` and `--judge` say of scoring, which changes no answer."""
+    import msgspec
+
+    scorers = {data.name: data.scorer for data in wanted.datasets}
+    datasets = tuple(
+        msgspec.structs.replace(data, scorer=scorers.get(data.name) or data.scorer) for data in frozen.datasets
+    )
+    read = {model.name: model.post_process for model in wanted.models}
+    models = tuple(msgspec.structs.replace(m, post_process=read.get(m.name, m.post_process)) for m in frozen.models)
+    chosen = wanted.judge if judge is None else judge
+    return msgspec.structs.replace(
+        frozen, scoring=scoring or wanted.scoring, judge=chosen, datasets=datasets, models=models
+    )

@@ -1,0 +1,133 @@
+"""What the flags of one command ask for, as values that are built once from argparse's namespace and then travel.
+
+Each class is one group of flags; `of` reads it from the namespace of a verb that has the group.
+"""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from vlmeval_mp.core.paths import JobsPaths
+
+if TYPE_CHECKING:
+    from vlmeval_mp.core.records import Json
+    from vlmeval_mp.pool.devices.layout import DevicesWanted
+
+Scoring = Literal["strict", "compat"]
+
+
+@dataclass(frozen=True, slots=True)
+class SpecWanted:
+    """What to run: configs, models, data sets and what holds for all of them. None leaves a choice to the config."""
+
+    configs: tuple[Path, ...]
+    models: tuple[str, ...]
+    data: tuple[str, ...]
+    engine: str | None
+    use_vllm: bool
+    base_url: str
+    engine_args: Json
+    limit: int | None
+    run: str | None
+    scoring: Scoring | None
+    judge: str | None
+    batch_size: int | None = None
+    max_workers: int | None = None
+
+    @property
+    def empty(self) -> bool:
+        """Whether neither a config nor a model nor a data set is named."""
+        return not (self.configs or self.models or self.data)
+
+    @classmethod
+    def of(
+        cls, arguments: argparse.Namespace, *, batch_size: int | None = None, max_workers: int | None = None
+    ) -> SpecWanted:
+        return cls(
+            configs=(*arguments.configs, *arguments.config),
+            models=tuple(arguments.model),
+            data=tuple(arguments.data),
+            engine=arguments.engine,
+            use_vllm=arguments.use_vllm,
+            base_url=arguments.base_url or "",
+            engine_args=arguments.engine_args,
+            limit=arguments.limit,
+            run=arguments.run,
+            scoring=arguments.scoring,
+            judge=arguments.judge,
+            batch_size=batch_size,
+            max_workers=max_workers,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class ScreenWanted:
+    """How a launch is shown. `verbose` shows each answer; `log_file` gets a copy of the supervisor's log."""
+
+    plain: bool
+    as_json: bool
+    verbose: bool
+    log_file: Path | None
+
+    @classmethod
+    def of(cls, arguments: argparse.Namespace) -> ScreenWanted:
+        return cls(arguments.plain, arguments.json, arguments.verbose, arguments.log_file)
+
+
+@dataclass(frozen=True, slots=True)
+class TreeWanted:
+    """VLMEvalKit's output tree: where it is, and what of it is read and written."""
+
+    work_dir: Path | None = None
+    mode: str = "all"
+    reuse: bool = False
+    unpickle: bool = False
+
+    @property
+    def scored(self) -> bool:
+        return self.mode != "infer"
+
+    @classmethod
+    def of(cls, arguments: argparse.Namespace) -> TreeWanted:
+        return cls(arguments.work_dir, arguments.mode, arguments.reuse, arguments.unpickle)
+
+
+@dataclass(frozen=True, slots=True)
+class LaunchWanted:
+    """How `launch` and `resume` bring a run to its end. `scoring` and `judge` None leave them to the run."""
+
+    devices: DevicesWanted
+    screen: ScreenWanted
+    scoring: Scoring | None
+    judge: str | None = None
+    tree: TreeWanted = field(default_factory=TreeWanted)
+
+    @classmethod
+    def of(
+        cls, arguments: argparse.Namespace, *, judge: str | None = None, tree: TreeWanted | None = None
+    ) -> LaunchWanted:
+        return cls(devices_of(arguments), ScreenWanted.of(arguments), arguments.scoring, judge, tree or TreeWanted())
+
+
+def devices_of(arguments: argparse.Namespace) -> DevicesWanted:
+    """Return what the flags of `launch` and `resume` say of devices, workers and requests in flight."""
+    from vlmeval_mp.pool.devices.layout import DevicesWanted
+
+    return DevicesWanted(
+        device=arguments.device,
+        gpus=arguments.gpus or "",
+        tp=arguments.tp,
+        parallel=arguments.parallel,
+        max_workers=arguments.max_workers,
+        batch_size=arguments.batch_size,
+        api_nproc=arguments.api_nproc,
+        retry=arguments.retry,
+    )
+
+
+def jobs_of(arguments: argparse.Namespace) -> JobsPaths:
+    """Return the jobs folder that `--jobs` names."""
+    return JobsPaths(arguments.jobs.resolve())
