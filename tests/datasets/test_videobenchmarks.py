@@ -38,6 +38,7 @@ from vlmeval_mp.pool.worker.__main__ import live
 from vlmeval_mp.pool.worker.loop import Worker
 from vlmeval_mp.requests import media, prompts
 from vlmeval_mp.requests import video as videos
+from vlmeval_mp.requests.videoas import VideoAs
 from vlmeval_mp.requests.videosets import VIDEO_BENCHMARKS
 from vlmeval_mp.runs import submit
 from vlmeval_mp.runs.merge import merge
@@ -88,7 +89,7 @@ def samples_of(tsv: Path, **fields: Any) -> list[Sample]:
 
 def request_of(sample: Sample, spec: DataSpec, as_images: bool = True, **said: str) -> Request:
     asked = prompts.build(sample, spec.prompt, dataset=spec.name, **said)
-    video: media.Video = "images" if as_images else "native"
+    video: VideoAs = "images" if as_images else "native"
     return media.prepare("1", asked, Sampling(), Path(), MediaLimits(), spec.nframe, spec.fps, video)
 
 

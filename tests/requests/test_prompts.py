@@ -118,3 +118,19 @@ def test_internvl_numbers_the_frames_of_a_video_and_puts_all_texts_behind_them()
     video, text = message.parts
     assert video == VideoPart(media=VIDEO, label="Frame-{}: ")
     assert text == TextPart(text="What?\nPlease answer yes or no:")
+
+
+def test_the_data_set_s_template_counts_before_the_model_s() -> None:
+    sample = Sample(index="1", row=0, kind="vqa", question="What?", media=(IMAGE,))
+    setting = prompts.Setting()
+    assert prompts.choose("amber", "bare")(sample, setting) == prompts.choose("amber")(sample, setting)
+    assert prompts.choose("default", "bare")(sample, setting) == prompts.choose("bare")(sample, setting)
+
+
+def test_a_family_s_habit_about_videos_goes_around_every_template() -> None:
+    sample = Sample(index="1", row=0, kind="mcq", question="What?", options={"A": "cat"}, media=(VIDEO,))
+    for template in ("default", "video-mme", "mvbench"):
+        (message,) = prompts.choose(template, "internvl")(sample, prompts.Setting("Video-MME"))
+        video, text = message.parts
+        assert isinstance(video, VideoPart) and video.label == "Frame-{}: "
+        assert isinstance(text, TextPart) and text.text.endswith("from the given choices directly.")

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import msgspec
 
@@ -29,15 +29,14 @@ from vlmeval_mp.core.records import (
     TextPart,
     VideoPart,
 )
-from vlmeval_mp.requests import subtitles
+from vlmeval_mp.requests import subtitles, videoas
 from vlmeval_mp.requests.video import fitted, open_video
+from vlmeval_mp.requests.videoas import VideoAs
 
 if TYPE_CHECKING:
     from PIL import Image
 
 T = TypeVar("T")
-
-Video = Literal["native", "images", "whole"]
 
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "PPM")
 """The image formats that are opened; Pillow knows more, some of which start other programs."""
@@ -51,13 +50,12 @@ def prepare(
     limits: MediaLimits,
     nframe: int,
     fps: float,
-    video: Video = "native",
+    video: VideoAs = "native",
 ) -> Request:
     """The request that asks `messages`; media files are absolute, or relative to the data set's `folder`.
 
-    A `video` is "native", its frames in one piece; or each frame is one of the "images"; or it is left "whole", as a
-    file that the engine opens, and need only be there. Subtitles are among the texts of the messages that come back;
-    frames with subtitles between them are images, and a clip of a video, which is no file, is always its frames.
+    `video` says how videos go (`videoas`); one that goes whole need only be there. Subtitles are among the texts of the
+    messages that come back.
 
     Raises:
         RequestError: a picture or video is missing, damaged, too large or of no known format.
@@ -73,7 +71,7 @@ def prepare(
 class _Opened:
     """The media of one request, opened part by part."""
 
-    def __init__(self, folder: Path, limits: MediaLimits, nframe: int, fps: float, video: Video) -> None:
+    def __init__(self, folder: Path, limits: MediaLimits, nframe: int, fps: float, video: VideoAs) -> None:
         self.images: list[Image.Image] = []
         self.videos: list[Frames] = []
         self._folder, self._limits, self._nframe, self._fps = folder, limits, nframe, fps
@@ -85,15 +83,15 @@ class _Opened:
         if isinstance(part, ImagePart):
             self.images.append(self._open(part.media, lambda path: open_image(path, self._limits)))
         elif isinstance(part, VideoPart):
-            if self._wanted == "whole" and part.subtitles is None and not part.media.is_clip:
-                self._open(part.media, Path.stat)
+            media, sent_as = part.media, videoas.of_part(self._wanted, part)
+            if sent_as == "whole" and part.subtitles is None:
+                self._open(media, Path.stat)
                 return (part,)
-            media = part.media
             frames = self._open(media, lambda path: open_video(path, media, self._limits, self._nframe, self._fps))
-            return self._video(part, frames)
+            return self._video(part, frames, sent_as)
         return (part,)
 
-    def _video(self, part: VideoPart, frames: Frames) -> tuple[Part, ...]:
+    def _video(self, part: VideoPart, frames: Frames, sent_as: VideoAs) -> tuple[Part, ...]:
         spoken = part.subtitles
         if spoken is not None and spoken.between:
             return self._between(part.media, frames, spoken)
@@ -101,9 +99,9 @@ class _Opened:
         if spoken is not None:
             lines = self._spoken(spoken, lambda text: subtitles.listed(text, frames.fps, frames.indices), "")
             listed = (TextPart(text=spoken.before + lines + spoken.after),)
-        if self._wanted == "images":
+        if sent_as == "images":
             return (*(p for place in range(len(frames.indices)) for p in self._labelled(part, frames, place)), *listed)
-        if self._wanted == "native" or part.media.is_clip:
+        if sent_as == "native":
             self.videos.append(frames)
         return (VideoPart(media=part.media), *listed)
 

@@ -1,20 +1,48 @@
-"""The prompts that VLMEvalKit's model classes build themselves, word for word (ms-vlmeval 0.0.20). Pure.
+"""The prompts that model families build themselves, word for word as VLMEvalKit's classes do (ms-vlmeval 0.0.20). Pure.
 
-A builder gives the parts of the user message, or None where its class leaves the prompt to the data set: videos, texts
-without pictures, and the data sets it excepts. What a class then does to the data set's prompt about a video is in
-`VIDEOS`.
+Adding a family is one line of `FAMILIES`: a `Family`, or "module:name" of one, loaded when a model names it.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import msgspec
 
+from vlmeval_mp.core import named
 from vlmeval_mp.core.records import ImagePart, Message, Part, Sample, TextPart, VideoPart
 
 Builder = Callable[[Sample, str], "tuple[Part, ...] | None"]
+"""A sample and the benchmark's name to the parts of the user message; None where the data set's wording counts."""
+Habit = Callable[["tuple[Part, ...]", str], "tuple[Part, ...]"]
+"""The parts of a message about a video, and the benchmark's name, to the parts that are sent."""
+
+
+@dataclass(frozen=True, slots=True)
+class Family:
+    """How one family of models is asked: its own wording, and what it does to a message about a video."""
+
+    wording: Builder | None = None
+    video: Habit | None = None
+
+    def build(self, sample: Sample, dataset: str) -> tuple[Part, ...] | None:
+        """Return the parts of the user message; None where the data set's wording counts."""
+        return None if self.wording is None else self.wording(sample, dataset)
+
+    def about_video(self, messages: tuple[Message, ...], dataset: str) -> tuple[Message, ...]:
+        """Return `messages` as the family sends them on, where one is about a video."""
+        habit = self.video
+        if habit is None:
+            return messages
+        return tuple(
+            msgspec.structs.replace(message, parts=habit(message.parts, dataset))
+            if any(isinstance(part, VideoPart) for part in message.parts)
+            else message
+            for message in messages
+        )
+
 
 _CHINESE = re.compile("[\\u4e00-\\u9fff]")
 _MMMU = ("MMMU_DEV_VAL", "MMMU_TEST")
@@ -134,13 +162,6 @@ def _about_images(builder: Builder) -> Builder:
     return build
 
 
-BUILDERS: dict[str, Builder] = {
-    "qwen2_vl": _about_images(_qwen2_vl),
-    "qwen3_vl": _about_images(_qwen3_vl),
-    "internvl": _about_images(_internvl),
-}
-
-
 def _internvl_video(parts: tuple[Part, ...], dataset: str) -> tuple[Part, ...]:
     """InternVLChat's `reorganize_prompt` and `build_video_prompt`: numbered frames first, then all texts in one."""
     videos = [part for part in parts if isinstance(part, VideoPart)]
@@ -155,17 +176,17 @@ def _internvl_video(parts: tuple[Part, ...], dataset: str) -> tuple[Part, ...]:
     return (*numbered, TextPart(text=text))
 
 
-def about_video(name: str, messages: tuple[Message, ...], dataset: str) -> tuple[Message, ...]:
-    """`messages` as the class of the builder `name` sends them on, if one is about a video."""
-    change = VIDEOS.get(name)
-    if change is None:
-        return messages
-    return tuple(
-        msgspec.structs.replace(message, parts=change(message.parts, dataset))
-        if any(isinstance(part, VideoPart) for part in message.parts)
-        else message
-        for message in messages
-    )
+FAMILIES: dict[str, Family | str] = {
+    "qwen2_vl": Family(_about_images(_qwen2_vl)),
+    "qwen3_vl": Family(_about_images(_qwen3_vl)),
+    "internvl": Family(_about_images(_internvl), _internvl_video),
+}
 
 
-VIDEOS: dict[str, Callable[[tuple[Part, ...], str], tuple[Part, ...]]] = {"internvl": _internvl_video}
+def family(name: str) -> Family:
+    """Return the family that the table calls `name`."""
+    found = FAMILIES[name]
+    if isinstance(found, str):
+        loaded: Family = named.load(found)
+        return loaded
+    return found

@@ -1,7 +1,7 @@
 """Sample to messages: the wordings, as named templates in one table.
 
 Pure. Every wording of "default" is, word for word, what VLMEvalKit's data set classes send, so that scores compare.
-Each template gives one user message, without a system prompt. Knows nothing of chat templates (an engine's matter) and
+Each wording gives the parts of one user message. Knows nothing of chat templates (an engine's matter) and
 opens no media: parts carry a `Media`, which need not exist on disk.
 
     kind    images (first, in order)      text only             video (first)
@@ -19,12 +19,26 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from dataclasses import dataclass
 
 from vlmeval_mp.core.errors import ConfigError, did_you_mean
 from vlmeval_mp.core.records import ImagePart, Media, Message, Part, Sample, TextPart, VideoPart
 from vlmeval_mp.requests import modelprompts, videoprompts
 
-Template = Callable[[Sample], tuple[Part, ...]]
+Asked = tuple[Message, ...]
+Wording = Callable[[Sample], tuple[Part, ...]]
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """What a template may go by besides the sample: the benchmark's name, and the model's `system` text and `roles`."""
+
+    dataset: str = ""
+    system: str = ""
+    roles: str = "user"
+
+
+Template = Callable[[Sample, Setting], Asked]
 
 READY = "vlmevalkit"
 """The template of data sets that are read through VLMEvalKit's classes: what `build_prompt` made is in the sample."""
@@ -38,37 +52,72 @@ def build(
     dataset: str = "",
     system: str = "",
     roles: str = "user",
-) -> tuple[Message, ...]:
-    """The messages that ask `sample`.
+) -> Asked:
+    """Return the messages that ask `sample`: `template` is the data set's, `model` the model's (see `choose`).
 
-    `template` is the data set's, `model` the model's. A model's builder (`qwen2_vl`, …) goes before the data set's
-    template where it has a wording for `dataset`, as in VLMEvalKit; else the data set's counts, then the model's. The
-    template `READY` sends what the sample carries, whatever the model's builder.
     `roles` says what becomes of the system text and the begun answer of a video benchmark (`videoprompts`).
 
     Raises:
         ConfigError: no template has that name.
     """
+    return choose(template, model)(sample, Setting(dataset, system, roles))
+
+
+def choose(template: str, model: str = "default") -> Template:
+    """Return the template that counts where a data set names `template` and a model names `model`.
+
+    A model family (`qwen2_vl`, …) goes around the data set's template: where it has a wording of its own for the
+    benchmark that wording counts, as in VLMEvalKit. Else the data set's template counts, then the model's. `READY`
+    sends what the sample carries, whatever the model's family.
+
+    Raises:
+        ConfigError: no template has that name.
+    """
     if template == READY:
-        if not sample.ready:
-            raise ConfigError(f"sample {sample.index!r} carries no prompt of VLMEvalKit's; give its data set by name")
-        spoken = system and sample.ready[0].role != "system"
-        return (Message(role="system", parts=(TextPart(text=system),)), *sample.ready) if spoken else sample.ready
+        return _ready
     for name in (template, model):
-        if name not in TEMPLATES and name not in modelprompts.BUILDERS and name not in videoprompts.WORDINGS:
-            known = [*TEMPLATES, *videoprompts.WORDINGS, *modelprompts.BUILDERS, READY]
+        if name not in TEMPLATES and name not in modelprompts.FAMILIES and name not in videoprompts.WORDINGS:
+            known = [*TEMPLATES, *videoprompts.WORDINGS, *modelprompts.FAMILIES, READY]
             hint = did_you_mean(name, known, f"choose one of {', '.join(known)}")
             raise ConfigError(f"no prompt template is called {name!r}; {hint}")
-    own = template if template in modelprompts.BUILDERS else model
-    built = modelprompts.BUILDERS[own](sample, dataset) if own in modelprompts.BUILDERS else None
-    if built is None and template in videoprompts.WORDINGS:
-        asked = videoprompts.messages(sample, template, roles, system)
-    else:
-        name = next((n for n in (template, model) if n in TEMPLATES and n != "default"), "default")
-        asked = (Message(role="user", parts=built if built is not None else TEMPLATES[name](sample)),)
-        if system:
-            asked = (Message(role="system", parts=(TextPart(text=system),)), *asked)
-    return modelprompts.about_video(own, asked, dataset)
+    own = next((name for name in (template, model) if name in modelprompts.FAMILIES), "")
+    base = _base(template, model)
+    return _around(base, modelprompts.family(own)) if own else base
+
+
+def _base(template: str, model: str) -> Template:
+    """Return the template without a model family's habits."""
+    if template in videoprompts.WORDINGS:
+        return lambda sample, setting: videoprompts.messages(sample, template, setting.roles, setting.system)
+    name = next((n for n in (template, model) if n in TEMPLATES and n != "default"), "default")
+    return lambda sample, setting: _turns(TEMPLATES[name](sample), setting.system)
+
+
+def _around(base: Template, family: modelprompts.Family) -> Template:
+    """Return the template that a model family makes of `base`: its own wording, and its habits about videos."""
+
+    def template(sample: Sample, setting: Setting) -> Asked:
+        own = family.build(sample, setting.dataset)
+        asked = base(sample, setting) if own is None else _turns(own, setting.system)
+        return family.about_video(asked, setting.dataset)
+
+    return template
+
+
+def _ready(sample: Sample, setting: Setting) -> Asked:
+    if not sample.ready:
+        raise ConfigError(f"sample {sample.index!r} carries no prompt of VLMEvalKit's; give its data set by name")
+    if sample.ready[0].role == "system":
+        return sample.ready
+    return (*_system(setting.system), *sample.ready)
+
+
+def _turns(parts: tuple[Part, ...], system: str) -> Asked:
+    return (*_system(system), Message(role="user", parts=parts))
+
+
+def _system(text: str) -> Asked:
+    return (Message(role="system", parts=(TextPart(text=text),)),) if text else ()
 
 
 def text(sample: Sample) -> str:
@@ -98,7 +147,7 @@ def _mmmu(sample: Sample) -> tuple[Part, ...]:
     return _interleaved(sample, text(sample))
 
 
-def _mmmu_pro(request: str) -> Template:
+def _mmmu_pro(request: str) -> Wording:
     """MMMUProDataset with the question as text: no hint, and a request of its own."""
 
     def template(sample: Sample) -> tuple[Part, ...]:
@@ -108,7 +157,7 @@ def _mmmu_pro(request: str) -> Template:
     return template
 
 
-def _mmmu_pro_pictured(request: str) -> Template:
+def _mmmu_pro_pictured(request: str) -> Wording:
     """MMMUProDataset with the question in the picture."""
 
     def template(sample: Sample) -> tuple[Part, ...]:
@@ -138,7 +187,7 @@ _LAST_LINE = (
     "is one of the options. Think step by step before answering. "
 )
 
-TEMPLATES: dict[str, Template] = {
+TEMPLATES: dict[str, Wording] = {
     "default": _default,
     "bare": _bare,
     "amber": _amber,

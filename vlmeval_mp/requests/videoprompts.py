@@ -82,11 +82,6 @@ def messages(sample: Sample, template: str, roles: str, system: str) -> tuple[Me
     return (*instructed, Message(role="user", parts=asked), *_turn("assistant", begun))
 
 
-def parts_frames(template: str) -> bool:
-    """Whether subtitles stand between the frames, which then are images."""
-    return template in WORDINGS and WORDINGS[template].between
-
-
 def _asked(sample: Sample, wording: Wording) -> tuple[Part, ...]:
     """The video and the texts behind it."""
     fields = _fields(sample)

@@ -166,7 +166,7 @@ def test_a_row_of_ours_gives_the_prompts_that_our_own_builders_give(class_: str,
         if sample.kind != kinds.get(dataset, "vqa"):
             continue
         whole = Sample(**{field: getattr(sample, field) for field in sample.__struct_fields__} | {"media": media})
-        ours = modelprompts.BUILDERS[name](whole, dataset)
+        ours = modelprompts.family(name).build(whole, dataset)
         assert model.use_custom_prompt(dataset) == (ours is not None)
         if ours is None:
             continue

@@ -14,14 +14,14 @@ from pathlib import Path
 
 from vlmeval_mp.core import credentials
 from vlmeval_mp.core.errors import RequestError
-from vlmeval_mp.core.records import DataSpec, Job, ModelSpec, Prediction, Request, RunSpec, Sample, Source
+from vlmeval_mp.core.records import Job, ModelSpec, Prediction, Request, RunSpec, Sample, Source
 from vlmeval_mp.datasets.store import Dataset
 from vlmeval_mp.engines import registry
 from vlmeval_mp.engines.base import Engine, EngineSpec
 from vlmeval_mp.pool.worker.assignment import Assignment
 from vlmeval_mp.pool.worker.preparing import Preparer
-from vlmeval_mp.requests import media, prompts, videoprompts
-from vlmeval_mp.requests.frames import DEFAULT_NFRAME
+from vlmeval_mp.requests import media, prompts, videoas
+from vlmeval_mp.requests.videoas import VideoAs
 
 PREPARED_BYTES = 1 << 30
 """Decoded pixels in memory above which nothing further is prepared."""
@@ -49,7 +49,7 @@ class Asker:
         self._data = {name: by_name[job.dataset] for name, job in jobs.items()}
         self._benchmarks = {name: Path(data.path).stem for name, data in self._data.items()}
         self.engine = self._build_engine(assignment)
-        self._videos = {name: self._how_videos_go(data) for name, data in self._data.items()}
+        self._videos: dict[str, VideoAs] = {}
         self.window_size = assignment.window or self.engine.default_window
         self.window = asyncio.Semaphore(self.window_size)
         self.in_engine = 0
@@ -115,14 +115,17 @@ class Asker:
         if not sample.media:
             return Request(sample.index, messages, self._model.sampling, source=source)
         parts = sample.index, messages, self._model.sampling
-        make = partial(media.prepare, *parts, folder, limits, data.nframe, data.fps, self._videos[job.name])
+        make = partial(media.prepare, *parts, folder, limits, data.nframe, data.fps, self._video_as(job.name))
         request = await self._preparer.prepare(make)
         return replace(request, source=source, processor=self._model.processor.get(benchmark, {}))
 
     # --- the engine and how videos go to it ------------------------------------------------------------------------
 
     def _build_engine(self, assignment: Assignment) -> Engine:
-        counts = [self._most_media(data, self._datasets[name]) for name, data in self._data.items()]
+        counts = [
+            videoas.most_media(videoas.of_job(self._model, data), self._datasets[name].info, data, self._spec.media)
+            for name, data in self._data.items()
+        ]
         spec = EngineSpec(
             model=self._model.path,
             args=assignment.engine_args,
@@ -134,20 +137,11 @@ class Asker:
         )
         return registry.engine_class(self._model.engine)(spec)
 
-    def _most_media(self, data: DataSpec, dataset: Dataset) -> tuple[int, int]:
-        """Return the most images and the most videos that one request about `dataset` carries."""
-        info = dataset.info
-        if not self._sends_frames(data):
-            return info.max_images, info.max_videos
-        frames = data.nframe or (self._spec.media.max_frames if data.fps else DEFAULT_NFRAME)
-        return info.max_images + frames * info.max_videos, 0
-
-    def _sends_frames(self, data: DataSpec) -> bool:
-        """Return whether frames of videos go as images: where the model wants it, and where subtitles part them."""
-        return self._model.video == "images" or (data.use_subtitle and videoprompts.parts_frames(data.prompt))
-
-    def _how_videos_go(self, data: DataSpec) -> media.Video:
-        return "whole" if self.engine.whole_videos else "images" if self._sends_frames(data) else "native"
+    def _video_as(self, job: str) -> VideoAs:
+        """Return how the videos of `job` go; the engine, which has started, knows whether it opens files itself."""
+        if job not in self._videos:
+            self._videos[job] = videoas.of_job(self._model, self._data[job], opens_files=self.engine.whole_videos)
+        return self._videos[job]
 
 
 def failed(sample: Sample, reason: str) -> Prediction:

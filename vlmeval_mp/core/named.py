@@ -1,0 +1,22 @@
+"""What a string of the form "module:name" names, for tables whose entries are loaded when they are needed."""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+
+def load(path: str) -> Any:
+    """Return the object called `name` in the module, for a `path` of the form "module:name".
+
+    Raises:
+        ValueError: `path` has another form.
+        ImportError: there is no such module, or the module has no such name.
+    """
+    module, _, name = path.partition(":")
+    if not module or not name:
+        raise ValueError(f"{path!r} is not of the form 'module:name'")
+    try:
+        return getattr(importlib.import_module(module), name)
+    except AttributeError as error:
+        raise ImportError(f"{module} has no {name!r}") from error
