@@ -53,7 +53,7 @@ def test_scores_hold_verdict_extracted_answer_and_note(tmp_path: Path) -> None:
     results.write(tmp_path, "m", "d", samples(2), [answered(0, "The answer is (A)."), answered(1, "no idea")])
     assert lines(tmp_path / "scores.jsonl") == [
         {"index": "q0", "value": 1.0, "extracted": "A"},
-        {"index": "q1", "value": 0.0, "note": "no option found"},
+        {"index": "q1", "value": 0.0, "note": "no option found", "reading": "unread"},
     ]
 
 

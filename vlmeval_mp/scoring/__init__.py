@@ -15,6 +15,7 @@ from vlmeval_mp.core.records import Prediction, Sample, Score
 from vlmeval_mp.scoring.base import FAILED, Rules, Scored
 from vlmeval_mp.scoring.compat.readback import as_read
 from vlmeval_mp.scoring.families import family_of, scorer_for
+from vlmeval_mp.scoring.reading.outcome import without_answer
 from vlmeval_mp.scoring.reading.postprocess import applied
 from vlmeval_mp.scoring.strict.equal import score_equal
 
@@ -37,7 +38,12 @@ def score(sample: Sample, prediction: Prediction | None, rules: Rules = STRICT) 
     if not sample.answer.strip():
         return Score(index=sample.index, value=None, note="the sample has no answer")
     scorer = score_equal if rules.extracted else scorer_for(family_of(sample, rules.scorer), rules.mode)
-    return scorer(sample, applied(rules.post_process, prediction))
+    verdict = scorer(sample, applied(rules.post_process, prediction))
+    if rules.mode != "strict" or rules.extracted or verdict.value != 0.0:
+        return verdict
+    searched = not verdict.extracted and not verdict.note  # OCRBench names no answer, it looks for the references
+    reading = without_answer(prediction.prediction, None if searched else verdict.extracted)
+    return msgspec.structs.replace(verdict, reading=reading) if reading else verdict
 
 
 def score_all(pairs: Iterable[tuple[Sample, Prediction | None]], rules: Rules) -> list[Scored]:

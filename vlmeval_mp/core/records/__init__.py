@@ -8,7 +8,7 @@ writers). The words are those of DESIGN §6.
 from __future__ import annotations
 
 from vlmeval_mp.core.records.base import Json, Kind, Struct
-from vlmeval_mp.core.records.outcomes import Counts, OtherMode, Prediction, Score, Summary
+from vlmeval_mp.core.records.outcomes import Counts, OtherMode, Prediction, Reading, Score, Summary
 from vlmeval_mp.core.records.requests import Completion, Frames, Request, Source
 from vlmeval_mp.core.records.runs import (
     DataSpec,
@@ -57,6 +57,7 @@ __all__ = [
     "Part",
     "Phase",
     "Prediction",
+    "Reading",
     "Request",
     "RunRecord",
     "RunSpec",

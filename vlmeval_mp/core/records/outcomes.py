@@ -2,7 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from vlmeval_mp.core.records.base import Struct
+
+Reading = Literal["", "empty", "unfinished thought", "refused", "unread"]
+"""Why strict rules took no answer out of a reply; "" where they took one, or where nothing was there to read.
+
+empty: the reply has no text; unfinished thought: its reasoning never ended, so nothing stands behind it; refused: the
+model says that it does not answer; unread: it says something, but no answer that a careful reader would be sure of.
+"""
 
 
 class Prediction(Struct, frozen=True):
@@ -24,13 +33,15 @@ class Prediction(Struct, frozen=True):
 class Score(Struct, frozen=True):
     """A scorer's verdict on one prediction. `value` is in 0..1, or None where the sample could not be scored.
 
-    In compat mode it is -1 where ms-vlmeval takes a failed answer off the sum (MLVU).
+    In compat mode it is -1 where ms-vlmeval takes a failed answer off the sum (MLVU). `reading` says why a reply of a
+    strictly scored sample counts as wrong without an answer having been read out of it.
     """
 
     index: str
     value: float | None
     extracted: str = ""
     note: str = ""
+    reading: Reading = ""
 
 
 class Counts(Struct, frozen=True, omit_defaults=False):

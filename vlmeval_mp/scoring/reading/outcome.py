@@ -1,0 +1,44 @@
+"""How a reply may give no answer: it is empty, a thought without an end, a refusal, or words that name none. Pure.
+
+Knows neither options nor references: whether an answer was found is the scorer's to say.
+"""
+
+from __future__ import annotations
+
+import re
+
+from vlmeval_mp.core.records import Reading
+from vlmeval_mp.scoring.reading.text import without_thinking
+
+_OPENING = 400
+"""Characters from the beginning of a reply within which it must refuse; what comes later may tell of somebody else."""
+
+_REFUSAL = re.compile(
+    r"\b(?:i(?:\s+am|'m|’m)|we(?:\s+are|'re|’re))\s+(?:very\s+|so\s+|really\s+)?(?:sorry|unable|not\s+able|not\s+allowed)\b"
+    r"|\b(?:sorry|apologi[sz]e|apologies|unfortunately)\b.{0,60}?\b(?:can(?:no|'|’)t|cannot|unable|not\s+able|do\s+not|don['’]t|won['’]t)\b"
+    r"|\bi\s+(?:can\s*not|can['’]t|could\s*not|couldn['’]t|won['’]t|will\s+not|must\s+decline|decline|refuse)\s+"
+    r"(?:\w+\s+)?(?:to\s+)?(?:answer|assist|help|see|view|access|open|identify|determine|provide|process|comply|discuss|engage|tell|say|describe|analy[sz]e|interpret)"
+    r"|\bas\s+an?\s+(?:ai|language\s+model|text-based)\b"
+    r"|对不起|抱歉|無法|无法(?:回答|确定|判断|识别|看到|提供|查看)|不能(?:回答|提供|帮助)"
+    r"|申し訳|お答えできません|すみません|죄송|답변(?:할|드릴)\s*수\s*없"
+    r"|\blo\s+siento\b|\bno\s+puedo\b|\bje\s+suis\s+désolé|\bje\s+ne\s+peux\s+pas\b|\btut\s+mir\s+leid\b"
+    r"|\bich\s+kann\b.{0,60}?\bnicht\b|\bdesculpe\b|\bnão\s+posso\b|\bmi\s+dispiace\b|\bnon\s+posso\b"
+    r"|\bизвините|\bя\s+не\s+могу\b|\bk(?:hông|hong)\s+thể\b|\bขออภัย|\bxin\s+lỗi\b|آسف|لا\s+أستطيع",
+    re.IGNORECASE,
+)
+
+
+def without_answer(text: str, said: str | None) -> Reading:
+    """Why the reply `text`, out of which a scorer took `said`, gives no answer; "" if it gives one.
+
+    `said` is "" where the scorer found no answer, and None where it looks for references in the whole reply. An answer
+    that is itself a refusal ("I cannot see it", taken whole by a scorer of open answers) is none.
+    """
+    if not text.strip():
+        return "empty"
+    rest = without_thinking(text).strip()
+    if not rest:
+        return "unfinished thought"
+    if _REFUSAL.search((said or rest)[:_OPENING]):
+        return "refused"
+    return "unread" if said == "" else ""
