@@ -7,6 +7,8 @@ jobs/<run>/checkpoints/<job>/<writer>.jsonl     append-only, one writer ever
 jobs/<run>/workers/<worker>.json                heartbeat
 jobs/<run>/logs/<worker>.log                    all of a worker's stdout and stderr
 jobs/<run>/results/<model>/<dataset>/           what a run is for
+jobs/<run>/datasets/<name>-<digest>/            its samples without their media, so that the folder can be copied
+jobs/<run>/report/                              pages to look at
 """
 
 from __future__ import annotations
@@ -84,6 +86,14 @@ class RunPaths:
 
     def job_checkpoints(self, job: str) -> Path:
         return self.checkpoints / job
+
+    @property
+    def datasets(self) -> Path:
+        return self.root / "datasets"
+
+    @property
+    def report(self) -> Path:
+        return self.root / "report"
 
     @property
     def all_results(self) -> Path:

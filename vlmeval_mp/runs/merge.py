@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from vlmeval_mp.core.paths import JobsPaths, RunPaths
+from vlmeval_mp.core.paths import RunPaths
 from vlmeval_mp.core.records import Job, Prediction, Sample
 from vlmeval_mp.datasets.store import Dataset
-from vlmeval_mp.runs import checkpoint
+from vlmeval_mp.runs import checkpoint, kept
 from vlmeval_mp.runs.queue import Queue
 
 
 def dataset_of(paths: RunPaths, job: Job) -> Dataset:
-    """The data set of a job of the run at `paths`."""
-    return Dataset(JobsPaths(paths.root.parent).datasets / job.folder)
+    """Return the data set of a job of the run at `paths`: the run's own copy, or the one in the shared store.
+
+    Raises:
+        ConfigError: neither is there.
+    """
+    return Dataset(kept.folder_of(paths, job))
 
 
 def merge(paths: RunPaths, job: Job) -> tuple[list[Sample], list[Prediction]]:

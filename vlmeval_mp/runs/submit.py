@@ -8,6 +8,7 @@ from __future__ import annotations
 import importlib.util
 import os
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 
 import msgspec
@@ -20,7 +21,7 @@ from vlmeval_mp.core.records import DataSpec, Job, ModelSpec, RunRecord, RunSpec
 from vlmeval_mp.datasets import names, videobenchmarks
 from vlmeval_mp.datasets.store import Dataset, prepare
 from vlmeval_mp.engines.registry import ENGINES
-from vlmeval_mp.runs import fingerprint, queue, snapshot
+from vlmeval_mp.runs import fingerprint, kept, queue, snapshot
 from vlmeval_mp.scoring import families
 from vlmeval_mp.scoring.base import EVALUATOR
 
@@ -49,11 +50,12 @@ def submit(spec: RunSpec, jobs: JobsPaths) -> tuple[RunPaths, RunRecord, bool]:
         record = snapshot.read_record(paths)
         if record.fingerprint == wanted or not _discard_unanswered(paths):
             fingerprint.refuse_changed(record, wanted)
+            kept.keep(paths, [dataset.folder for dataset in datasets.values()])
             return paths, record, False
     record = RunRecord(
         version=RECORD_VERSION, spec=spec, jobs=planned, fingerprint=wanted, provenance=fingerprint.provenance()
     )
-    _publish(paths, record)
+    _publish(paths, record, [dataset.folder for dataset in datasets.values()])
     published = snapshot.read_record(paths)
     fingerprint.refuse_changed(published, wanted)
     return paths, published, True
@@ -74,6 +76,7 @@ def check(paths: RunPaths, record: RunRecord) -> None:
         for d in record.spec.datasets
     }
     fingerprint.refuse_changed(record, fingerprint.fingerprint_of(record.spec, datasets))
+    kept.keep(paths, [dataset.folder for dataset in datasets.values()])
 
 
 def _discard_unanswered(paths: RunPaths) -> bool:
@@ -146,7 +149,7 @@ def _job(model: ModelSpec, data: DataSpec, dataset: Dataset) -> Job:
     return Job(name=name, model=model.name, dataset=data.name, folder=dataset.folder.name, samples=samples)
 
 
-def _publish(paths: RunPaths, record: RunRecord) -> None:
+def _publish(paths: RunPaths, record: RunRecord, datasets: Sequence[Path]) -> None:
     """Lay the whole run folder out beside its place and rename it there: a killed submit leaves no half run."""
     credentials.refuse_kept(msgspec.json.encode(record).decode(), os.environ)
     building = paths.root.with_name(f".{paths.root.name}.{os.getpid()}.tmp")
@@ -156,6 +159,7 @@ def _publish(paths: RunPaths, record: RunRecord) -> None:
     queue.create(new.queue, shards)
     for folder in (new.workers, new.logs, new.checkpoints):
         folder.mkdir()
+    kept.keep(new, datasets)
     files.atomic_write(new.record, msgspec.json.format(msgspec.json.encode(record)) + b"\n")
     files.sync_folder(building)
     try:
