@@ -17,7 +17,8 @@ model says that it does not answer; unread: it says something, but no answer tha
 class Prediction(Struct, frozen=True):
     """A sample's recorded outcome: text, or an error saying why there is none. Failure is never text.
 
-    `source` is the file that an answer was imported from, "" for one that this run asked for.
+    `source` is the file that an answer was imported from, "" for one that this run asked for. `at` is the wall clock
+    when it was recorded, which checkpoints alone keep; 0 where they do not say.
     """
 
     index: str
@@ -28,6 +29,7 @@ class Prediction(Struct, frozen=True):
     prompt_tokens: int = 0
     completion_tokens: int = 0
     source: str = ""
+    at: float = 0.0
 
 
 class Score(Struct, frozen=True):

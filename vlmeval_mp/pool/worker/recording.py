@@ -8,9 +8,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import time
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+
+import msgspec
 
 from vlmeval_mp.core.paths import RunPaths
 from vlmeval_mp.core.records import Job, Prediction, Sample
@@ -68,7 +71,9 @@ class Recorder:
         Raises:
             StorageError: the disk is full or failing.
         """
-        held.answers[prediction.row] = self._checkpoint.record(held.job.name, prediction)
+        held.answers[prediction.row] = self._checkpoint.record(
+            held.job.name, msgspec.structs.replace(prediction, at=round(time.time(), 2))
+        )
         self._note_complete(held)
 
     def _note_complete(self, held: Held) -> None:

@@ -1,0 +1,172 @@
+"""Everything that a report shows of a run, read from its folder into plain values.
+
+Verdicts are made again from the samples and predictions, so that both modes are there whichever one the run was scored
+in; where VLMEvalKit's own evaluator scored a job, they are those it left. Writes nothing.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import msgspec
+
+from vlmeval_mp.core import files
+from vlmeval_mp.core.paths import RunPaths
+from vlmeval_mp.core.records import (
+    Job,
+    Prediction,
+    RunRecord,
+    Sample,
+    Score,
+    Struct,
+    Summary,
+    SupervisorStatus,
+    WorkerStatus,
+)
+from vlmeval_mp.runs import kept, results, snapshot
+from vlmeval_mp.runs.merge import merge
+from vlmeval_mp.runs.state import RunState, fold
+from vlmeval_mp.scoring import score_all
+from vlmeval_mp.scoring.base import Mode
+
+MODES: tuple[Mode, ...] = ("strict", "compat")
+OFFICIAL = "official"
+"""The name of verdicts that an evaluator of VLMEvalKit's gave."""
+
+
+class Origin(Struct, frozen=True):
+    """Who recorded an answer, and when (wall clock; 0 where the checkpoint does not say)."""
+
+    worker: str = ""
+    at: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class JobView:
+    """One job: its final samples, and of each the prediction, the verdict in each mode, and the origin.
+
+    `verdicts` maps a mode to one score per sample; the first mode is that of the run. `folders` may have the media.
+    """
+
+    job: Job
+    samples: Sequence[Sample]
+    predictions: Sequence[Prediction]
+    verdicts: dict[str, list[Score]]
+    origins: Sequence[Origin]
+    summary: Summary | None
+    folders: Sequence[Path]
+
+    @property
+    def mode(self) -> str:
+        """The mode whose verdicts come first."""
+        return next(iter(self.verdicts))
+
+
+@dataclass(frozen=True, slots=True)
+class RunView:
+    """One run at one moment (`now`, wall clock)."""
+
+    paths: RunPaths
+    record: RunRecord
+    state: RunState
+    workers: Sequence[WorkerStatus]
+    supervisor: SupervisorStatus | None
+    jobs: Sequence[JobView]
+    now: float
+
+    @property
+    def name(self) -> str:
+        return self.record.spec.name
+
+
+def run_view(paths: RunPaths, now: float | None = None) -> RunView:
+    """Return all that is known of the run at `paths`; of an unfinished run, what is final.
+
+    Raises:
+        ConfigError: there is no run there, or its samples are missing.
+        StorageError: its answers are damaged.
+    """
+    now = time.time() if now is None else now
+    reader = snapshot.Reader(paths)
+    found = reader.read()
+    jobs = [job_view(paths, reader.record, job) for job in reader.record.jobs]
+    return RunView(paths, reader.record, fold(found, now), found.workers, found.supervisor, jobs, now)
+
+
+def job_view(paths: RunPaths, record: RunRecord, job: Job) -> JobView:
+    """Return the final samples of one job with all that is known of them.
+
+    Raises:
+        ConfigError: its samples are missing.
+        StorageError: its answers are damaged.
+    """
+    samples, predictions = merge(paths, job)
+    summary = results.read_summary(paths.results(job.model, job.dataset))
+    who = origins(paths, job)
+    return JobView(
+        job=job,
+        samples=samples,
+        predictions=predictions,
+        verdicts=_verdicts(paths, record, job, samples, predictions, summary),
+        origins=[who.get(sample.row, Origin()) for sample in samples],
+        summary=summary,
+        folders=kept.places_of(paths, job),
+    )
+
+
+def _verdicts(
+    paths: RunPaths,
+    record: RunRecord,
+    job: Job,
+    samples: Sequence[Sample],
+    predictions: Sequence[Prediction],
+    summary: Summary | None,
+) -> dict[str, list[Score]]:
+    rules = results.rules_of(record.spec, job)
+    pairs = list(zip(samples, predictions, strict=True))
+    if not rules.pure:
+        left = _read_scores(paths.results(job.model, job.dataset) / results.SCORES)
+        return {OFFICIAL: [left.get(s.index, Score(index=s.index, value=None, note="not scored")) for s in samples]}
+    first: Mode = "compat" if summary and summary.scoring.startswith("compat") else rules.mode
+    modes = sorted(MODES, key=lambda mode: mode != first)
+    return {mode: [each.score for each in score_all(pairs, replace(rules, mode=mode))] for mode in modes}
+
+
+def _read_scores(path: Path) -> dict[str, Score]:
+    try:
+        lines = path.read_bytes().splitlines()
+        return {score.index: score for line in lines for score in [msgspec.json.decode(line, type=Score)]}
+    except (OSError, msgspec.DecodeError):
+        return {}
+
+
+class _Line(Struct, frozen=True):
+    """What a checkpoint line says besides the answer."""
+
+    row: int = -1
+    index: str = ""
+    at: float = 0.0
+
+
+def origins(paths: RunPaths, job: Job) -> dict[int, Origin]:
+    """Return who answered each row of `job`, and when: the first line of each row in the order of the file names."""
+    decode = msgspec.json.Decoder(_Line).decode
+    found: dict[int, Origin] = {}
+    for path in sorted((paths.checkpoints / job.name).glob("*.jsonl")):
+        for _, _, payload in files.read_lines(path):
+            try:
+                line = decode(payload)
+            except (msgspec.DecodeError, UnicodeDecodeError):
+                continue
+            if line.index and line.row not in found:
+                found[line.row] = Origin(_worker_of(path.stem), line.at)
+    return found
+
+
+def _worker_of(writer: str) -> str:
+    """Return the worker's name in the name of its checkpoint file, which also says when it began."""
+    return match[0] if (match := re.match(r"w\d+(?=-|$)", writer)) else writer

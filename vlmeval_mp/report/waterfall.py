@@ -1,0 +1,173 @@
+"""Where the time went: a lane for each worker, and how fast answers came. Drawn as SVG, no script needed.
+
+What workers say of their own seconds is shown where it is there; a run without it has lanes made of its first and last
+answers alone, and one without workers has neither.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from vlmeval_mp.core.records import WorkerStatus
+from vlmeval_mp.report.document import render
+from vlmeval_mp.report.gather import RunView
+from vlmeval_mp.report.pages import Options, Page
+
+BINS = 60
+"""Bars of the chart of answers over time."""
+PALETTE = 6
+"""Colours that the style sheet has for jobs."""
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """Part of a lane, in percent of the whole time; `top` and `height` in percent of the lane.
+
+    `kind` is "load", "idle" or "job-N".
+    """
+
+    start: float
+    width: float
+    kind: str
+    text: str
+    top: float = 0.0
+    height: float = 100.0
+
+
+@dataclass(frozen=True, slots=True)
+class Lane:
+    """One worker. `seconds` are its own accounts, (what, seconds, percent)."""
+
+    name: str
+    about: str
+    blocks: Sequence[Block]
+    seconds: Sequence[tuple[str, float, float]]
+
+
+def page(run: RunView, options: Options) -> Page:  # noqa: ARG001 - every page takes both
+    """Return the tab with the lanes of the last launch of `run`."""
+    workers = _of_last_launch(run)
+    start, end = _whole(run, workers)
+    names = [view.job.name for view in run.jobs]
+    jobs = {name: place % PALETTE for place, name in enumerate(names)}
+    labels = [(f"{view.job.model} on {view.job.dataset}", jobs[view.job.name]) for view in run.jobs]
+    several = len({view.job.model for view in run.jobs}) > 1
+    html = render(
+        "time.html",
+        lanes=[_lane(worker, start, end, jobs, run) for worker in workers] if end > start else [],
+        labels=labels if several else [(view.job.dataset, jobs[view.job.name]) for view in run.jobs],
+        ticks=_ticks(end - start),
+        bars=bars_of(
+            [(origin.at, jobs[v.job.name]) for v in run.jobs for origin in v.origins if origin.at], start, end
+        ),
+        total=duration(end - start),
+        accounts=_accounts(workers),
+    )
+    return Page(title="Time", html=html)
+
+
+def duration(seconds: float) -> str:
+    """Return seconds as people say them: 8.2s, 3m 15s, 2h 04m."""
+    if seconds < 60:
+        return f"{seconds:.1f}s" if seconds < 10 else f"{seconds:.0f}s"
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes}m {rest:02d}s" if minutes < 60 else f"{minutes // 60}h {minutes % 60:02d}m"
+
+
+def _of_last_launch(run: RunView) -> list[WorkerStatus]:
+    began = run.supervisor.started if run.supervisor else 0.0
+    return [w for w in run.workers if w.started and w.time >= max(began, w.started)]
+
+
+def _whole(run: RunView, workers: Sequence[WorkerStatus]) -> tuple[float, float]:
+    starts = [w.started for w in workers] + ([run.supervisor.started] if run.supervisor else [])
+    ends = [w.time for w in workers] + ([run.supervisor.time] if run.supervisor else [])
+    return (min(starts), max(ends)) if starts and ends else (0.0, 0.0)
+
+
+def _lane(worker: WorkerStatus, start: float, end: float, jobs: Mapping[str, int], run: RunView) -> Lane:
+    def block(first: float, last: float, kind: str, text: str) -> Block:
+        scale = 100 / (end - start)
+        first, last = min(max(first, start), end), min(max(last, start), end)
+        return Block(round((first - start) * scale, 3), round(max(0.15, (last - first) * scale), 3), kind, text)
+
+    spans = sorted(worker.spans.items(), key=lambda item: item[1].first)
+    begun = spans[0][1].first if spans else worker.time
+    blocks = [block(worker.started, worker.time, "idle", "alive, nothing in flight")]
+    blocks.append(block(worker.started, begun, "load", f"start-up and loading, {duration(begun - worker.started)}"))
+    titles = {view.job.name: f"{view.job.model} on {view.job.dataset}" for view in run.jobs}
+    for place, (job, served) in enumerate(spans):
+        # jobs overlap where a window spans their border, so each has a line of its own
+        height = 100 / len(spans)
+        text = f"{titles.get(job, job)}: {served.answered:,} answers in {duration(served.last - served.first)}"
+        bar = block(served.first, served.last, f"job-{jobs.get(job, 0)}", text)
+        blocks.append(replace(bar, top=round(place * height, 3), height=round(height, 3)))
+    about = f"{worker.model} · {worker.devices} · {worker.answered:,} answers"
+    return Lane(worker.worker, about, blocks, _seconds_of(worker))
+
+
+def seconds_of(worker: WorkerStatus) -> dict[str, float]:
+    """Return a worker's own account of its seconds, by what they went to; empty where it keeps none."""
+    found = getattr(worker, "seconds", None)
+    return {str(k): float(v) for k, v in found.items() if v > 0} if isinstance(found, dict) else {}
+
+
+def _seconds_of(worker: WorkerStatus) -> list[tuple[str, float, float]]:
+    found = seconds_of(worker)
+    whole = sum(found.values())
+    return [(name.replace("_", " "), value, round(100 * value / whole, 2)) for name, value in found.items()]
+
+
+def _accounts(workers: Sequence[WorkerStatus]) -> list[tuple[str, str, float]]:
+    """Return all workers' seconds added up, (what, how long, percent)."""
+    total: dict[str, float] = {}
+    for worker in workers:
+        for name, value in seconds_of(worker).items():
+            total[name] = total.get(name, 0.0) + value
+    whole = sum(total.values())
+    return [(n.replace("_", " "), duration(v), round(100 * v / whole, 2)) for n, v in total.items()]
+
+
+@dataclass(frozen=True, slots=True)
+class Bar:
+    """Answers within one part of the time: x and height in percent, stacked by job."""
+
+    x: float
+    y: float
+    height: float
+    kind: int
+    text: str
+
+
+def bars_of(answers: Sequence[tuple[float, int]], start: float, end: float) -> list[Bar]:
+    """Return a stacked bar chart of (time, colour) pairs between `start` and `end`; empty without any there."""
+    inside = [(at, kind) for at, kind in answers if start <= at <= end]
+    if not inside or end <= start:
+        return []
+    counts: list[dict[int, int]] = [{} for _ in range(BINS)]
+    for at, kind in inside:
+        place = min(BINS - 1, int((at - start) / (end - start) * BINS))
+        counts[place][kind] = counts[place].get(kind, 0) + 1
+    most = max(sum(each.values()) for each in counts)
+    width = (end - start) / BINS
+    found = []
+    for place, each in enumerate(counts):
+        top = 100.0
+        for kind, number in sorted(each.items()):
+            height = 100 * number / most
+            top -= height
+            rate = sum(each.values()) / width
+            found.append(
+                Bar(100 * place / BINS, round(top, 2), round(height, 2), kind, f"{rate:,.1f} answers a second")
+            )
+    return found
+
+
+def _ticks(seconds: float) -> list[tuple[float, str]]:
+    """Return some round times as (percent, words)."""
+    if seconds <= 0:
+        return []
+    steps = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400, 28800, 86400)
+    step = next((s for s in steps if seconds / s <= 6), steps[-1])
+    return [(100 * at / seconds, duration(at) if at else "0") for at in range(0, int(seconds) + 1, step)]
