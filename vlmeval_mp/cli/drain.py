@@ -72,6 +72,8 @@ def drain(paths: RunPaths, wanted: LaunchWanted, spec: RunSpec | None) -> int:
     else:
         outcome.show_answers(paths, record, as_json, code)
     outcome.export(paths, wanted.tree, as_json)
+    if wanted.tree.scored:
+        outcome.point_to_report(paths, record, as_json, opened=screen_wanted.open_report)
     for model, why in supervisor.slots.unavailable.items():
         print(f"vlmeval-mp: {model}: {why}. {outcome.how_to_go_on(paths)}", file=sys.stderr)
     return code

@@ -111,6 +111,8 @@ def how(verb: argparse.ArgumentParser) -> None:
     scoring(group)
     group.add_argument("--plain", action="store_true", help="lines instead of the live display")
     group.add_argument("--json", action="store_true", help="one JSON object per change, for programs")
+    opened = "make the report at the end and open it in the browser, where there is a screen"
+    group.add_argument("--open", action="store_true", help=opened)
     group.add_argument("--log-file", type=Path, metavar="FILE", help="the supervisor's log, also there")
 
 

@@ -24,6 +24,7 @@ VERBS = {
     "status": "vlmeval_mp.cli.status",
     "logs": "vlmeval_mp.cli.logs",
     "eval": "vlmeval_mp.cli.evaluate",
+    "report": "vlmeval_mp.cli.report",
     "import": "vlmeval_mp.cli.importing",
 }
 """The module of each verb, in the order in which `--help` lists them."""

@@ -88,6 +88,20 @@ def how_to_go_on(paths: RunPaths) -> str:
     return f"What was answered is kept; go on with: vlmeval-mp resume {_quoted(paths)}"
 
 
+def point_to_report(paths: RunPaths, record: RunRecord, as_json: bool, *, opened: bool) -> None:
+    """Say how to look at every answer of a run that has scores; with `opened`, make the report and open it."""
+    from vlmeval_mp.cli import report
+    from vlmeval_mp.runs import results
+
+    if not any(results.read_summary(paths.results(job.model, job.dataset)) for job in record.jobs):
+        return
+    if opened:
+        page = report.make(paths)
+        report.open_page(page, os.environ)
+    if not as_json:
+        print(f"report in {page}" if opened else f"look at every answer: vlmeval-mp report {_quoted(paths)}")
+
+
 def _quoted(paths: RunPaths) -> str:
     """Return the run as a command names it: by name if it is in the default jobs folder, else by path."""
     return shlex.quote(paths.root.name if paths.root.parent == Path("jobs").resolve() else str(paths.root))

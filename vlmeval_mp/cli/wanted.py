@@ -65,16 +65,20 @@ class SpecWanted:
 
 @dataclass(frozen=True, slots=True)
 class ScreenWanted:
-    """How a launch is shown. `verbose` shows each answer; `log_file` gets a copy of the supervisor's log."""
+    """How a launch is shown. `verbose` shows each answer; `log_file` gets a copy of the supervisor's log.
+
+    `open_report` makes the report at the end and opens it in the browser.
+    """
 
     plain: bool
     as_json: bool
     verbose: bool
     log_file: Path | None
+    open_report: bool = False
 
     @classmethod
     def of(cls, arguments: argparse.Namespace) -> ScreenWanted:
-        return cls(arguments.plain, arguments.json, arguments.verbose, arguments.log_file)
+        return cls(arguments.plain, arguments.json, arguments.verbose, arguments.log_file, arguments.open)
 
 
 @dataclass(frozen=True, slots=True)
