@@ -387,3 +387,13 @@ def test_a_dry_run_shows_the_plan_and_starts_nothing(place):
     done = place.run("launch", "--dry-run")
     assert "fake on numbers: 100 samples" in done.stdout
     assert not place.paths.root.exists()
+
+
+def test_files_where_a_launch_is_started_do_not_stand_before_libraries(place, tmp_path):
+    for name in ("random.py", "vllm/__init__.py", "queue.py"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text("raise SystemExit('the wrong module')")
+    command = [part for word in place.command("launch") for part in (("-P", word) if word == "-m" else (word,))]
+    done = subprocess.run(command, cwd=tmp_path, env=ENV, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "wrong module" not in (place.paths.logs / "w0.log").read_text()

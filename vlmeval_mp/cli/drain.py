@@ -29,7 +29,7 @@ def drain(paths: RunPaths, wanted: LaunchWanted, spec: RunSpec | None) -> int:
     """
     from vlmeval_mp import display
     from vlmeval_mp.pool.devices import gpus, layout
-    from vlmeval_mp.pool.launchers.local import LocalLauncher
+    from vlmeval_mp.pool.launchers import registry
     from vlmeval_mp.pool.supervisor.loop import Supervisor
     from vlmeval_mp.pool.supervisor.options import Options
     from vlmeval_mp.runs import snapshot, submit
@@ -40,7 +40,8 @@ def drain(paths: RunPaths, wanted: LaunchWanted, spec: RunSpec | None) -> int:
     asked = spec or record.spec
     for line in kitflags.warnings(wanted, {m.engine for m in asked.models}):
         print(f"warning: {line}", file=sys.stderr)
-    laid_out = layout.fit(asked, wanted.devices)
+    launcher = registry.launcher(wanted.launcher)
+    laid_out = layout.fit(asked, wanted.devices, launcher.devices)
     screen_wanted = wanted.screen
     _log_to(paths.log("supervisor"), screen_wanted.log_file)
     mode: display.Mode = (
@@ -60,9 +61,10 @@ def drain(paths: RunPaths, wanted: LaunchWanted, spec: RunSpec | None) -> int:
     try:
         with display.screen(mode, sys.stdout) as screen:
             on_answer = screen.answer if verbose else None
-            supervisor = Supervisor(paths, record, laid_out.groups, LocalLauncher(), options, screen.update, on_answer)
+            supervisor = Supervisor(paths, record, laid_out.groups, launcher, options, screen.update, on_answer)
             code = supervisor.run()
     finally:
+        launcher.close()
         for lock in held:
             lock.release()
     as_json = screen_wanted.as_json

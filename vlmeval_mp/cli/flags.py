@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, TypeAlias
 
 from vlmeval_mp.cli import kitflags
 from vlmeval_mp.core.errors import EXIT_USAGE
+from vlmeval_mp.pool.launchers.registry import DEFAULT, LAUNCHERS
 
 if TYPE_CHECKING:
     from vlmeval_mp.core.records import Json
@@ -103,6 +104,8 @@ def how(verb: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--device", choices=("auto", "cuda", "cpu"), default="auto", help="default: a GPU if there is one"
     )
+    names = ", ".join(LAUNCHERS)
+    group.add_argument("--launcher", default=DEFAULT, metavar="NAME", help=f"{names}: where workers are started")
     window = "samples in flight per worker (default: auto, by the model's size and the memory there is)"
     group.add_argument("--batch-size", type=_batch_size, metavar="N|auto", help=window)
     group.add_argument("--max-workers", type=kitflags.count, metavar="N", help="at most so many workers")

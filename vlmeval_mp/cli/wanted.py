@@ -104,6 +104,7 @@ class LaunchWanted:
     """How `launch` and `resume` bring a run to its end. `scoring` and `judge` None leave them to the run."""
 
     devices: DevicesWanted
+    launcher: str
     screen: ScreenWanted
     scoring: Scoring | None
     judge: str | None = None
@@ -113,7 +114,14 @@ class LaunchWanted:
     def of(
         cls, arguments: argparse.Namespace, *, judge: str | None = None, tree: TreeWanted | None = None
     ) -> LaunchWanted:
-        return cls(devices_of(arguments), ScreenWanted.of(arguments), arguments.scoring, judge, tree or TreeWanted())
+        return cls(
+            devices=devices_of(arguments),
+            launcher=arguments.launcher,
+            screen=ScreenWanted.of(arguments),
+            scoring=arguments.scoring,
+            judge=judge,
+            tree=tree or TreeWanted(),
+        )
 
 
 def devices_of(arguments: argparse.Namespace) -> DevicesWanted:

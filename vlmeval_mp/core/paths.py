@@ -78,14 +78,8 @@ class RunPaths:
     def worker(self, worker: str) -> Path:
         return self.workers / f"{worker}.json"
 
-    def worker_lock(self, worker: str) -> Path:
-        return self.workers / f"{worker}.lock"
-
     def log(self, who: str) -> Path:
         return self.logs / f"{who}.log"
-
-    def job_checkpoints(self, job: str) -> Path:
-        return self.checkpoints / job
 
     @property
     def datasets(self) -> Path:

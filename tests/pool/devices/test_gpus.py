@@ -1,5 +1,8 @@
 """Devices are chosen by id, grouped for tensor parallelism, and reach a worker through its environment only."""
 
+import sys
+from types import SimpleNamespace
+
 import pytest
 
 from vlmeval_mp.core.errors import ConfigError, DependencyError
@@ -88,3 +91,23 @@ def test_memory_counts_as_back_within_half_a_gibibyte_of_before():
     busy = [GpuStats("GPU-aaaaaaaa", 0, "x", 60 << 30, 141 << 30, 0)]
     assert gpus.memory_is_back(group, before, FOUND)
     assert not gpus.memory_is_back(group, before, busy)
+
+
+def test_a_meter_opens_nvml_once_for_all_its_readings(monkeypatch):
+    calls = []
+    nvml = SimpleNamespace(
+        nvmlInit=lambda: calls.append("init"),
+        nvmlShutdown=lambda: calls.append("shutdown"),
+        nvmlDeviceGetCount=lambda: 1,
+        nvmlDeviceGetHandleByIndex=lambda index: index,
+        nvmlDeviceGetMemoryInfo=lambda handle: SimpleNamespace(used=1, total=2),
+        nvmlDeviceGetUUID=lambda handle: b"GPU-a",
+        nvmlDeviceGetName=lambda handle: "H100",
+        nvmlDeviceGetUtilizationRates=lambda handle: SimpleNamespace(gpu=3),
+    )
+    monkeypatch.setitem(sys.modules, "pynvml", nvml)
+    meter = gpus.GpuMeter()
+    assert [meter.read() for _ in range(3)] == [[GpuStats("GPU-a", 0, "H100", 1, 2, 3)]] * 3
+    assert calls == ["init"]
+    meter.close()
+    assert calls == ["init", "shutdown"]

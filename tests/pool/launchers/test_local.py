@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from vlmeval_mp.core.errors import StorageError
+from vlmeval_mp.pool.launchers import local
 from vlmeval_mp.pool.launchers.base import Command
 from vlmeval_mp.pool.launchers.local import GUARDIAN, LocalLauncher
 from vlmeval_mp.runs.owners import start_time
@@ -145,3 +146,12 @@ def test_the_guardian_needs_nothing_of_ours():
     text = GUARDIAN.read_text()
     assert "vlmeval_mp" not in text.split('"""', 2)[2]
     assert Path(GUARDIAN).stat().st_size < 5000
+
+
+def test_a_guardian_that_does_not_answer_is_an_error_and_no_wait_without_end(tmp_path, monkeypatch):
+    silent = tmp_path / "guardian.py"
+    silent.write_text(SLEEP)
+    monkeypatch.setattr(local, "GUARDIAN", silent)
+    monkeypatch.setattr(local, "START_SECONDS", 0.2)
+    with pytest.raises(StorageError, match=r"was not started within 0 s; is this host out of memory"):
+        LocalLauncher().start(command(tmp_path, SLEEP))

@@ -6,11 +6,12 @@ import sys
 import threading
 import time
 
+import msgspec
 import pytest
 
 from tests.builders import fake_run
 from vlmeval_mp.core.errors import EXIT_NO_WORKER
-from vlmeval_mp.core.records import Served
+from vlmeval_mp.core.records import Served, WorkerStatus
 from vlmeval_mp.pool.devices import gpus
 from vlmeval_mp.pool.launchers.local import LocalLauncher
 from vlmeval_mp.pool.supervisor.leases import Leases
@@ -25,11 +26,11 @@ from vlmeval_mp.runs.snapshot import read_record
 from vlmeval_mp.vlmevalkit import client
 
 
-def supervise(paths, workers=1, on_tick=lambda state: None, **engine_args):
+def supervise(paths, workers=1, on_tick=lambda state: None, launcher=None, **engine_args):
     record = read_record(paths)
     groups = gpus.cpu_groups(workers, sorted(os.sched_getaffinity(0)))
     options = Options(engine_args={"fake": engine_args})
-    return Supervisor(paths, record, groups, LocalLauncher(), options, on_tick)
+    return Supervisor(paths, record, groups, launcher or LocalLauncher(), options, on_tick)
 
 
 def test_a_foreign_owner_is_trusted_until_it_was_seen_silent_for_the_whole_lease():
@@ -54,6 +55,42 @@ def test_the_claim_of_a_worker_on_another_host_is_left_alone(tmp_path):
     supervisor = supervise(paths)
     supervisor._reap()
     assert [e.owner for e in Queue(paths.queue).entries("claimed")] == [str(far)]
+
+
+def test_a_worker_on_another_host_whose_launcher_saw_its_end_holds_no_shard_any_longer(tmp_path):
+    paths = fake_run(tmp_path, 64)
+    me = current()
+    far = type(me)("another-host", me.boot, 4242, me.start, me.nonce)
+    Queue(paths.queue).claim(far, [read_record(paths).jobs[0].name])
+    beat = WorkerStatus(
+        worker="w0", pid=4242, owner=str(far), host=far.host, model="fake", devices="GPU 0", phase="working", time=1.0
+    )
+    paths.worker("w0").write_bytes(msgspec.json.encode(beat))
+
+    class Ended:
+        pid = 4242
+
+        def poll(self):
+            return -9
+
+    class FarLauncher(LocalLauncher):
+        def start(self, command):
+            return Ended()
+
+    supervisor = supervise(paths, launcher=FarLauncher())
+    supervisor.slots.start_idle(supervisor.reader.read())
+    assert supervisor.slots.collect_ended(stopping=False)
+    supervisor._reap()
+    assert Queue(paths.queue).entries("claimed") == []
+
+
+def test_looking_at_gpus_counts_in_what_a_look_may_cost(tmp_path):
+    supervisor = supervise(fake_run(tmp_path, 10))
+    supervisor.has_gpus = True
+    supervisor.launcher.devices = lambda: time.sleep(0.1) or ()
+    before = time.monotonic()
+    supervisor._look()
+    assert supervisor._next_look - before >= 1.0
 
 
 def test_leftover_processes_of_a_run_are_killed_and_others_are_not(tmp_path):

@@ -59,6 +59,31 @@ def discover() -> list[GpuStats]:
         return [s for i in range(nvml.nvmlDeviceGetCount()) if (s := _stats(nvml, i)) is not None]
 
 
+class GpuMeter:
+    """Reads the GPUs of this host again and again, for the price of opening NVML once."""
+
+    def __init__(self) -> None:
+        self._open = contextlib.ExitStack()
+        self._nvml: Any = None
+        self._opened = False
+
+    def read(self) -> list[GpuStats]:
+        """Return the same as `discover`."""
+        if not self._opened:
+            self._opened = True
+            self._nvml = self._open.enter_context(_nvml())
+        if self._nvml is None:
+            return []
+        with contextlib.suppress(Exception):  # a driver that went away must not end a run on other devices
+            return [s for i in range(self._nvml.nvmlDeviceGetCount()) if (s := _stats(self._nvml, i)) is not None]
+        return []
+
+    def close(self) -> None:
+        """Give NVML back; the next `read` opens it again."""
+        self._open.close()
+        self._nvml, self._opened = None, False
+
+
 @contextlib.contextmanager
 def _nvml() -> Iterator[Any]:
     try:

@@ -6,7 +6,7 @@ Looks at GPUs, memory and weights; what follows from them is `sizing`'s to say. 
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -50,8 +50,10 @@ class Fit:
     notes: tuple[tuple[Literal["info", "warning"], str], ...]
 
 
-def fit(spec: RunSpec, wanted: DevicesWanted) -> Fit:
+def fit(spec: RunSpec, wanted: DevicesWanted, discover: Callable[[], Sequence[GpuStats]] | None = None) -> Fit:
     """Return the layout that `wanted` asks for; this machine decides what it leaves open.
+
+    `discover` returns the GPUs that workers can be given; None means those of this host.
 
     Raises:
         ConfigError: the flags contradict each other or name no GPU of this host.
@@ -61,7 +63,7 @@ def fit(spec: RunSpec, wanted: DevicesWanted) -> Fit:
         raise ConfigError("--tp: must be at least 1")
     workers = 1 if not wanted.parallel else (wanted.max_workers or spec.max_workers)
     remote = all(m.engine == API_ENGINE for m in spec.models)
-    found = gpus.discover() if wanted.device != "cpu" and not (remote and not wanted.gpus) else []
+    found = (discover or gpus.discover)() if wanted.device != "cpu" and not (remote and not wanted.gpus) else []
     if wanted.device == "cpu" and wanted.gpus:
         raise ConfigError("--gpus and --device cpu exclude each other")
     on_cpu = wanted.device == "cpu" or (wanted.device == "auto" and not found and not wanted.gpus)

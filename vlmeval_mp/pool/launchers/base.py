@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
+
+from vlmeval_mp.core.records import GpuStats
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,11 +21,15 @@ class Command:
 
 
 class Handle(Protocol):
-    """One started worker. `poll` gives its exit code once its whole process group is gone, negative for a signal."""
+    """One started worker. `pid` is its process id on the host where it runs, as its heartbeat has it."""
 
     pid: int
 
-    def poll(self) -> int | None: ...
+    def poll(self) -> int | None:
+        """Return None while any process of the worker lives, then its exit code, negative for a signal.
+
+        From then on the supervisor takes the worker for dead, on whichever host it was.
+        """
 
     def drain(self) -> None:
         """Ask the worker to finish what it has in flight and exit."""
@@ -32,4 +39,20 @@ class Handle(Protocol):
 
 
 class Launcher(Protocol):
-    def start(self, command: Command) -> Handle: ...
+    """Built without arguments, once per run that is worked on. The run's folder must be visible where workers run."""
+
+    def devices(self) -> Sequence[GpuStats]:
+        """Return the GPUs that workers can be given, with their use now; empty where there are none.
+
+        The supervisor asks up to five times a second, so it must be quick; `uuid` must name a GPU uniquely.
+        """
+
+    def start(self, command: Command) -> Handle:
+        """Start one worker; return once it has a process id.
+
+        Raises:
+            StorageError: it cannot be started.
+        """
+
+    def close(self) -> None:
+        """Release what `devices` opened. The workers have ended by then."""

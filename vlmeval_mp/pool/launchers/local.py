@@ -5,25 +5,43 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import select
 import signal
 import subprocess
 import sys
 from pathlib import Path
 
 from vlmeval_mp.core.errors import StorageError
+from vlmeval_mp.core.records import GpuStats
+from vlmeval_mp.pool.devices.gpus import GpuMeter
 from vlmeval_mp.pool.launchers.base import Command
 
 GUARDIAN = Path(__file__).with_name("guardian.py")
 
 
+START_SECONDS = 60.0
+"""A guardian answers in milliseconds; on a host that swaps, in seconds. Longer means that it hangs."""
+
+
 class LocalLauncher:
     """Starts worker processes that never outlive the process that owns this launcher."""
+
+    def __init__(self) -> None:
+        self._gpus = GpuMeter()
+
+    def devices(self) -> list[GpuStats]:
+        """Return the GPUs of this host; NVML is opened once."""
+        return self._gpus.read()
+
+    def close(self) -> None:
+        self._gpus.close()
 
     def start(self, command: Command) -> LocalHandle:
         """Start one worker; returns once it has a pid.
 
         Raises:
-            StorageError: the process cannot be started (log folder not writable, no memory, too many processes).
+            StorageError: the process cannot be started (log folder not writable, no memory, too many processes), or
+                its guardian does not answer in `START_SECONDS`.
         """
         command.log.parent.mkdir(parents=True, exist_ok=True)
         guardian = subprocess.Popen(
@@ -38,6 +56,13 @@ class LocalLauncher:
         with contextlib.suppress(BrokenPipeError):
             guardian.stdin.write(json.dumps(order).encode() + b"\n")
             guardian.stdin.flush()
+        if not select.select([guardian.stdout], [], [], START_SECONDS)[0]:
+            guardian.kill()
+            guardian.wait()
+            raise StorageError(
+                f"the worker process was not started within {START_SECONDS:.0f} s; is this host out of memory, or the "
+                f"disk of {command.log.parent} hanging?"
+            )
         pid = guardian.stdout.readline()
         if not pid.strip():
             guardian.wait()

@@ -63,7 +63,7 @@ class Supervisor:
         on_tick: Callable[[RunState], None],
         on_answer: Callable[[Job, Prediction], None] | None = None,
     ) -> None:
-        self.paths, self.record, self.options = paths, record, options
+        self.paths, self.record, self.options, self.launcher = paths, record, options, launcher
         self.on_tick, self.on_answer = on_tick, on_answer
         self.telemetry = Telemetry(paths.supervisor, owners.current())
         self.slots = Slots(paths, record, groups, launcher, options, self.telemetry, self._memory_is_back)
@@ -199,7 +199,9 @@ class Supervisor:
             self.telemetry.event(f"{len(reaped)} shards of dead workers are pending again", "warning")
 
     def _died_by_itself(self, owner: Owner) -> bool:
-        """Whether it was a worker of this supervisor that died on its own."""
+        """Return whether `owner` was a worker of this supervisor that died on its own."""
+        if str(owner) in self.slots.ended_owners:
+            return owner.pid in self.slots.fallen
         return owner.pid in self.slots.fallen and owners.is_dead(owner) is True
 
     def _restore(self) -> None:
@@ -209,6 +211,8 @@ class Supervisor:
             self.telemetry.event(f"{restored} shards were in no folder; they are pending again", "warning")
 
     def _is_dead(self, owner: Owner) -> bool:
+        if str(owner) in self.slots.ended_owners:
+            return True  # its launcher saw the end, on whichever host that was
         dead = owners.is_dead(owner)
         if dead is not None:
             return dead
@@ -228,8 +232,8 @@ class Supervisor:
             self._snapshot = self.reader.read()
             if self.reader.damage is not None:
                 raise self.reader.damage
-            self._next_look = now + max(TICK, 10 * (time.monotonic() - now))
             self._look_at_gpus()
+            self._next_look = now + max(TICK, 10 * (time.monotonic() - now))
             self.telemetry.note_served(self._snapshot.workers)
             for text, level in self.heard.news(noticed(self._snapshot), time.time()):
                 self.telemetry.event(text, level)
@@ -237,7 +241,7 @@ class Supervisor:
 
     def _look_at_gpus(self) -> None:
         if self.has_gpus:
-            self.gpu_stats = tuple(gpus.discover())
+            self.gpu_stats = tuple(self.launcher.devices())
 
     def _memory_is_back(self, group: DeviceGroup) -> bool:
         self._look_at_gpus()

@@ -63,8 +63,8 @@ class Slots:
     """The slots of one launch.
 
     `fatal` holds the exit code of each model that is not served again, `unavailable` the reason where its endpoint was
-    not there, `fallen` the process ids of workers that died by themselves. `memory_is_back` tells whether the memory
-    that a dead worker had on its GPUs is free again.
+    not there, `fallen` the process ids of workers that died by themselves, `ended_owners` the owners of claims that
+    have ended. `memory_is_back` tells whether the memory that a dead worker had on its GPUs is free again.
     """
 
     def __init__(
@@ -80,6 +80,7 @@ class Slots:
         self.fatal: dict[str, int] = {}
         self.unavailable: dict[str, str] = {}
         self.fallen: set[int] = set()
+        self.ended_owners: set[str] = set()
         self._slots = [Slot(f"w{i}", group) for i, group in enumerate(groups)]
         self._models = {j.name: j.model for j in record.jobs}
         self._paths, self._record, self._launcher, self._options = paths, record, launcher, options
@@ -134,6 +135,8 @@ class Slots:
         status = self._status_of(slot)
         if status is not None and status.pid != pid:
             status = None  # it died before its first heartbeat; this is its predecessor's
+        if status is not None:
+            self.ended_owners.add(status.owner)
         message = status.message if status and status.phase == "failed" else ""
         if code == EXIT_COMPLETE or stopping:
             slot.deaths = 0
@@ -198,7 +201,8 @@ class Slots:
         spec = next(m for m in self._record.spec.models if m.name == model)
         args = self._options.engine_args.get(model, spec.engine_args)
         argv = [
-            sys.executable, "-m", "vlmeval_mp.pool.worker", str(self._paths.root), "--name", slot.name,
+            # -P: a random.py or a folder vllm/ where the launch was started must not stand before the libraries
+            sys.executable, "-P", "-m", "vlmeval_mp.pool.worker", str(self._paths.root), "--name", slot.name,
             "--model", model, "--device", slot.group.device, "--devices", slot.group.label,
             "--gpus", ",".join(slot.group.gpus), "--tp", str(self._options.tensor_parallel),
             "--window", str(self._options.windows.get(model, 0)), "--engine-args", json.dumps(args),
