@@ -10,7 +10,7 @@ from vlmeval_mp.core.records import Kind, Prediction, Sample, Score
 from vlmeval_mp.datasets.benchmarks import BENCHMARKS
 from vlmeval_mp.requests.videosets import VIDEO_BENCHMARKS
 from vlmeval_mp.scoring.base import EVALUATOR, Mode, Scored
-from vlmeval_mp.scoring.families import FAMILIES, aggregator_of
+from vlmeval_mp.scoring.families import FAMILIES, aggregator_of, check
 from vlmeval_mp.scoring.metrics.rates import AMBER, AREAS
 from vlmeval_mp.vlmevalkit import registry
 
@@ -38,7 +38,8 @@ def benchmarks() -> Iterator[tuple[str, ...]]:
 
 
 def published() -> Iterator[tuple[str, ...]]:
-    for name, family in FAMILIES.items():
+    for name in FAMILIES:
+        family = check(name)
         strict, compat = metrics(name, "mcq", "strict"), metrics(name, "mcq", "compat")
         first = strict[0] if strict[0] == compat[0] else f"{strict[0]} (compat: {compat[0]})"
         columns = [f"{column} (each that is listed)" if column in family.listed else column for column in family.by]

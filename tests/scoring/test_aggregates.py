@@ -11,7 +11,7 @@ import pytest
 
 from vlmeval_mp.core.records import Media, Prediction, Sample, Score
 from vlmeval_mp.scoring.base import Aggregator, Metric, Scored
-from vlmeval_mp.scoring.families import FAMILIES
+from vlmeval_mp.scoring.families import FAMILIES, check
 from vlmeval_mp.scoring.metrics import jointly, metrics, rates
 from vlmeval_mp.scoring.metrics.groups import grouped
 
@@ -254,7 +254,7 @@ def test_a_run_cannot_gain_by_failing_where_its_primary_number_counts_all(family
     common = {"category": "existence", "split": "validation", "extra": {"task_type": "x", "image_path": "p"}}
     right = [scored(str(i), 1.0, answer="Yes", said="Yes", **common) for i in range(2)]
     failed = scored("3", None, error="broken", answer="Yes", **common)
-    found = values(FAMILIES[family].aggregate([*right, failed], "strict"))
+    found = values(check(family).aggregate([*right, failed], "strict"))
     primary = next(iter(found))
     assert (found[f"{primary}_all"] or 0.0) < (found[primary] or 0.0)
 

@@ -18,7 +18,10 @@ from vlmeval_mp.engines.registry import API_ENGINE
 UNPICKLE = "also take half-finished answers from pickles; reading one runs code in it: only files that you trust"
 RULES = ("", "exact_matching")
 """Names of a judge that mean: none, answers are scored by rules."""
-JUDGE = "for data sets that VLMEvalKit's own class scores: a judge's name, or exact_matching for rules in its place"
+JUDGE = (
+    "a judge for what rules cannot score; for data sets that VLMEvalKit's own class scores, one of its judges, or "
+    "exact_matching for rules in its place"
+)
 
 
 def add(verb: argparse.ArgumentParser) -> None:
@@ -75,6 +78,8 @@ class _Key(argparse.Action):
 def warnings(wanted: LaunchWanted, engines: set[str]) -> list[str]:
     """Return a line for each flag that has no effect on a run with these engines, with what happens instead."""
     lines = []
+    from vlmeval_mp.runs.judges import JUDGES
+
     local = ", ".join(sorted(engines - {API_ENGINE}))
     if local and wanted.devices.retry is not None:
         lines.append(f"--retry: is for API models; with engine {local} a failed sample is an error in the results")
@@ -82,7 +87,7 @@ def warnings(wanted: LaunchWanted, engines: set[str]) -> list[str]:
         lines.append(f"--api-nproc: has no effect on engine {local}; say --batch-size for samples in flight")
     if wanted.tree.reuse and not wanted.tree.work_dir:
         lines.append("--reuse: has no effect without --work-dir; the same launch again always goes on where it was")
-    if (judge := wanted.judge or "") not in RULES:
+    if (judge := wanted.judge or "") not in (*RULES, *JUDGES):
         lines.append(
             f"--judge {judge}: is asked where VLMEvalKit's own class scores; the scorers here go by rules, and what "
             "only a judge could score stays unscored"

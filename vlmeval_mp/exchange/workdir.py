@@ -129,7 +129,8 @@ class _Tree:
             copied = self._copy_evaluators(job, rules, folder, stem)
             entry |= {"judge_model": rules.judge or "exact_matching"} | _scores(summary, None) | _unscored(summary)
             return entry, [name, *copied]
-        scored, _ = results.judged(job.model, job.dataset, samples, predictions, rules)
+        by_rules = replace(rules, judge="")
+        scored, _ = results.judged(job.model, job.dataset, samples, predictions, by_rules)
         made = scorefiles.score_file(rules.scorer, scored)
         linked = [name]
         if made and made.ending:

@@ -15,6 +15,7 @@ import msgspec
 from vlmeval_mp.core import files
 from vlmeval_mp.core.errors import StorageError, VlmevalError
 from vlmeval_mp.core.records import Job, Prediction, RunSpec, Sample, Score, Struct, Summary
+from vlmeval_mp.runs import judges
 from vlmeval_mp.scoring import STRICT, score_all
 from vlmeval_mp.scoring.base import Mode, Rules, Scored
 from vlmeval_mp.scoring.summary import summarize
@@ -83,7 +84,7 @@ def judged(
     """Each sample with its verdict, and the summary of them in both modes.
 
     `predictions` may be in any order; a sample without one counts as failed. Writes nothing but what an evaluator of
-    VLMEvalKit's leaves, and that only if there is a `folder` for it.
+    VLMEvalKit's leaves and the verdicts of a judge, and these only if there is a `folder` for them.
 
     Raises:
         VlmevalError: a prediction belongs to no sample.
@@ -91,7 +92,10 @@ def judged(
     pairs = list(zip(samples, _in_order(dataset, samples, predictions), strict=True))
     if not rules.pure:
         return evaluate_job(folder, model, dataset, pairs, rules)
-    scored, other = score_all(pairs, rules), score_all(pairs, replace(rules, mode=_other(rules.mode)))
+    scored = score_all(pairs, rules)
+    if rules.judge in judges.JUDGES:
+        scored = judges.settled(rules.judge, scored, folder)
+    other = score_all(pairs, replace(rules, mode=_other(rules.mode)))
     return scored, summarize(model, dataset, scored, rules, other)
 
 

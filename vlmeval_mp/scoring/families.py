@@ -1,13 +1,15 @@
 """Families of benchmarks: how one answer is read in each mode, and how the verdicts become metrics.
 
 A data set names its family (`DataSpec.scorer`; `datasets.table` knows those of published benchmarks); without one, each
-sample gets the family of its kind. Adding a family is one line here.
+sample gets the family of its kind. Adding a family is one line of `FAMILIES`: a `Family`, or "module:name" of one,
+which is imported when a data set names it.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
+from vlmeval_mp.core import named
 from vlmeval_mp.core.errors import ConfigError, did_you_mean
 from vlmeval_mp.core.records import Kind, Sample
 from vlmeval_mp.scoring.base import EVALUATOR, Aggregator, Mode, Scorer
@@ -45,7 +47,7 @@ _LONG_VIDEO = ("duration_group", "question_category", "duration_group/question_c
 _TEMPORAL = ("dim", "task_type", "dim/task_type")
 _MATHS = ("task", "skills", "question_type", "answer_type")
 
-FAMILIES: dict[str, Family] = {
+FAMILIES: dict[str, Family | str] = {
     # multiple choice
     "mcq": Family(letters.mcq, score_choice, by=_ABILITIES),
     "circular": Family(letters.mcq, score_choice, jointly.circular, by=_ABILITIES),
@@ -115,4 +117,8 @@ def check(family: str) -> Family:
     if family not in FAMILIES:
         hint = did_you_mean(family, [*FAMILIES, EVALUATOR], f"there are {', '.join(FAMILIES)} and {EVALUATOR}")
         raise ConfigError(f"no scorer is called {family!r}; {hint}")
-    return FAMILIES[family]
+    found = FAMILIES[family]
+    if isinstance(found, str):
+        loaded: Family = named.load(found)
+        return loaded
+    return found
