@@ -23,6 +23,7 @@ from rich.console import Console
 
 from vlmeval_mp import display
 from vlmeval_mp.core.records import Counts, Event, GpuStats, Job, Notice, OtherMode, Prediction, Summary
+from vlmeval_mp.display.plaintable import plain_table
 from vlmeval_mp.runs.state import JobState, RunState, WorkerState
 
 GIB = 2**30
@@ -711,3 +712,10 @@ def test_json_lines_do_not_count_the_seconds_of_a_worker_that_waits() -> None:
     records = [json.loads(line) for line in stream.getvalue().splitlines()]
     assert [record["event"] for record in records] == ["start", "progress", "done"]
     assert records[0]["workers"][0]["notice"]["text"] == NOTICE.text
+
+
+def test_a_plain_table_lines_up_wide_characters_and_breaks_no_long_name() -> None:
+    rows = [("数学题", "1"), ("x" * 300, "1,000")]
+    heading, wide, long = plain_table(("dataset", "samples"), rows, ("dataset",))
+    assert {cell_len(heading), cell_len(wide), cell_len(long)} == {309}
+    assert long == "x" * 300 + "    1,000"

@@ -1,7 +1,7 @@
 """ms-vlmeval's own `evaluate` on a prediction file: one JSON object per line in, what it gives in one line out.
 
 Run by a Python that has `vlmeval`; no package `__init__` runs, and what only some data sets import is stood in for
-while importing (research/vlmevalkit.md §6.4). The file is read by vlmeval's own reader, damage included.
+while importing. The file is read by vlmeval's own reader, damage included.
 """
 
 import importlib

@@ -72,12 +72,15 @@ def failures(paths: RunPaths, record: RunRecord) -> list[str]:
 
 def unfinished(paths: RunPaths, record: RunRecord, code: int) -> list[str]:
     """Return a line for each job without a score (samples are unanswered, or scoring was stopped), and how to go on."""
-    from vlmeval_mp.runs import results, snapshot
+    from vlmeval_mp.runs import progress, results, snapshot
     from vlmeval_mp.runs.state import fold
 
     found = fold(snapshot.Reader(paths, record).read(), time.time()).jobs
     jobs = [j for j in found if not j.finished or results.read_summary(paths.results(j.model, j.dataset)) is None]
-    lines = [f"{j.model} on {j.dataset}: no score yet, {j.done:,} of {j.total:,} samples are answered" for j in jobs]
+    lines = []
+    for job in jobs:
+        answered = max(job.done, progress.answered(paths.checkpoints, job.name))  # of unfinished shards, too
+        lines.append(f"{job.model} on {job.dataset}: no score yet, {answered:,} of {job.total:,} samples are answered")
     resumable = code in (EXIT_INCOMPLETE, EXIT_NO_WORKER, EXIT_DISK, EXIT_SIGINT, EXIT_SIGTERM)
     again = f"to go on, run the same command again, or: vlmeval-mp resume {_quoted(paths)}"
     return [*lines, again] if jobs and resumable else lines

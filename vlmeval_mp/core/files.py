@@ -4,7 +4,7 @@ Guarantees. `atomic_write`: a reader sees the old file or the whole new one, als
 several writers exactly one wins, and it knows. `Appender`: one writer; after `sync` returned, what was appended
 before is on the disk. `read_lines`: valid lines only; a torn or altered line is skipped, never guessed at.
 
-Why `link` and not a lock: some shared file systems grant a lock to every caller (research/reliability.md §1.2).
+Why `link` and not a lock: some shared file systems grant a lock to every caller.
 """
 
 from __future__ import annotations

@@ -11,6 +11,7 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
+from vlmeval_mp.display.plaintable import plain_table
 from vlmeval_mp.display.terminal import Terminal, silence
 from vlmeval_mp.display.text import rate, safe
 
@@ -45,10 +46,7 @@ def show_answers(jobs: Sequence[Answers], folder: Path, stream: IO[str], *, as_j
                 table.add_row(*map(Text, _row(job)))
             Terminal(stream).print(table, Text(_where(folder), overflow="fold"))
         else:
-            rows = [HEADING, *map(_row, jobs)]
-            widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-            pads = [str.ljust if name in TEXT else str.rjust for name in HEADING]
-            lines = ["  ".join(p(c, w) for p, c, w in zip(pads, row, widths, strict=True)).rstrip() for row in rows]
+            lines = plain_table(HEADING, [*map(_row, jobs)], TEXT)
             stream.write("\n".join([*lines, _where(folder)]) + "\n")
         stream.flush()
     except BrokenPipeError:

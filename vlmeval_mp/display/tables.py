@@ -14,6 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from vlmeval_mp.core.records import Counts, Summary
+from vlmeval_mp.display.plaintable import plain_table
 from vlmeval_mp.display.terminal import Terminal, silence
 from vlmeval_mp.display.text import rate, safe
 
@@ -65,16 +66,11 @@ def _needed(rows: list[list[str]]) -> int:
 
 
 def results_text(summaries: Results, folder: Path | None) -> str:
-    """The same without colour or frames, for a log."""
+    """Return the same without colour or frames, for a log."""
     if not summaries:
         return _nothing(folder)
-    rows = _rows(summaries)
-    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
-    aligned = [
-        [cell.ljust(w) if name in _TEXT else cell.rjust(w) for name, cell, w in zip(rows[0], row, widths, strict=True)]
-        for row in rows
-    ]
-    return "\n".join(["  ".join(row).rstrip() for row in aligned] + _notes(summaries, folder))
+    heading, *rows = _rows(summaries)
+    return "\n".join([*plain_table(heading, rows, _TEXT), *_notes(summaries, folder)])
 
 
 def show_results(

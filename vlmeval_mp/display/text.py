@@ -11,9 +11,9 @@ _SAFE: dict[int, str | None] = {**dict.fromkeys(_DROPPED, None), **dict.fromkeys
 
 
 def safe(text: str) -> str:
-    """`text` on one line, without control characters, terminal escapes, bidi controls and lone surrogates.
+    """Return `text` on one line, without control characters, terminal escapes, bidi controls and lone surrogates.
 
-    rich's `Text` passes ESC, OSC 52 and bidi controls through (research/reliability.md §4), so this comes first.
+    rich's `Text` passes ESC, OSC 52 and bidi controls through, so this comes first.
     """
     return text.translate(_SAFE)
 

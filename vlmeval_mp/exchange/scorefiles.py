@@ -7,7 +7,7 @@
 
 `SHAPES` says which families have which; any other has that of its samples' kind. Some leave numbers and no file. The
 numbers are those of the family's aggregator, over the whole or over a part. Shapes are facts of ms-vlmeval 0.0.20
-(research/vlmevalkit.md §3, and the `evaluate` of each class).
+(the `evaluate` of each class).
 """
 
 from __future__ import annotations

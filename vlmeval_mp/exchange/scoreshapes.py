@@ -1,7 +1,7 @@
 """The shapes of the files that VLMEvalKit's evaluators leave, made of one job's compat verdicts.
 
 `scorefiles` says whose are which, and has those of single benchmarks. Shapes are facts of ms-vlmeval 0.0.20
-(research/vlmevalkit.md §3, and the `evaluate` of each class).
+(the `evaluate` of each class).
 """
 
 from __future__ import annotations

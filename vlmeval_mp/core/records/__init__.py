@@ -2,7 +2,7 @@
 
 Plain data only: no I/O, no defaults read from the environment. On-disk types are frozen `msgspec.Struct`s;
 unknown fields are refused where a user writes the file and tolerated where we do (old readers, new
-writers). The words are those of DESIGN §6.
+writers).
 """
 
 from __future__ import annotations

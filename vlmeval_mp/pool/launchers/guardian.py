@@ -2,9 +2,8 @@
 
 It starts the worker as leader of its own session and process group and then waits for whichever comes first: the
 worker ends, or the supervisor's end of stdin closes (it exited, or was killed). Either way the worker's whole group
-is killed; vLLM's EngineCore would otherwise outlive a killed parent and keep its GPU memory
-(research/reliability.md §3.1). A separate process, because a thread inside the worker cannot act while a C call
-holds the interpreter lock.
+is killed; vLLM's EngineCore would otherwise outlive a killed parent and keep its GPU memory. A separate process,
+because a thread inside the worker cannot act while a C call holds the interpreter lock.
 
 stdin: one JSON line {argv, env, log, cores}, then lines "drain" or "kill".
 stdout: the worker's pid, then its exit code.

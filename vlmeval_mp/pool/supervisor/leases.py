@@ -1,7 +1,7 @@
-"""How long a claim from elsewhere is trusted: until its owner's heartbeat has been seen unchanged for a lease.
+"""How long a claim of another host is trusted: until its owner's heartbeat has not changed for a whole lease.
 
-Only what this process observes on its own monotonic clock counts; wall clocks and file times of two hosts are never
-compared (research/reliability.md §1.3). For owners on this host there is proof instead, see `owners.is_dead`.
+Only what this process observes on its own monotonic clock counts; it never compares wall clocks or file times of two
+hosts. For owners on this host there is proof instead, see `owners.is_dead`.
 """
 
 from __future__ import annotations
@@ -11,14 +11,14 @@ LEASE_SECONDS = 600.0
 
 
 class Leases:
-    """What was seen of each owner, and since when it has not changed."""
+    """The last heartbeat seen of each owner, and since when it has not changed."""
 
     def __init__(self, seconds: float = LEASE_SECONDS) -> None:
         self._seconds = seconds
         self._seen: dict[str, tuple[int | None, float]] = {}
 
     def expired(self, owner: str, beat: int | None, now: float) -> bool:
-        """Note `owner`'s current `beat` (None: it has no heartbeat) at monotonic time `now`."""
+        """Note `owner`'s `beat` (None: it has none) at monotonic time `now`; return whether its lease has run out."""
         known = self._seen.get(owner)
         if known is None or known[0] != beat:
             self._seen[owner] = (beat, now)

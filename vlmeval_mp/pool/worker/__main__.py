@@ -31,7 +31,7 @@ log = logging.getLogger("vlmeval_mp.worker")
 
 
 async def live(worker: Worker) -> int:
-    """Run one worker to its end; gives the exit code of DESIGN §7 that says why it ended."""
+    """Run one worker to its end; return the exit code that says why it ended (see `core.errors`)."""
     code = EXIT_COMPLETE
     try:
         await worker.run()

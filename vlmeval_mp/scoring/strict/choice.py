@@ -10,7 +10,7 @@
 5. An option's text as whole words, the longest where one holds another, if it is the only option so named.
 
 Letters are those the sample has. Rules 1, 4 and 5 state what VLMEvalKit's `can_infer_option` and `can_infer_text`
-(vlmeval/utils/matching_util.py) are after, without their windows and substrings (research/vlmevalkit.md §7.3); rule 2
+(vlmeval/utils/matching_util.py) are after, without their windows and substrings; rule 2
 follows the wordings of MMMU's parser (eval_utils.py, `parse_multi_choice_response`) and of the benchmarks' prompts.
 """
 

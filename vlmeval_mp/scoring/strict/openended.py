@@ -1,8 +1,8 @@
 """Open answers: normalised exact match against one or several references.
 
 Normalisation is that of the VQA evaluation (https://visualqa.org/evaluation.html): lower case, number words to digits,
-articles and punctuation dropped, with every period handled (VLMEvalKit's port stops after 32, research/vlmevalkit.md
-§7.3) and a single reference counting in full (there it always scores 0). Numbers are compared as numbers, "7.0" = "7",
+articles and punctuation dropped, with every period handled (VLMEvalKit's port stops after 32)
+and a single reference counting in full (there it always scores 0). Numbers are compared as numbers, "7.0" = "7",
 "1,000" = "1000"; a percent sign is part of the number. A reply may state its answer ("Answer: 7.", \\boxed{7}); the
 last statement counts. Apart from that nothing is searched for inside a sentence.
 """

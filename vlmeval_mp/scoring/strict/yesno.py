@@ -4,8 +4,8 @@
 2. The word that the reply opens with, if punctuation or the end of the line follows: "No, there is no dog."
 3. The word that stands alone, if only one of the two occurs (words, not substrings: "not" and "nothing" say neither).
 
-Rule 3 is VLMEvalKit's `YOrN_Extraction` (vlmeval/dataset/utils/yorn.py) without its blindness to Markdown
-(research/vlmevalkit.md §7.3); rule 2 follows POPE's evaluation, which reads the first sentence only.
+Rule 3 is VLMEvalKit's `YOrN_Extraction` (vlmeval/dataset/utils/yorn.py) without its blindness to Markdown;
+rule 2 follows POPE's evaluation, which reads the first sentence only.
 """
 
 from __future__ import annotations
