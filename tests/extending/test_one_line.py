@@ -113,3 +113,24 @@ def test_a_verb(tmp_path: Path) -> None:
     assert outside("count").strip() == "0"
     outside.launch(DATA, {})
     assert outside("count").strip() == "1"
+
+
+def test_a_launcher(tmp_path: Path) -> None:
+    outside = Outside(tmp_path, "vlmeval_mp.pool.launchers.registry:LAUNCHERS", '"plain": "my_launcher:PlainLauncher",')
+    started = tmp_path / "started"
+    outside.env["STARTED"] = str(started)
+    outside.launch(DATA, {}, "--launcher", "plain", "--max-workers", "1")
+    pids = started.read_text().split()
+    assert len(pids) == 1
+    status = json.loads((tmp_path / "jobs" / "r" / "workers" / "w0.json").read_text())
+    assert [str(status["pid"]), status["phase"]] == [pids[0], "stopped"]
+    assert len(outside.lines("predictions.jsonl")) == 4
+
+
+def test_a_report_page(tmp_path: Path) -> None:
+    outside = Outside(tmp_path, "vlmeval_mp.report.pages:PAGES", '"who": "my_page:page",')
+    outside.launch(DATA, {})
+    outside("report", "r")
+    page = (tmp_path / "jobs" / "r" / "report" / "index.html").read_text(encoding="utf-8")
+    assert "<p>Asked: m</p>" in page
+    assert 'id="page-who"' in page
