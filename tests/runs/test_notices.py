@@ -3,7 +3,7 @@
 import msgspec
 
 from vlmeval_mp.core.records import Notice
-from vlmeval_mp.runs.notices import Heard, brief, sentence
+from vlmeval_mp.runs.notices import NoticeLog, brief, sentence
 
 AWAY = Notice("http://h/v1 cannot be reached", "http://h/v1 is back", since=100.0, most=300.0, why="refused")
 
@@ -18,23 +18,23 @@ def test_a_row_begins_with_what_an_address_would_hide():
 
 
 def test_each_is_said_once_with_its_end_whatever_its_words_become():
-    heard = Heard()
+    log = NoticeLog()
     said = [f"w0: {sentence(AWAY, 104)}"]
-    assert list(heard.news({"w0": AWAY, "w1": None}, 104)) == [(said[0], "warning")]
-    assert list(heard.news({"w0": msgspec.structs.replace(AWAY, text="http://h/v1 is busy"), "w1": None}, 105)) == []
-    assert list(heard.news({"w0": None, "w1": None}, 134)) == [("w0: http://h/v1 is back after 34 s", "info")]
-    assert list(heard.news({"w0": None, "w1": None}, 135)) == []
+    assert list(log.changes({"w0": AWAY, "w1": None}, 104)) == [(said[0], "warning")]
+    assert list(log.changes({"w0": msgspec.structs.replace(AWAY, text="http://h/v1 is busy"), "w1": None}, 105)) == []
+    assert list(log.changes({"w0": None, "w1": None}, 134)) == [("w0: http://h/v1 is back after 34 s", "info")]
+    assert list(log.changes({"w0": None, "w1": None}, 135)) == []
 
 
 def test_a_second_one_that_follows_at_once_is_another():
-    heard = Heard()
-    list(heard.news({"w0": AWAY}, 104))
-    levels = [level for _, level in heard.news({"w0": msgspec.structs.replace(AWAY, since=150.0)}, 155)]
+    log = NoticeLog()
+    list(log.changes({"w0": AWAY}, 104))
+    levels = [level for _, level in log.changes({"w0": msgspec.structs.replace(AWAY, since=150.0)}, 155)]
     assert levels == ["info", "warning"]
 
 
 def test_what_a_dead_worker_waited_for_is_not_over():
-    heard = Heard()
-    list(heard.news({"w0": AWAY}, 104))
-    assert list(heard.news({}, 110)) == []
-    assert [level for _, level in heard.news({"w0": AWAY}, 111)] == ["warning"]
+    log = NoticeLog()
+    list(log.changes({"w0": AWAY}, 104))
+    assert list(log.changes({}, 110)) == []
+    assert [level for _, level in log.changes({"w0": AWAY}, 111)] == ["warning"]

@@ -1,6 +1,6 @@
 """Brings one run to its end: chooses devices and screen, supervises, shows what came of it.
 
-The work itself is the supervisor's, what is said at the end is `outcome`'s.
+The supervisor does the work; `outcome` prints the end.
 """
 
 from __future__ import annotations

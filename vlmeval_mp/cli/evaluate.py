@@ -39,7 +39,7 @@ class ScoresWanted:
 
 @dataclass(frozen=True, slots=True)
 class FileWanted:
-    """What `--predictions FILE` can be told; None is the default."""
+    """The flags that go with `--predictions FILE`; None is the default."""
 
     data: str | None
     prediction_column: str | None

@@ -78,7 +78,7 @@ def _choose(paths: RunPaths, who: str | None) -> list[Path]:
 
 
 def _tail(path: Path, lines: int) -> tuple[str, int]:
-    """The last `lines` lines within the last MiB, and where the file ended."""
+    """Return the last `lines` lines within the last MiB, and where the file ended."""
     with path.open("rb") as file:
         end = file.seek(0, 2)
         file.seek(max(0, end - TAIL_BYTES))
@@ -88,7 +88,7 @@ def _tail(path: Path, lines: int) -> tuple[str, int]:
 
 
 def _since(path: Path, start: int) -> tuple[str, int]:
-    """What was added in whole lines since `start`, and where that ends."""
+    """Return what was added in whole lines since `start`, and where that ends."""
     with path.open("rb") as file:
         file.seek(start)
         data = file.read()

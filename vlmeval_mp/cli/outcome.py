@@ -22,7 +22,7 @@ SHOWN = 20
 
 
 def show_results(paths: RunPaths, record: RunRecord, as_json: bool, code: int, warnings: Sequence[str] = ()) -> None:
-    """Show the results that a run has; `code` is the exit code that programs are told."""
+    """Show the results that a run has; programs get the exit code `code` with them."""
     from vlmeval_mp import display
     from vlmeval_mp.runs import results, snapshot
 

@@ -42,7 +42,7 @@ class Found:
 
 
 def into(paths: RunPaths, record: RunRecord, place: Path, *, unpickle: bool) -> int:
-    """Import what `place`, a file or a folder, holds for the run's jobs; gives how many answers it was.
+    """Import what `place`, a file or a folder, holds for the run's jobs; return the number of answers.
 
     Raises:
         ConfigError: there is nothing, or a file is refused.

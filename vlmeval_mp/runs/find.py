@@ -14,14 +14,14 @@ def _records(jobs: JobsPaths) -> list[Path]:
 
 
 def unfinished(jobs: JobsPaths) -> list[RunPaths]:
-    """Runs under `jobs` with shards that are neither done nor failed, oldest first."""
+    """Return the runs under `jobs` with shards that are neither done nor failed, oldest first."""
     runs = [RunPaths(p.parent) for p in _records(jobs)]
     left = [r for r in runs if _any(r.queue / "pending") or _any(r.queue / "claimed")]
     return sorted(left, key=lambda r: r.record.stat().st_mtime)
 
 
 def latest(jobs: JobsPaths) -> RunPaths:
-    """The run in which something happened last.
+    """Return the run in which something happened last.
 
     Raises:
         ConfigError: there is none.
@@ -36,10 +36,10 @@ def latest(jobs: JobsPaths) -> RunPaths:
 
 
 def named(jobs: JobsPaths, name: str) -> RunPaths:
-    """The run called `name`.
+    """Return the run called `name`.
 
     Raises:
-        ConfigError: there is none; names those that are there.
+        ConfigError: there is none; the message names those that there are.
     """
     paths = jobs.run(name)
     if not paths.record.exists():

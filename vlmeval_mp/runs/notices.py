@@ -1,4 +1,4 @@
-"""What workers wait for: the words for it, and the events when it begins and when it is over.
+"""What workers wait for: the words for it, and the events when a wait begins and when it ends.
 
 Knows no engine and no file.
 """
@@ -12,35 +12,35 @@ from vlmeval_mp.core.records import Notice
 
 
 def sentence(notice: Notice, now: float) -> str:
-    """`http://h/v1 cannot be reached for 12 s (Connection refused); waiting up to 300 s`."""
+    """Return `http://h/v1 cannot be reached for 12 s (Connection refused); waiting up to 300 s`."""
     why = f" ({notice.why})" if notice.why else ""
     return f"{notice.text} for {max(0.0, now - notice.since):.0f} s{why}; waiting up to {notice.most:.0f} s"
 
 
 def brief(notice: Notice, now: float) -> str:
-    """The same for a narrow row, where an address would hide the rest: `waiting 12 of 300 s: http://h/v1 cannot …`."""
+    """Return it for a narrow row, where an address would hide the rest: `waiting 12 of 300 s: http://h/v1 cannot …`."""
     why = f" ({notice.why})" if notice.why else ""
     return f"waiting {max(0.0, now - notice.since):.0f} of {notice.most:.0f} s: {notice.text}{why}"
 
 
-class Heard:
-    """Which notices were said, so that each is said once, and its end once, whatever its words become meanwhile."""
+class NoticeLog:
+    """Turns notices into events: one when a wait begins and one when it ends, however its words change meanwhile."""
 
     def __init__(self) -> None:
-        self._said: dict[str, Notice] = {}
+        self._open: dict[str, Notice] = {}
 
-    def news(
+    def changes(
         self, notices: Mapping[str, Notice | None], now: float
     ) -> Iterator[tuple[str, Literal["info", "warning"]]]:
-        """Events of the workers that are alive, by their current notices; what a gone one waited for is forgotten."""
-        for worker in self._said.keys() - notices.keys():
-            del self._said[worker]
+        """Yield the events since the last call. `notices` are those of the workers that live; others are forgotten."""
+        for worker in self._open.keys() - notices.keys():
+            del self._open[worker]
         for worker, notice in notices.items():
-            said = self._said.get(worker)
-            if said is not None and (notice is None or notice.since != said.since):
-                yield f"{worker}: {said.over} after {max(0.0, now - said.since):.0f} s", "info"
-                del self._said[worker]
-                said = None
-            if notice is not None and said is None:
-                self._said[worker] = notice
+            shown = self._open.get(worker)
+            if shown is not None and (notice is None or notice.since != shown.since):
+                yield f"{worker}: {shown.over} after {max(0.0, now - shown.since):.0f} s", "info"
+                del self._open[worker]
+                shown = None
+            if notice is not None and shown is None:
+                self._open[worker] = notice
                 yield f"{worker}: {sentence(notice, now)}", "warning"

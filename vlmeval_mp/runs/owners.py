@@ -34,7 +34,7 @@ class Owner:
 
 
 def parse(text: str) -> Owner:
-    """The owner written as `text`.
+    """Return the owner written as `text`.
 
     Raises:
         VlmevalError: the text is not one.
@@ -62,7 +62,7 @@ def start_time(pid: int) -> int | None:
 
 
 def is_dead(owner: Owner) -> bool | None:
-    """True if `owner` is proven dead, False if it lives, None if that cannot be told from here."""
+    """Return True if `owner` is proven dead, False if it lives, None if this host cannot tell."""
     if owner.host != _host():
         return None
     boot, _, namespace = owner.boot.partition("-")

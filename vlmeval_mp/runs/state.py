@@ -120,13 +120,13 @@ class Snapshot(Struct, frozen=True):
 
 
 def noticed(snapshot: Snapshot) -> dict[str, Notice | None]:
-    """What the workers wait for; one that ended well waits for nothing, and one that fell is not among them."""
+    """Return each live worker's current notice, None for a worker that stopped cleanly; crashed ones are left out."""
     alive = {w.worker: w.notice for w in snapshot.workers if w.worker in snapshot.live}
     return alive | {w.worker: None for w in snapshot.workers if w.phase == "stopped" and w.notice is None}
 
 
 def fold(snapshot: Snapshot, now: float) -> RunState:
-    """The run's state at wall-clock time `now`."""
+    """Return the run's state at wall-clock time `now`."""
     supervisor = snapshot.supervisor
     live = [w for w in snapshot.workers if w.worker in snapshot.live]
     held = _held_samples(live)

@@ -31,7 +31,7 @@ BUNDLED_MODELS = {"demo": Path(__file__).parent.parent / "demo" / "model"}
 
 
 def default_engine() -> str:
-    """vllm if it is installed, else transformers."""
+    """Return "vllm" if it is installed, else "transformers"."""
     return "vllm" if importlib.util.find_spec("vllm") else "transformers"
 
 
@@ -93,7 +93,7 @@ def _discard_unanswered(paths: RunPaths) -> bool:
 
 
 def plan(spec: RunSpec, jobs: JobsPaths) -> list[Job]:
-    """The jobs that submitting `spec` would queue; data sets are read, nothing is queued."""
+    """Return the jobs that `submit` would queue; read the data sets, queue nothing."""
     spec = resolved(spec)
     return [_job(m, d, prepare(d, jobs.datasets)) for m in spec.models for d in spec.datasets]
 
@@ -110,7 +110,7 @@ def resolved(spec: RunSpec) -> RunSpec:
 
 
 def _model_path(model: ModelSpec) -> str:
-    """A bundled name, a local folder made absolute, or a hub id as it is."""
+    """Return the folder of a bundled name, a local folder made absolute, or a hub id as it is."""
     if model.engine == "openai":
         return model.path  # a name that the endpoint knows
     if model.path in BUNDLED_MODELS:

@@ -20,7 +20,7 @@ class Served(Struct, frozen=True):
 class Notice(Struct, frozen=True):
     """What an engine waits for instead of answering, and why.
 
-    It is so `since` (wall clock) and will be waited for `most` seconds; `over` is what to say when it is past.
+    The wait began at `since` (wall clock) and lasts `most` seconds at most; `over` is the message for its end.
     """
 
     text: str

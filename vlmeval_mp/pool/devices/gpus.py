@@ -52,7 +52,7 @@ class Process:
 
 
 def discover() -> list[GpuStats]:
-    """The GPUs of this host; empty where there is no NVIDIA driver. A GPU that does not answer is left out."""
+    """Return the GPUs of this host, without those that do not answer; an empty list where there is no NVIDIA driver."""
     with _nvml() as nvml:
         if nvml is None:
             return []
@@ -216,7 +216,7 @@ def cpu_groups(workers: int, cores: Sequence[int]) -> list[DeviceGroup]:
 
 
 def worker_environment(environ: Mapping[str, str], group: DeviceGroup) -> dict[str, str]:
-    """A worker's whole environment: `environ` without torchrun's variables (vLLM would try to join that group)."""
+    """Return a worker's environment: `environ` without torchrun's variables (vLLM would try to join that group)."""
     env = {k: v for k, v in environ.items() if k not in TORCHRUN_VARIABLES and not k.startswith("TORCHELASTIC_")}
     return env | group.env | {"PYTHONUNBUFFERED": "1"}
 
@@ -254,7 +254,7 @@ def hold(groups: Sequence[DeviceGroup], who: str) -> list[FileLock]:
 
 
 def memory_is_back(group: DeviceGroup, baseline: Mapping[str, int], now: Sequence[GpuStats]) -> bool:
-    """Whether the group's used memory is near `baseline` bytes again.
+    """Return whether the group's used memory is near `baseline` bytes again.
 
     A worker that starts while its predecessor's memory is still being returned fails vLLM's free-memory check.
     """

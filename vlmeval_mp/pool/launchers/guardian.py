@@ -27,7 +27,7 @@ libc = ctypes.CDLL(None, use_errno=True)
 
 
 def start(command: dict[str, Any]) -> Worker:
-    """The worker process. It dies with this guardian: the death signal covers a guardian that is itself killed."""
+    """Start and return the worker. It dies with this guardian, even if the guardian itself is killed."""
 
     def in_child() -> None:
         libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
@@ -61,7 +61,7 @@ def watch(worker: Worker) -> None:
 
 
 def end_group(worker: Worker) -> int:
-    """Kill what is left of the worker's group and reap it, in bounded time; gives the worker's exit code."""
+    """Kill what is left of the worker's group and reap it, in bounded time; return the worker's exit code."""
     deadline = time.monotonic() + GROUP_GONE_SECONDS
     while time.monotonic() < deadline:
         try:
@@ -100,7 +100,7 @@ def reap() -> None:
 
 
 def read_line() -> bytes:
-    """The first line of stdin, and not a byte more: what follows is left to `watch`."""
+    """Return the first line of stdin and read not a byte more: `watch` reads what follows."""
     line = b""
     while not line.endswith(b"\n") and (byte := os.read(0, 1)):
         line += byte

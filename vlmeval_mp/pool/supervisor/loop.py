@@ -40,7 +40,7 @@ from vlmeval_mp.pool.supervisor.orphans import sweep_orphans
 from vlmeval_mp.pool.supervisor.slots import Slots
 from vlmeval_mp.pool.supervisor.status import Telemetry
 from vlmeval_mp.runs import owners
-from vlmeval_mp.runs.notices import Heard
+from vlmeval_mp.runs.notices import NoticeLog
 from vlmeval_mp.runs.owners import Owner
 from vlmeval_mp.runs.queue import Queue, shards_of
 from vlmeval_mp.runs.snapshot import Reader
@@ -74,7 +74,7 @@ class Supervisor:
             paths, record, options.asked or record.spec, scored=options.scored, collected=on_answer is not None
         )
         self.leases = Leases()
-        self.heard = Heard()
+        self.notice_log = NoticeLog()
         self.waited_for: set[str] = set()
         self.signals: list[int] = []
         self.stopping: Literal["", "draining", "killed"] = ""
@@ -86,7 +86,7 @@ class Supervisor:
     # --- life ------------------------------------------------------------------------------------------------------
 
     def run(self) -> int:
-        """Work until the run is finished, cannot go on, or is interrupted; gives the exit code.
+        """Work until the run is finished, cannot go on, or is interrupted; return the exit code.
 
         Raises:
             ConfigError: another supervisor is at work on this run.
@@ -157,7 +157,7 @@ class Supervisor:
         return self.slots.all_parked() or not any(self._left(snapshot, m) for m in self.slots.servable())
 
     def _end(self) -> int:
-        """Let the last results be written, show the end, and say how it went."""
+        """Let the last results be written, show the end and return the exit code."""
         while not self.finisher.idle():
             self._obey_signals()
             if self.stopping == "killed":
@@ -226,7 +226,7 @@ class Supervisor:
         return self.leases.expired(str(owner), beats.get(str(owner)), time.monotonic())
 
     def _look(self) -> Snapshot:
-        """The facts, at most as often as costs a tenth of the time."""
+        """Return the facts, read again at most as often as costs a tenth of the time."""
         now = time.monotonic()
         if self._snapshot is None or now >= self._next_look:
             self._snapshot = self.reader.read()
@@ -235,7 +235,7 @@ class Supervisor:
             self._look_at_gpus()
             self._next_look = now + max(TICK, 10 * (time.monotonic() - now))
             self.telemetry.note_served(self._snapshot.workers)
-            for text, level in self.heard.news(noticed(self._snapshot), time.time()):
+            for text, level in self.notice_log.changes(noticed(self._snapshot), time.time()):
                 self.telemetry.event(text, level)
         return self._snapshot
 
@@ -248,7 +248,7 @@ class Supervisor:
         return gpus.memory_is_back(group, self.baseline, self.gpu_stats)
 
     def _left(self, snapshot: Snapshot, model: str | None = None) -> int:
-        """Samples of shards that are neither done nor failed."""
+        """Return how many samples stand in shards that are neither done nor failed."""
         return sum(
             job.samples - snapshot.shards.get(job.name, ShardCounts()).settled
             for job in self.record.jobs

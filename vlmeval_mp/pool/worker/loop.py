@@ -106,7 +106,7 @@ class Worker:
                     answers.create_task(self._answer(held, sample))
 
     async def _claims(self) -> AsyncIterator[Held]:
-        """Shards of this worker's model, until there are none even after everything in flight is answered."""
+        """Yield claimed shards until there is none even after everything in flight is answered."""
         while not self.draining:
             entry = await asyncio.to_thread(self.queue.claim, self.owner, list(self.jobs))
             if entry is not None:
@@ -120,7 +120,7 @@ class Worker:
                 return
 
     def _open(self, entry: Entry) -> Held:
-        """Read a claimed shard's samples and what anybody has answered of them already."""
+        """Return a claimed shard with its samples and the answers that any worker has recorded for it."""
         shard = entry.shard
         found = checkpoint.search(self.paths.checkpoints, shard) if entry.attempt else checkpoint.Found()
         samples = self.datasets[shard.job].samples(shard.first, shard.last)
@@ -181,7 +181,7 @@ class Worker:
             self._enter("draining")
 
     def _enter(self, phase: Phase) -> None:
-        """A change of phase is shown at once, not with the next beat."""
+        """Change the phase and write a heartbeat at once."""
         self.phase = phase
         self.heart.now()
 

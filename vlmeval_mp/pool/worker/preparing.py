@@ -1,4 +1,4 @@
-"""Blocking work on samples, done in threads while the event loop goes on: decoding what will be asked next.
+"""Threads that decode what the engine will be asked next, while the event loop goes on.
 
 Handing one small picture to a thread and its pixels back costs several times what decoding it does. So a thread takes
 as many as wait, one after the other, and hands over what is ready every few milliseconds; further threads join only
@@ -20,7 +20,7 @@ HAND_OVER_SECONDS = 0.002
 
 
 class Sized(Protocol):
-    """What occupies `nbytes` bytes of memory."""
+    """A value that occupies `nbytes` bytes of memory."""
 
     @property
     def nbytes(self) -> int: ...
@@ -45,7 +45,7 @@ class Preparer(Generic[T]):
         self._held = 0
 
     async def prepare(self, make: Callable[[], T]) -> T:
-        """What `make` returns; its bytes count as held until they are given to `release`.
+        """Run `make` in a thread and return its value; its bytes count as held until `release` gets them.
 
         Raises:
             Exception: whatever `make` raises.
@@ -57,7 +57,7 @@ class Preparer(Generic[T]):
         return await outcome
 
     def release(self, nbytes: int) -> None:
-        """The memory of something prepared is free again."""
+        """Count `nbytes` of something prepared as free again."""
         if not nbytes:
             return
         with self._lock:
@@ -65,7 +65,7 @@ class Preparer(Generic[T]):
         self._staff(asyncio.get_running_loop())
 
     def _staff(self, loop: asyncio.AbstractEventLoop) -> None:
-        """See to it that somebody works on what waits: the first thread at once, each further one after a while."""
+        """Start a thread if work is queued; add another one only after `HAND_OVER_SECONDS`."""
         if not self._waiting or self._active == self._threads or self._is_full():
             return
         if not self._active:
@@ -86,7 +86,7 @@ class Preparer(Generic[T]):
             return self._held > self._most_bytes
 
     def _work(self, loop: asyncio.AbstractEventLoop) -> None:
-        """The life of a thread's turn: until nothing waits or memory is short. Runs in the thread."""
+        """Prepare until nothing waits or memory is short; runs in the thread."""
         ready: list[tuple[asyncio.Future[T], T | Exception]] = []
         since = time.monotonic()
         while not self._is_full():
@@ -114,9 +114,9 @@ class Preparer(Generic[T]):
             if isinstance(made, Exception):
                 if not outcome.done():
                     outcome.set_exception(made)
-            elif outcome.done():  # whoever waited was cancelled
+            elif outcome.done():  # the task that waited was cancelled
                 self.release(made.nbytes)
             else:
                 outcome.set_result(made)
         self._active -= ended
-        self._staff(loop)  # something may have come to wait just after this thread saw that nothing did
+        self._staff(loop)  # work may have been queued just after this thread found none
