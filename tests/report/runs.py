@@ -34,6 +34,7 @@ def choice_tsv(path: Path, samples: int, *, pictures: Sequence[str] = (), questi
         picture = [pictures[i % len(pictures)]] if pictures else []
         asked = question.format(i).replace("\t", " ").replace("\n", " ")
         lines.append("\t".join([str(i), *picture, asked, "yes", "no", "AB"[i % 2], f"part {i % 3}"]))
+    path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text("\n".join(lines) + "\n")
     return path
 

@@ -74,7 +74,7 @@ async def test_pictures_beyond_the_limit_lie_beside_and_those_of_wrong_samples_a
     tsv = choice_tsv(tmp_path / "x.tsv", 6, pictures=several)
     paths = await finished_run(tmp_path, [tsv], {"m": {"answers": replies(6, wrong=[4])}})
     view = gather.run_view(paths)
-    found = samples._pictures(view, Options(inline_bytes=200))
+    found = samples.thumbnails(view.jobs, paths.report, Options(inline_bytes=200))
     wrong = pictures.id_of(view.jobs[0].samples[4].media[0])
     assert found.sources[wrong].startswith("data:image/webp;base64,")
     assert found.beside == 5 and found.inline_bytes <= 200

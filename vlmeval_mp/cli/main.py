@@ -25,6 +25,7 @@ VERBS = {
     "logs": "vlmeval_mp.cli.logs",
     "eval": "vlmeval_mp.cli.evaluate",
     "report": "vlmeval_mp.cli.report",
+    "compare": "vlmeval_mp.cli.compare",
     "import": "vlmeval_mp.cli.importing",
 }
 """The module of each verb, in the order in which `--help` lists them."""

@@ -29,14 +29,13 @@ Columns = dict[str, Any]
 def page(run: RunView, options: Options) -> Page:
     """Return the tab with every sample of `run`; thumbnails that find no room are written beside the page."""
     data, notes = columns_of(run.jobs)
-    found = _pictures(run, options)
-    data["workers"] = sorted({origin.worker for job in run.jobs for origin in job.origins if origin.worker})
-    notes += _said_of(found, options)
+    found = thumbnails(run.jobs, run.paths.report, options)
+    notes += notes_of_pictures(found, options)
     return Page(
         title="Samples",
         html=render("samples.html", notes=notes),
         data={"samples": data, "pictures": found.sources},
-        scripts=("samples.js",),
+        scripts=("sample.js", "samples.js"),
     )
 
 
@@ -54,6 +53,7 @@ def columns_of(jobs: Sequence[JobView]) -> tuple[Columns, list[str]]:
         "datasets": [_dataset(name, [rows[row] for row in sorted(rows)]) for name, rows in sets.items()],
         "jobs": [_job(v, names.index(v.job.dataset), places[v.job.dataset], workers, sources, cut) for v in jobs],
         "sources": sources,
+        "workers": workers,
     }
     shortened = sum(len(p.prediction) > cut for view in jobs for p in view.predictions)
     notes = [f"{shortened:,} replies are cut to {cut:,} characters; whole in predictions.jsonl."] if shortened else []
@@ -146,19 +146,24 @@ def shortened(text: str, most: int) -> str:
 # --- pictures --------------------------------------------------------------------------------------------------
 
 
-def _pictures(run: RunView, options: Options) -> pictures.Pictures:
+def thumbnails(jobs: Sequence[JobView], folder: Path, options: Options) -> pictures.Pictures:
+    """Return the pictures of all samples of `jobs`; those that find no room in a page lie in `folder`/media.
+
+    Raises:
+        StorageError: a file could not be written.
+    """
     if not options.pictures:
         return pictures.Pictures()
     wanted: dict[str, tuple[Media, Path]] = {}
-    missing = 0
-    for view, media in _by_interest(run.jobs):
+    missing: set[str] = set()
+    for view, media in _by_interest(jobs):
         place = pictures.place_of(media, view.folders)
         if place is not None:
             wanted.setdefault(pictures.id_of(media), (media, place))
         elif not media.error:
-            missing += 1
-    found = pictures.gather(wanted, run.paths.report, options.inline_bytes)
-    found.missing += missing
+            missing.add(pictures.id_of(media))
+    found = pictures.gather(wanted, folder, options.inline_bytes)
+    found.missing += len(missing - wanted.keys())
     return found
 
 
@@ -173,7 +178,8 @@ def _by_interest(jobs: Sequence[JobView]) -> Iterable[tuple[JobView, Media]]:
     return [*wrong, *rest]
 
 
-def _said_of(found: pictures.Pictures, options: Options) -> list[str]:
+def notes_of_pictures(found: pictures.Pictures, options: Options) -> list[str]:
+    """Return what a reader must know of the pictures that are not in the page."""
     if not options.pictures:
         return ["This report was made without pictures."]
     most = options.inline_bytes / (1 << 20)

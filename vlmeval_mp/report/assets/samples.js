@@ -1,7 +1,7 @@
 "use strict";
 // The sample browser: one job at a time, filtered, and the chosen sample with everything that is known of it.
 (() => {
-  const { h, badge, mark } = VM;
+  const { h, badge, mark, part } = VM;
   const byId = (id) => document.getElementById(id);
   const SHOWS = [
     ["all", "All", "a", () => true],
@@ -154,15 +154,11 @@
   function detail(row) {
     const each = job(), at = each.s[row], these = set(), sample = sampleAt(row);
     const error = each.why.get(row);
-    const parts = [head(row, at, sample), models(at), media(these.media[at]), question(these, at, row)];
+    const parts = [head(row, at, sample), models(at), VM.media(these.media[at]), question(these, at, row)];
     if (error !== undefined) parts.push(part("Failed", h("div", "text problem", error)));
     else parts.push(part("Reply", VM.reply(each.text[row])));
     parts.push(verdicts(row), facts(row));
     return parts.filter(Boolean);
-  }
-
-  function part(title, ...children) {
-    return h("section", "part", h("h3", "", title), ...children);
   }
 
   function head(row, at, sample) {
@@ -205,44 +201,8 @@
     choose(rows.findIndex((row) => each.s[row] === at));
   }
 
-  function media(these) {
-    if (!these || !these.length) return null;
-    const pictures = VM.readData("pictures"), box = h("div", "media");
-    for (const [id, kindOf, problem] of these) {
-      const source = pictures[id];
-      if (!source) {
-        box.append(h("div", "nopicture quiet", problem || kindOf + " is not in this file"));
-        continue;
-      }
-      const image = h("img", "");
-      image.alt = kindOf === "video" ? "a frame of the video" : "picture of the sample";
-      image.addEventListener("error", () => image.replaceWith(h("div", "nopicture quiet", "the picture is in the folder media, which is not beside this file")), { once: true });
-      image.addEventListener("load", () => image.classList.toggle("small", image.naturalWidth < 160), { once: true });
-      image.src = source;
-      const figure = h("figure", kindOf, image, kindOf === "video" && h("figcaption", "quiet", "▶ a frame of the video"));
-      image.addEventListener("click", () => figure.classList.toggle("large"));
-      box.append(figure);
-    }
-    return box;
-  }
-
   function question(these, at, row) {
-    const box = part("Question", h("div", "text question", these.question[at] || "(no text)"));
-    if (these.hint[at]) box.append(h("div", "text quiet", these.hint[at]));
-    const said = job().extracted[job().modes[0]][row];
-    if (these.options[at]) {
-      const options = h("ol", "options");
-      for (const [letter, text] of these.options[at]) {
-        const gold = letter === these.gold[at] || text === these.gold[at];
-        const taken = letter === said || (said !== "" && text === said);
-        options.append(h("li", (gold ? "gold " : "") + (taken ? "taken" : ""), h("b", "", letter), h("span", "text", text),
-          gold && h("em", "", "gold"), taken && h("em", "", "read from the reply")));
-      }
-      box.append(options);
-    } else {
-      box.append(h("div", "goldline", h("span", "quiet", "gold "), h("span", "text", these.gold[at] || "none")));
-    }
-    return box;
+    return VM.question(these, at, [job().extracted[job().modes[0]][row]]);
   }
 
   function verdicts(row) {
