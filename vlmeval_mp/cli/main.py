@@ -26,6 +26,7 @@ VERBS = {
     "eval": "vlmeval_mp.cli.evaluate",
     "report": "vlmeval_mp.cli.report",
     "compare": "vlmeval_mp.cli.compare",
+    "export": "vlmeval_mp.cli.export",
     "import": "vlmeval_mp.cli.importing",
 }
 """The module of each verb, in the order in which `--help` lists them."""
