@@ -124,7 +124,7 @@ def time_chat(options: argparse.Namespace, requests: list[Request]) -> tuple[lis
     from vllm import LLM, SamplingParams
 
     from vlmeval_mp.engines.base import EngineSpec
-    from vlmeval_mp.engines.vllm import defaults
+    from vlmeval_mp.engines.vllm.engine import defaults
 
     args = defaults(EngineSpec(model=options.model, device=device()))
     args.pop("enable_log_requests")
@@ -170,7 +170,7 @@ def time_engine(options: argparse.Namespace, requests: list[Request]) -> tuple[l
 
 async def _time_engine(options: argparse.Namespace, requests: list[Request]) -> tuple[list[str], list[float]]:
     from vlmeval_mp.engines.base import EngineSpec
-    from vlmeval_mp.engines.vllm import VllmEngine
+    from vlmeval_mp.engines.vllm.engine import VllmEngine
 
     engine = VllmEngine(EngineSpec(model=options.model, device=device(), args={"max_model_len": MAX_MODEL_LEN}))
     window = asyncio.Semaphore(options.window or engine.default_window)

@@ -51,6 +51,7 @@ def drain(paths: RunPaths, wanted: LaunchWanted, spec: RunSpec | None) -> int:
     options = Options(
         tensor_parallel=wanted.devices.tp,
         windows=laid_out.windows,
+        render_processes=laid_out.render_processes,
         engine_args=laid_out.engine_args,
         asked=rescored(record.spec, asked, wanted.scoring),
         scored=wanted.tree.scored,

@@ -109,6 +109,8 @@ def how(verb: argparse.ArgumentParser) -> None:
     window = "samples in flight per worker (default: auto, by the model's size and the memory there is)"
     group.add_argument("--batch-size", type=_batch_size, metavar="N|auto", help=window)
     group.add_argument("--max-workers", type=kitflags.count, metavar="N", help="at most so many workers")
+    beside = "processes per worker that open and process pictures and videos (default: by its cores; 0: none)"
+    group.add_argument("--render-processes", type=_render_processes, metavar="N|auto", help=beside)
     serial = "--no-parallel: one worker, one sample in flight"
     group.add_argument("--parallel", action=argparse.BooleanOptionalAction, default=True, help=serial)
     scoring(group)

@@ -137,6 +137,7 @@ def devices_of(arguments: argparse.Namespace) -> DevicesWanted:
         batch_size=arguments.batch_size,
         api_nproc=arguments.api_nproc,
         retry=arguments.retry,
+        render_processes=arguments.render_processes,
     )
 
 

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar, Protocol, runtime_checkable
 
 from vlmeval_mp.core.errors import ConfigError, did_you_mean
-from vlmeval_mp.core.records import Completion, Notice, Request
+from vlmeval_mp.core.records import Completion, Draft, Notice, Request
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +20,8 @@ class EngineSpec:
 
     `model` is a folder or hub id. `args` are the engine's own arguments, checked by the engine: an unknown one is a
     `ConfigError`. `device` is "cuda" or "cpu". `max_images` / `max_videos` are the most that one request will carry.
-    `window` is how many requests the caller will keep in flight; 0 lets the engine's `default_window` stand.
+    `window` is how many requests the caller will keep in flight; 0 lets the engine's `default_window` stand. An engine
+    that can have its requests rendered by processes of its own starts `render_processes` of them; 0: it renders itself.
     """
 
     model: str
@@ -30,6 +31,7 @@ class EngineSpec:
     max_images: int = 1
     max_videos: int = 0
     window: int = 0
+    render_processes: int = 0
 
 
 class Engine(Protocol):
@@ -38,7 +40,7 @@ class Engine(Protocol):
     `generate` raises `RequestError` when this request alone cannot be served, and `EngineError` when the engine is
     unusable from now on: `UnavailableError` if a fresh one would be no better off. `metrics` is cheap and never raises.
     `notice` is what it waits for now, if anything; cheap too, and read from any thread. `whole_videos`: it opens video
-    files itself (`Request.source` says which), so that they are not decoded for it.
+    files itself (`Request.source` says which), so that they are not decoded for it. An engine may also be a `Renders`.
     """
 
     default_window: ClassVar[int]
@@ -56,6 +58,24 @@ class Engine(Protocol):
     def metrics(self) -> dict[str, float]: ...
 
     async def close(self) -> None: ...
+
+
+@runtime_checkable
+class Renders(Protocol):
+    """An engine that can have drafts rendered ahead, beside the worker, while `renders` is true.
+
+    `render` raises what `generate` would say of the request, and `NotRenderedError` where the worker has to open the
+    media and hand over the request after all.
+    """
+
+    @property
+    def renders(self) -> bool: ...
+
+    async def render(self, draft: Draft) -> Request: ...
+
+
+class NotRenderedError(Exception):
+    """No render process is there to do it."""
 
 
 def refuse_unknown(engine: str, given: Iterable[str], known: Iterable[str]) -> None:

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from vlmeval_mp.engines.base import Engine
 
 ENGINES = {
-    "vllm": "vlmeval_mp.engines.vllm:VllmEngine",
+    "vllm": "vlmeval_mp.engines.vllm.engine:VllmEngine",
     "transformers": "vlmeval_mp.engines.transformers:TransformersEngine",
     "openai": "vlmeval_mp.engines.openai.engine:OpenaiEngine",
     "vlmevalkit": "vlmeval_mp.engines.modelclass.engine:VlmevalkitEngine",

@@ -10,6 +10,7 @@ up with grey.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
@@ -17,6 +18,7 @@ import msgspec
 
 from vlmeval_mp.core.errors import RequestError
 from vlmeval_mp.core.records import (
+    Draft,
     Frames,
     ImagePart,
     Media,
@@ -30,6 +32,7 @@ from vlmeval_mp.core.records import (
     VideoPart,
 )
 from vlmeval_mp.requests import subtitles, videoas
+from vlmeval_mp.requests.kept import Kept
 from vlmeval_mp.requests.video import fitted, open_video
 from vlmeval_mp.requests.videoas import VideoAs
 
@@ -51,16 +54,17 @@ def prepare(
     nframe: int,
     fps: float,
     video: VideoAs = "native",
+    kept: Kept | None = None,
 ) -> Request:
     """The request that asks `messages`; media files are absolute, or relative to the data set's `folder`.
 
     `video` says how videos go (`videoas`); one that goes whole need only be there. Subtitles are among the texts of the
-    messages that come back.
+    messages that come back. What `kept` has is not opened again, and what is opened is kept there.
 
     Raises:
         RequestError: a picture or video is missing, damaged, too large or of no known format.
     """
-    opened = _Opened(folder, limits, nframe, fps, video)
+    opened = _Opened(folder, limits, nframe, fps, video, kept)
     asked = tuple(
         msgspec.structs.replace(message, parts=tuple(p for part in message.parts for p in opened.parts(part)))
         for message in messages
@@ -68,14 +72,26 @@ def prepare(
     return Request(request_id, asked, sampling, tuple(opened.images), tuple(opened.videos))
 
 
+def open_draft(draft: Draft, kept: Kept | None = None) -> Request:
+    """Return the request of `draft`, its media opened as `prepare` does.
+
+    Raises:
+        RequestError: as in `prepare`.
+    """
+    asked = draft.id, draft.messages, draft.sampling, draft.folder, draft.limits, draft.nframe, draft.fps, draft.video
+    return replace(prepare(*asked, kept), processor=draft.processor)
+
+
 class _Opened:
     """The media of one request, opened part by part."""
 
-    def __init__(self, folder: Path, limits: MediaLimits, nframe: int, fps: float, video: VideoAs) -> None:
+    def __init__(
+        self, folder: Path, limits: MediaLimits, nframe: int, fps: float, video: VideoAs, kept: Kept | None
+    ) -> None:
         self.images: list[Image.Image] = []
         self.videos: list[Frames] = []
         self._folder, self._limits, self._nframe, self._fps = folder, limits, nframe, fps
-        self._wanted = video
+        self._wanted, self._kept = video, kept
         self._numbers = {"image": 0, "video": 0}
 
     def parts(self, part: Part) -> tuple[Part, ...]:
@@ -130,7 +146,14 @@ class _Opened:
 
     def _open(self, media: Media, read: Callable[[Path], T]) -> T:
         self._numbers[media.kind] += 1
-        return _open(media.kind, self._numbers[media.kind], media, self._folder, read)
+        if self._kept is None or read is Path.stat:
+            return _open(media.kind, self._numbers[media.kind], media, self._folder, read)
+        key = media, self._folder, self._limits, self._nframe, self._fps
+        found: T | None = self._kept.get(key)
+        if found is None:
+            found = _open(media.kind, self._numbers[media.kind], media, self._folder, read)
+            self._kept.put(key, found)
+        return found
 
     def _spoken(self, spoken: Subtitles, read: Callable[[str], T], silence: T) -> T:
         if spoken.media is None:

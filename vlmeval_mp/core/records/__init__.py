@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from vlmeval_mp.core.records.base import Json, Kind, Struct
 from vlmeval_mp.core.records.outcomes import Counts, OtherMode, Prediction, Reading, Score, Summary
-from vlmeval_mp.core.records.requests import Completion, Frames, Request, Source
+from vlmeval_mp.core.records.requests import Completion, Draft, Frames, Rendered, Request, Source
 from vlmeval_mp.core.records.runs import (
     DataSpec,
     Done,
@@ -41,6 +41,7 @@ __all__ = [
     "DataSpec",
     "DatasetInfo",
     "Done",
+    "Draft",
     "Event",
     "Frames",
     "GpuStats",
@@ -58,6 +59,7 @@ __all__ = [
     "Phase",
     "Prediction",
     "Reading",
+    "Rendered",
     "Request",
     "RunRecord",
     "RunSpec",

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Literal
 
 from vlmeval_mp.core.records.base import Json
-from vlmeval_mp.core.records.runs import DataSpec, Sampling
+from vlmeval_mp.core.records.runs import DataSpec, MediaLimits, Sampling
 from vlmeval_mp.core.records.samples import Message, Sample
 
 if TYPE_CHECKING:
@@ -38,13 +38,46 @@ class Source:
 
 
 @dataclass(frozen=True, slots=True)
+class Draft:
+    """A request whose media are still files: what `requests.media` opens, small enough to send to another process.
+
+    `folder` is what relative media files are in; the other fields are as `media.prepare` and `Request` have them.
+    """
+
+    id: str
+    messages: tuple[Message, ...]
+    sampling: Sampling
+    folder: Path
+    limits: MediaLimits
+    nframe: int = 0
+    fps: float = 0.0
+    video: Literal["native", "images", "whole"] = "native"
+    processor: Json = field(default_factory=dict)
+
+
+class Rendered:
+    """What an engine made of a request's messages and media beforehand; whoever serves the request takes it, once."""
+
+    __slots__ = ("_value",)
+
+    def __init__(self, value: Any) -> None:
+        self._value = value
+
+    def take(self) -> Any:
+        """Return the value and forget it, so that its memory is free as soon as the engine has it."""
+        value, self._value = self._value, None
+        return value
+
+
+@dataclass(frozen=True, slots=True)
 class Request:
     """What goes into an engine.
 
     `images` are the decoded RGB pictures of the `ImagePart`s in order of appearance, `videos` those of the
     `VideoPart`s; `videos` is empty for an engine that takes videos whole. A last message of the assistant is the
     beginning of the answer, which the engine continues. `processor` holds what this request's pictures are processed
-    with besides the engine's own arguments.
+    with besides the engine's own arguments. `rendered` is there if a render process has opened the media and made the
+    engine's own input of them; then `images` and `videos` are empty.
     """
 
     id: str
@@ -54,6 +87,7 @@ class Request:
     videos: tuple[Frames, ...] = ()
     source: Source | None = None
     processor: Json = field(default_factory=dict)
+    rendered: Rendered | None = None
 
     @property
     def nbytes(self) -> int:

@@ -179,6 +179,11 @@ def _resolve(part: str, found: Sequence[GpuStats]) -> str:
     return str(matches[0].index)
 
 
+ONE_THREAD = {"OMP_NUM_THREADS": "1"}
+"""In the environment of a worker on a GPU unless the user chose: PyTorch's threads, one a core, spin in the small CPU
+operations of vLLM's scheduler (86 ms of CPU a sample became 7 on 16 cores, and `LLM.chat` 1.17 times as fast)."""
+
+
 def gpu_groups(ids: Sequence[str], tensor_parallel: int, found: Sequence[GpuStats]) -> list[DeviceGroup]:
     """`ids` cut into groups of `tensor_parallel` GPUs, one worker each.
 
@@ -191,7 +196,7 @@ def gpu_groups(ids: Sequence[str], tensor_parallel: int, found: Sequence[GpuStat
     groups = []
     for start in range(0, len(ids), tensor_parallel):
         group = ids[start : start + tensor_parallel]
-        env = {"CUDA_VISIBLE_DEVICES": ",".join(group), "CUDA_DEVICE_ORDER": "PCI_BUS_ID"}
+        env = {"CUDA_VISIBLE_DEVICES": ",".join(group), "CUDA_DEVICE_ORDER": "PCI_BUS_ID", **ONE_THREAD}
         groups.append(
             DeviceGroup("GPU " + ",".join(group), "cuda", env, gpus=tuple(uuids.get(i, f"GPU {i}") for i in group))
         )
@@ -218,7 +223,8 @@ def cpu_groups(workers: int, cores: Sequence[int]) -> list[DeviceGroup]:
 def worker_environment(environ: Mapping[str, str], group: DeviceGroup) -> dict[str, str]:
     """Return a worker's environment: `environ` without torchrun's variables (vLLM would try to join that group)."""
     env = {k: v for k, v in environ.items() if k not in TORCHRUN_VARIABLES and not k.startswith("TORCHELASTIC_")}
-    return env | group.env | {"PYTHONUNBUFFERED": "1"}
+    chosen = {k: v for k, v in group.env.items() if not (group.device == "cuda" and k in ONE_THREAD and k in env)}
+    return env | chosen | {"PYTHONUNBUFFERED": "1"}
 
 
 def require_gpus(found: Sequence[GpuStats]) -> None:

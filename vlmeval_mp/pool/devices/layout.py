@@ -28,6 +28,7 @@ class DevicesWanted:
 
     `batch_size` is samples in flight per worker, 0 for auto, None for what the spec says. `api_nproc` and `retry` are
     requests in flight at an API and how often a failed one is tried again; None leaves them to the engine.
+    `render_processes` are those of each worker; None: by its cores.
     """
 
     device: str = "auto"
@@ -38,16 +39,21 @@ class DevicesWanted:
     batch_size: int | None = None
     api_nproc: int | None = None
     retry: int | None = None
+    render_processes: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Fit:
-    """`windows` and `engine_args` are by model; a window of 0 is left to the engine. `notes` say what was chosen."""
+    """`windows` and `engine_args` are by model; a window of 0 is left to the engine. `notes` say what was chosen.
+
+    `render_processes` are those of each worker.
+    """
 
     groups: list[DeviceGroup]
     windows: dict[str, int]
     engine_args: dict[str, Json]
     notes: tuple[tuple[Literal["info", "warning"], str], ...]
+    render_processes: int = 0
 
 
 def fit(spec: RunSpec, wanted: DevicesWanted, discover: Callable[[], Sequence[GpuStats]] | None = None) -> Fit:
@@ -92,7 +98,16 @@ def fit(spec: RunSpec, wanted: DevicesWanted, discover: Callable[[], Sequence[Gp
             for note in (("warning", f"{name}: {chosen.warning}"), ("info", f"{name}: {chosen.note}"))
             if note[1] != f"{name}: " and (note[0] == "warning" or not said[name])
         ),
+        render_processes=_render_processes(wanted, groups),
     )
+
+
+def _render_processes(wanted: DevicesWanted, groups: Sequence[DeviceGroup]) -> int:
+    """Return the render processes of each worker: as asked, else by the cores that are its share."""
+    if wanted.render_processes is not None:
+        return wanted.render_processes
+    shares = [len(g.cores) or len(os.sched_getaffinity(0)) // len(groups) for g in groups]
+    return sizing.render_processes(min(shares, default=0))
 
 
 def _said_window(model: ModelSpec, wanted: DevicesWanted, spec: RunSpec) -> int:

@@ -34,6 +34,7 @@ HOST_SHARE = 0.5
 """Share of the host's free memory, after the workers', that waiting pictures may take."""
 CPU_WORKERS = 4
 """Most workers on the CPU unless told otherwise."""
+MOST_RENDER_PROCESSES = 8
 CPU_WORKER = 3_500_000_000
 """Bytes of one worker on the CPU without its weights: 2.4 GB in three processes of vLLM (measured), 1 GiB KV cache."""
 
@@ -151,6 +152,14 @@ def _gb(nbytes: float) -> str:
     if nbytes < GB / 10:
         return f"{nbytes / 10**6:.1f} MB"
     return f"{nbytes / GB:.1f} GB" if nbytes < 10 * GB else f"{nbytes / GB:.0f} GB"
+
+
+def render_processes(cores: int) -> int:
+    """Return how many render processes a worker with `cores` has: two are left to itself and to its engine's scheduler.
+
+    Measured on one H200: of 162 samples/s that the GPU can do, 4 processes feed 147, 8 feed 154.
+    """
+    return max(0, min(MOST_RENDER_PROCESSES, cores - 2))
 
 
 def narrowest(sizings: Sequence[Sizing]) -> int:

@@ -16,7 +16,8 @@ class Options:
 
     `windows` and `engine_args` go by model; a window of 0 leaves the choice to the engine. `asked` is the spec of this
     launch, of which only scoring counts here; None stands for the frozen one. `scored` False leaves the scores to a
-    later `eval`. `verbose` makes each worker log its answers. `notes` become the first events of the launch.
+    later `eval`. `verbose` makes each worker log its answers. Each worker gets `render_processes` to open and process
+    media, where its engine can use them. `notes` become the first events of the launch.
     """
 
     tensor_parallel: int = 1
@@ -25,4 +26,5 @@ class Options:
     asked: RunSpec | None = None
     scored: bool = True
     verbose: bool = False
+    render_processes: int = 0
     notes: tuple[tuple[Level, str], ...] = ()

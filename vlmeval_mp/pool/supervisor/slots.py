@@ -206,6 +206,7 @@ class Slots:
             "--model", model, "--device", slot.group.device, "--devices", slot.group.label,
             "--gpus", ",".join(slot.group.gpus), "--tp", str(self._options.tensor_parallel),
             "--window", str(self._options.windows.get(model, 0)), "--engine-args", json.dumps(args),
+            "--render-processes", str(self._options.render_processes),
             *(["--verbose"] if self._options.verbose else []),
         ]  # fmt: skip
         env = gpus.worker_environment(os.environ, slot.group) | {RUN_MARKER: str(self._paths.root)}

@@ -67,12 +67,22 @@ def parse_arguments(argv: Sequence[str]) -> tuple[RunPaths, Assignment]:
     parser.add_argument("--tp", type=int, default=1)
     parser.add_argument("--window", type=int, default=0)
     parser.add_argument("--engine-args", default="{}")
+    parser.add_argument("--render-processes", type=int, default=0)
     parser.add_argument("--verbose", action="store_true")
     given = parser.parse_args(argv)
     gpus = tuple(g for g in given.gpus.split(",") if g)
     args = json.loads(given.engine_args)
     return RunPaths(given.run), Assignment(
-        given.name, given.model, given.device, given.devices, gpus, given.tp, given.window, args, given.verbose
+        given.name,
+        given.model,
+        given.device,
+        given.devices,
+        gpus,
+        given.tp,
+        given.window,
+        args,
+        given.verbose,
+        given.render_processes,
     )
 
 

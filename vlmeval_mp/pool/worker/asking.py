@@ -6,6 +6,7 @@ A sample that cannot be served becomes a prediction with an error. Knows nothing
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -17,7 +18,7 @@ from vlmeval_mp.core.errors import RequestError
 from vlmeval_mp.core.records import Job, ModelSpec, Prediction, Request, RunSpec, Sample, Source
 from vlmeval_mp.datasets.store import Dataset
 from vlmeval_mp.engines import registry
-from vlmeval_mp.engines.base import Engine, EngineSpec
+from vlmeval_mp.engines.base import Engine, EngineSpec, NotRenderedError, Renders
 from vlmeval_mp.pool.worker.assignment import Assignment
 from vlmeval_mp.pool.worker.preparing import Preparer
 from vlmeval_mp.requests import media, prompts, videoas
@@ -114,10 +115,25 @@ class Asker:
         source = Source(sample, data, folder)
         if not sample.media:
             return Request(sample.index, messages, self._model.sampling, source=source)
-        parts = sample.index, messages, self._model.sampling
-        make = partial(media.prepare, *parts, folder, limits, data.nframe, data.fps, self._video_as(job.name))
-        request = await self._preparer.prepare(make)
-        return replace(request, source=source, processor=self._model.processor.get(benchmark, {}))
+        draft = Draft(
+            id=sample.index,
+            messages=messages,
+            sampling=self._model.sampling,
+            folder=folder,
+            limits=limits,
+            nframe=data.nframe,
+            fps=data.fps,
+            video=self._video_as(job.name),
+            processor=self._model.processor.get(benchmark, {}),
+        )
+        return replace(await self._open(draft), source=source)
+
+    async def _open(self, draft: Draft) -> Request:
+        """Return the request of `draft`: rendered, where the engine has processes for it, else with its media open."""
+        if isinstance(self.engine, Renders) and self.engine.renders:
+            with contextlib.suppress(NotRenderedError):
+                return await self.engine.render(draft)
+        return await self._preparer.prepare(partial(media.open_draft, draft))
 
     # --- the engine and how videos go to it ------------------------------------------------------------------------
 
@@ -134,6 +150,7 @@ class Asker:
             max_images=max((images for images, _ in counts), default=0),
             max_videos=max((videos for _, videos in counts), default=0),
             window=assignment.window,
+            render_processes=assignment.render_processes,
         )
         return registry.engine_class(self._model.engine)(spec)
 

@@ -12,6 +12,7 @@ class Assignment:
 
     `device` is "cuda" or "cpu"; `devices` names them for people; `gpus` holds their UUIDs. `window` is how many
     requests the engine gets at once, 0 for the engine's own default. `verbose` makes the worker log each answer.
+    `render_processes` is how many processes open and process media for an engine that can use them.
     """
 
     name: str
@@ -23,3 +24,4 @@ class Assignment:
     window: int
     engine_args: dict[str, Any]
     verbose: bool = False
+    render_processes: int = 0

@@ -1,8 +1,8 @@
 """vLLM through its asynchronous engine: continuous batching, one request in, one completion out.
 
-Owns how a request becomes a vLLM prompt and which defaults an evaluation wants. vLLM's own renderer applies the chat
-template, so every model that vLLM serves gets the placeholders it expects. The scheduler and the model run in child
-processes; a request that vLLM refuses is a `RequestError`, a dead child an `EngineError`.
+Owns which defaults an evaluation wants, and the life of vLLM's processes and of the render processes beside them. The
+scheduler and the model run in child processes; a request that vLLM refuses is a `RequestError`, a dead child an
+`EngineError`. How a request becomes vLLM's input is `rendering`'s matter.
 
 On the CPU, weights are float32 by default, as in the transformers engine: answers then agree between the two.
 """
@@ -28,10 +28,12 @@ from vllm.usage.usage_lib import UsageContext
 from vllm.v1.engine.async_llm import AsyncLLM
 
 from vlmeval_mp.core.errors import ConfigError, EngineError, RequestError
-from vlmeval_mp.core.records import Completion, Frames, Part, Request, Sampling, TextPart, VideoPart
+from vlmeval_mp.core.records import Completion, Draft, Request, Sampling
 from vlmeval_mp.engines import chattemplate, hub
-from vlmeval_mp.engines.base import EngineSpec, refuse_unknown
+from vlmeval_mp.engines.base import EngineSpec, NotRenderedError, refuse_unknown
 from vlmeval_mp.engines.registry import DEFAULT_WINDOWS
+from vlmeval_mp.engines.renderpool import RenderPool
+from vlmeval_mp.engines.vllm.rendering import Rendering, is_refusal
 
 CPU_KV_CACHE = 1 << 30
 """Bytes of KV cache on the CPU unless told otherwise: several workers share the machine's memory."""
@@ -56,11 +58,17 @@ class VllmEngine:
         self._numbers = itertools.count()
         self._params: dict[Sampling, SamplingParams] = {}
         self._llm: Any = None
-        self._special: chattemplate.Special | None = None
+        self._pool: RenderPool | None = None
+        self._rendering: Rendering | None = None
         self._tokens = {"prompt_tokens": 0.0, "completion_tokens": 0.0}
         self._turn = asyncio.Lock()
         self._waiting: set[asyncio.Timeout] = set()
         self._watch: asyncio.Task[None] | None = None
+
+    @property
+    def renders(self) -> bool:
+        """Whether `render` has processes to do it with."""
+        return self._pool is not None and self._pool.usable
 
     async def start(self) -> None:
         # a fork would inherit the worker's threads half alive
@@ -79,7 +87,7 @@ class VllmEngine:
                 raise ConfigError(f"engine 'vllm': {error}") from error
             raise
         try:
-            self._llm = AsyncLLM.from_engine_args(args, usage_context=UsageContext.LLM_CLASS)  # sized for throughput
+            self._llm = self._load(args)
         except Exception as error:
             if missing := hub.missing(self.spec.model, error):
                 raise missing from None
@@ -90,25 +98,79 @@ class VllmEngine:
         await self._llm.get_supported_tasks()  # asked of the engine's process; every request up to its answer would ask
         if self.spec.device == "cpu":
             give_way()
-        self._special = chattemplate.Special(self._llm.renderer.get_tokenizer())
+        self._rendering = Rendering(self._llm.renderer)
+        if self._pool is not None:
+            self._pool.attach()
         self._watch = asyncio.create_task(self._end_waiting_with_the_engine())
+
+    def _load(self, args: AsyncEngineArgs) -> AsyncLLM:
+        """Return the engine with its weights loaded; render processes get ready meanwhile, unless all is text."""
+        usage = UsageContext.LLM_CLASS  # batches sized for throughput
+        config = args.create_engine_config(usage)
+        if self.spec.render_processes and self.spec.max_images + self.spec.max_videos:
+            import cloudpickle  # type: ignore[import-untyped]
+
+            target = "vlmeval_mp.engines.vllm.rendering:build"
+            self._pool = RenderPool(self.spec.render_processes, target, cloudpickle.dumps(config))
+            self._pool.start()
+        return AsyncLLM.from_vllm_config(
+            config,
+            usage_context=usage,
+            enable_log_requests=args.enable_log_requests,
+            disable_log_stats=args.disable_log_stats,
+        )
+
+    async def render(self, draft: Draft) -> Request:
+        """Return the request of `draft`, its media opened and processed in a render process.
+
+        Raises:
+            RequestError: as `generate` would, in the same words.
+            EngineError: the rendering is broken.
+            NotRenderedError: there is no render process (any more).
+        """
+        if self._pool is None:
+            raise NotRenderedError
+        return await self._pool.render(draft)
 
     async def generate(self, request: Request) -> Completion:
         llm = self._llm
         try:
             async with asyncio.timeout(None) as patience:
                 self._waiting.add(patience)
-                prompt = await self._prompt(request)
-                params = self._sampling(request.sampling)
-                async for output in llm.generate(prompt, params, str(next(self._numbers))):
-                    final = output
+                final = await self._answer(request)
         except Exception as error:
             if llm.errored:
                 raise EngineError(f"vLLM's engine died: {error or 'its process is gone'}") from error
+            if isinstance(error, RequestError) or not is_refusal(error):
+                raise
             raise RequestError(chattemplate.reason(error)) from error
         finally:
             self._waiting.discard(patience)
         return self._completion(final)
+
+    async def _answer(self, request: Request) -> Any:
+        """Return vLLM's last output for `request`.
+
+        Does what `AsyncLLM.generate` does, which would hold the input until the answer is complete: inputs of a whole
+        window of pictures are gigabytes.
+        """
+        llm, number = self._llm, str(next(self._numbers))
+        params = self._sampling(request.sampling)
+        if request.rendered is not None:
+            queue = await llm.add_request(number, request.rendered.take(), params)
+        else:
+            queue = await llm.add_request(number, await self._prompt(request), params)
+        try:
+            while True:
+                output = queue.get_nowait() or await queue.get()
+                if output.finished:
+                    return output
+        except BaseException:
+            if not llm.errored:
+                await llm.abort(queue.request_id, internal=True)
+            raise
+        finally:
+            queue.close()
 
     async def _end_waiting_with_the_engine(self) -> None:
         """vLLM fails the requests it knows when a child dies; one that is just being added would wait for ever."""
@@ -125,6 +187,9 @@ class VllmEngine:
     async def close(self) -> None:
         if self._watch is not None:
             self._watch.cancel()
+        if self._pool is not None:
+            pool, self._pool = self._pool, None
+            await pool.close()
         if self._llm is not None:
             llm, self._llm = self._llm, None
             below = [psutil.Process(child.pid) for child in multiprocessing.active_children() if child.pid]
@@ -144,29 +209,8 @@ class VllmEngine:
             return await asyncio.to_thread(self._render, request)
 
     def _render(self, request: Request) -> Any:
-        """Template applied, tokenized, media processed.
-
-        The processor cache is the one that lives in this process alone. The shared one pairs each entry here with one
-        in the child, and a request refused in between would leave an entry without its pair, for others to stumble on.
-        """
-        renderer = self._llm.renderer
-        template = ChatParams(chat_template_kwargs=chattemplate.ending(request))
-        _, prompt = renderer.render_messages(self._messages(request), template)
-        if request.images or request.videos:
-            prompt["multi_modal_data"], prompt["multi_modal_uuids"] = media(request)
-            prompt["mm_processor_kwargs"] = request.processor or None
-        return renderer.render_cmpl([prompt], renderer.default_chat_tok_params, skip_mm_cache=True)[0]
-
-    def _messages(self, request: Request) -> list[dict[str, Any]]:
-        """Messages in OpenAI's form; media parts are empty places that only yield the model's placeholder."""
-        return [{"role": m.role, "content": [self._part(p) for p in m.parts]} for m in request.messages]
-
-    def _part(self, part: Part) -> dict[str, Any]:
-        if isinstance(part, TextPart):
-            assert self._special is not None
-            return {"type": "text", "text": self._special.defuse(part.text)}
-        kind = "video_url" if isinstance(part, VideoPart) else "image_pil"
-        return {"type": kind, kind: None, "uuid": "later"}
+        assert self._rendering is not None
+        return self._rendering(request)
 
     def _sampling(self, sampling: Sampling) -> SamplingParams:
         found = self._params.get(sampling)
@@ -227,35 +271,3 @@ def end(processes: Sequence[psutil.Process]) -> None:
         with contextlib.suppress(psutil.NoSuchProcess):
             process.kill()
     psutil.wait_procs(left, timeout=KILL_SECONDS)
-
-
-def media(request: Request) -> tuple[dict[str, Any], dict[str, Any]]:
-    """vLLM's media by modality, and a name for each that is unique to its content, which saves hashing the pixels."""
-    data: dict[str, Any] = {}
-    names: dict[str, Any] = {}
-    images, videos = chattemplate.digests(request)
-    if request.images:
-        data["image"] = list(request.images)
-        names["image"] = [
-            digest and f"{digest}-{image.width}x{image.height}"
-            for digest, image in zip(images, request.images, strict=True)
-        ]
-    if request.videos:
-        data["video"] = [(video.pixels, metadata(video)) for video in request.videos]
-        names["video"] = [
-            digest and f"{digest}-{video.pixels.shape}-{video.indices}"
-            for digest, video in zip(videos, request.videos, strict=True)
-        ]
-    return data, names
-
-
-def metadata(video: Frames) -> dict[str, Any]:
-    """What video processors want to know of frames that were already chosen."""
-    return {
-        "fps": video.fps,
-        "total_num_frames": video.total,
-        "duration": video.total / video.fps if video.fps else 0.0,
-        "frames_indices": list(video.indices),
-        "video_backend": "pyav",
-        "do_sample_frames": False,
-    }

@@ -1,0 +1,1 @@
+"""vLLM: its engine, and how requests become its inputs."""
