@@ -131,6 +131,11 @@ def _batch_size(text: str) -> int:
     return 0 if text == "auto" else kitflags.count(text)
 
 
+def _render_processes(text: str) -> int | None:
+    """None stands for auto; 0 is a number like others here."""
+    return None if text == "auto" else 0 if text == "0" else kitflags.count(text)
+
+
 def _json_object(text: str) -> Json:
     try:
         value = json.loads(text)

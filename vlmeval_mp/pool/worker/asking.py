@@ -15,7 +15,7 @@ from pathlib import Path
 
 from vlmeval_mp.core import credentials
 from vlmeval_mp.core.errors import RequestError
-from vlmeval_mp.core.records import Job, ModelSpec, Prediction, Request, RunSpec, Sample, Source
+from vlmeval_mp.core.records import Draft, Job, ModelSpec, Prediction, Request, RunSpec, Sample, Source
 from vlmeval_mp.datasets.store import Dataset
 from vlmeval_mp.engines import registry
 from vlmeval_mp.engines.base import Engine, EngineSpec, NotRenderedError, Renders
