@@ -221,10 +221,13 @@ class RenderPool:
                 stdin=subprocess.DEVNULL,
                 pass_fds=[theirs.fileno()],
             )
-        ours.setblocking(False)
         place.channel, place.receiver, place.ready = ours, rendertransport.Receiver(ours), False
-        self._send(place, packed(replace(self._order, number=place.number)))
+        order = packed(replace(self._order, number=place.number))
+        if self._loop is None:  # it must begin now: the loop will stand still while the weights load
+            ours.sendall(order)
+        ours.setblocking(False)
         if self._loop is not None:
+            self._send(place, order)
             self._listen(place)
 
     def _listen(self, place: Place) -> None:
