@@ -13,6 +13,11 @@ def _records(jobs: JobsPaths) -> list[Path]:
     return sorted(p for p in jobs.root.glob("*/run.json") if not p.parent.name.startswith("."))
 
 
+def every(jobs: JobsPaths) -> list[RunPaths]:
+    """Return all runs under `jobs`, by name."""
+    return [RunPaths(record.parent) for record in _records(jobs)]
+
+
 def unfinished(jobs: JobsPaths) -> list[RunPaths]:
     """Return the runs under `jobs` with shards that are neither done nor failed, oldest first."""
     runs = [RunPaths(p.parent) for p in _records(jobs)]

@@ -1,0 +1,82 @@
+"""All runs of a jobs folder at a glance: state, progress, scores and size. Reads only."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import time
+from pathlib import Path
+
+from vlmeval_mp.core.errors import VlmevalError
+from vlmeval_mp.core.paths import JobsPaths, RunPaths
+from vlmeval_mp.core.records import Struct, Summary
+from vlmeval_mp.runs import find, results, snapshot
+from vlmeval_mp.runs.state import RunState, fold
+
+
+class Entry(Struct, frozen=True, omit_defaults=False):
+    """One run. `state` is "running", "complete", "incomplete", "queued" or "damaged"; `size` is in bytes on disk.
+
+    `scores` has the primary metric of each scored job, as its summary has it; `problem` says why a run is damaged.
+    """
+
+    name: str
+    folder: str
+    state: str
+    done: int = 0
+    total: int = 0
+    failed: int = 0
+    scores: tuple[tuple[str, str, str, float | None], ...] = ()
+    size: int = 0
+    changed: float = 0.0
+    problem: str = ""
+
+
+def entries(jobs: JobsPaths) -> list[Entry]:
+    """Return the runs under `jobs`, the one in which something happened last first."""
+    return sorted(map(entry_of, find.every(jobs)), key=lambda entry: -entry.changed)
+
+
+def entry_of(paths: RunPaths) -> Entry:
+    """Return what can be said of one run; of a damaged one, why it is."""
+    size, changed = _weigh(paths.root)
+    name, folder = paths.root.name, str(paths.root)
+    try:
+        reader = snapshot.Reader(paths)
+        state = fold(reader.read(), time.time())
+        summaries = [results.read_summary(paths.results(job.model, job.dataset)) for job in reader.record.jobs]
+    except VlmevalError as error:
+        return Entry(name, folder, "damaged", size=size, changed=changed, problem=str(error))
+    scores = tuple(_score(summary) for summary in summaries if summary is not None)
+    return Entry(name, folder, _state(state), state.done, state.total, state.failed, scores, size, changed)
+
+
+def _score(summary: Summary) -> tuple[str, str, str, float | None]:
+    return summary.model, summary.dataset, summary.primary_metric, summary.metrics.get(summary.primary_metric)
+
+
+def _state(state: RunState) -> str:
+    if state.running:
+        return "running"
+    return "complete" if state.finished else "incomplete" if state.done else "queued"
+
+
+def _weigh(root: Path) -> tuple[int, float]:
+    """Return bytes on disk and the time of the last change; what is also elsewhere (a hard link) weighs nothing."""
+    size, changed = 0, 0.0
+    for folder, _, names in os.walk(root):
+        for name in names:
+            with contextlib.suppress(OSError):
+                stat = (Path(folder) / name).lstat()
+                size += stat.st_blocks * 512 if stat.st_nlink == 1 else 0
+                changed = max(changed, stat.st_mtime)
+    return size, changed
+
+
+def size_text(size: float) -> str:
+    """Return a number of bytes as people say it."""
+    for unit in ("B", "KiB", "MiB"):
+        if size < 1024:
+            return f"{size:.0f} {unit}" if unit == "B" else f"{size:.1f} {unit}"
+        size /= 1024
+    return f"{size:.1f} GiB"
