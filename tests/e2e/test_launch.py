@@ -1,7 +1,9 @@
 """The command line as a user meets it, on the fake engine: launch, interrupt, resume, look, score again."""
 
+import contextlib
 import json
 import os
+import random
 import re
 import signal
 import subprocess
@@ -207,6 +209,39 @@ def test_one_worker_alone_finds_the_sample_that_kills_it(tmp_path):
     place.run("launch", "--max-workers", "1", "--engine-args", '{"die": ["0"], "latency": 0.01}', code=1)
     lines = [json.loads(line) for line in place.result("predictions.jsonl").splitlines()]
     assert [line["index"] for line in lines if "error" in line] == ["0"]
+
+
+def starts(place):
+    """How many worker processes the launch started, as its log tells."""
+    return place.paths.log("supervisor").read_text().count(" started for ")
+
+
+@pytest.mark.parametrize(("killers", "most"), [(["17"], 6), (["3", "17", "31", "38", "39"], 14)])
+def test_samples_that_kill_are_found_in_few_restarts(tmp_path, killers, most):
+    place = Place(tmp_path, samples=40)
+    args = json.dumps({"die": killers, "latency": 0.01})
+    place.run("launch", "--max-workers", "1", "--engine-args", args, code=1)
+    lines = [json.loads(line) for line in place.result("predictions.jsonl").splitlines()]
+    assert [line["index"] for line in lines if "error" in line] == killers
+    assert starts(place) - 1 <= most
+
+
+@pytest.mark.timeout(200)
+def test_workers_that_are_killed_from_outside_again_and_again_cost_no_sample(tmp_path):
+    """One SIGKILL of a random worker every second, among samples that take a second."""
+    place = Place(tmp_path, samples=30)
+    launch = place.start("--max-workers", "3", "--batch-size", "2", "--engine-args", '{"latency": 1.0}')
+    choose, kills = random.Random(7), 0
+    while launch.poll() is None and kills < 20:
+        time.sleep(1)
+        if workers := workers_of(place.paths):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(choose.choice(workers), signal.SIGKILL)
+                kills += 1
+    out, _ = launch.communicate(timeout=120)
+    assert launch.returncode == 0, out
+    assert kills >= 5
+    assert [json.loads(line).get("error") for line in place.result("predictions.jsonl").splitlines()] == [None] * 30
 
 
 def test_samples_are_not_blamed_for_supervisors_that_were_killed(tmp_path):

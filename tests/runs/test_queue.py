@@ -119,13 +119,24 @@ def test_a_kill_between_commit_and_clean_up_leaves_nothing_to_do(tmp_path):
     assert q.entries("claimed") == q.entries("pending") == []
 
 
-def test_a_shard_begun_too_often_is_given_up_with_a_reason(tmp_path):
+def test_a_shard_that_dies_from_inside_for_ever_is_given_up_with_a_reason(tmp_path, monkeypatch):
+    monkeypatch.setattr(queue, "MAX_DEATHS", 5)
     q = make(tmp_path / "q", samples=10)
-    for _ in range(queue.MAX_ATTEMPTS):
+    for _ in range(queue.MAX_DEATHS):
         assert q.claim(owners.current(), [JOB]) is not None
         q.reap(lambda _: True)
     assert q.claim(owners.current(), [JOB]) is None
     assert [f.shard.first for f in q.failures()] == [0]
+
+
+def test_a_shard_whose_owners_are_killed_from_outside_is_never_given_up(tmp_path, monkeypatch):
+    monkeypatch.setattr(queue, "MAX_DEATHS", 5)
+    q = make(tmp_path / "q", samples=10)
+    for _ in range(3 * queue.MAX_DEATHS):
+        assert q.claim(owners.current(), [JOB]) is not None
+        q.reap(lambda _: True, to_blame=lambda _: False)
+    assert q.claim(owners.current(), [JOB]) is not None
+    assert q.failures() == []
 
 
 def test_a_shard_in_no_folder_is_pending_again_and_others_are_left_alone(tmp_path):

@@ -4,6 +4,7 @@
     ├── ConfigError              exit 2   usage, config file or data set is wrong; nothing was started
     ├── DependencyError          exit 3   a package or device is missing; the message holds the install line
     ├── EngineError              exit 70  the engine is unusable; the worker exits, the supervisor starts a fresh one
+    │   ├── EngineKilledError    exit 70  somebody killed a process of the engine; no sample is to blame
     │   └── UnavailableError     exit 4   what it depends on is not there; nobody is restarted, the run can go on later
     ├── StorageError             exit 74  the disk failed or is full
     └── RequestError             —        this one request cannot be served; becomes `Prediction.error`
@@ -49,6 +50,10 @@ class EngineError(VlmevalError):
     """The engine cannot serve any further request; the process that owns it must exit."""
 
     exit_code = EXIT_NO_WORKER
+
+
+class EngineKilledError(EngineError):
+    """A process of the engine was ended by a signal from outside, so what it was asked did not cause it."""
 
 
 class UnavailableError(EngineError):

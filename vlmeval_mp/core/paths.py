@@ -56,6 +56,10 @@ class RunPaths:
         return self.root / "queue"
 
     @property
+    def suspects(self) -> Path:
+        return self.queue / "suspects"
+
+    @property
     def checkpoints(self) -> Path:
         return self.root / "checkpoints"
 
@@ -77,6 +81,9 @@ class RunPaths:
 
     def worker(self, worker: str) -> Path:
         return self.workers / f"{worker}.json"
+
+    def in_flight(self, worker: str) -> Path:
+        return self.workers / f"{worker}.inflight"
 
     def log(self, who: str) -> Path:
         return self.logs / f"{who}.log"

@@ -117,7 +117,7 @@ class FakeEngine:
         """Carry out the engine-wide faults scripted for this request."""
         args = self.args
         if id_ in args.die and self._first("die", id_):
-            os.kill(os.getpid(), signal.SIGKILL)
+            os.kill(os.getpid(), signal.SIGSEGV)  # a crash; a SIGKILL would look like one that somebody sent
         if id_ in args.hang and self._first("hang", id_):
             await asyncio.Event().wait()
         breaks = order >= args.raise_engine if isinstance(args.raise_engine, int) else id_ in args.raise_engine

@@ -32,14 +32,14 @@ from vlmeval_mp.runs.owners import Owner
 log = logging.getLogger(__name__)
 
 FOLDERS = ("pending", "claimed", "done", "failed")
-MAX_ATTEMPTS = 50
-"""A shard that was begun this often is given up; a sample that kills its worker is found long before (see worker)."""
+MAX_DEATHS = 200
+"""A shard whose workers died from inside this often is given up; a sample that kills is found long before."""
 LOCK_TIMEOUT = 10.0
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A pending or claimed shard, as its file name says. `deaths` counts claims that ended with a dead worker."""
+    """A pending or claimed shard, as its file name says. `deaths` counts claims in which an engine died from inside."""
 
     shard: Shard
     attempt: int
@@ -155,12 +155,12 @@ class Queue:
         self._move("claimed", entry, "pending", Entry(entry.shard, attempt, entry.deaths))
 
     def reap(
-        self, is_dead: Callable[[Owner], bool], *, to_blame: Callable[[Owner], bool] = lambda _: True
+        self, is_dead: Callable[[Owner], bool], *, to_blame: Callable[[Entry], bool] = lambda _: True
     ) -> list[Entry]:
         """Return the claims of dead owners to pending; gives the reaped entries as they were.
 
-        `to_blame` says whether an owner died on its own, so that its shards are suspected; one that was stopped on
-        purpose, or died with its supervisor, tells nothing about its samples.
+        `to_blame` tells whether a dead owner's engine had samples of an entry when it died from inside; the entry then
+        counts one death more, and whoever claims it next looks up which samples are suspected.
         """
         reaped = []
         with self._transition():
@@ -169,10 +169,10 @@ class Queue:
                     continue
                 if self._done_path(entry.shard).exists():
                     self._forget(entry)
-                elif entry.attempt + 1 >= MAX_ATTEMPTS:
-                    self.fail(entry, f"begun {MAX_ATTEMPTS} times and never finished")
+                elif entry.deaths + 1 >= MAX_DEATHS:
+                    self.fail(entry, f"its workers died {MAX_DEATHS} times and no sample of it could be found to blame")
                 else:
-                    deaths = entry.deaths + _holds(entry, to_blame)
+                    deaths = entry.deaths + to_blame(entry)
                     if self._move("claimed", entry, "pending", Entry(entry.shard, entry.attempt + 1, deaths)):
                         reaped.append(entry)
         return reaped

@@ -13,11 +13,12 @@ from vlmeval_mp.core.errors import EXIT_DISK, EXIT_NO_WORKER, RequestError, Stor
 from vlmeval_mp.core.paths import JobsPaths
 from vlmeval_mp.core.records import Prediction
 from vlmeval_mp.pool.worker.__main__ import live
-from vlmeval_mp.runs import checkpoint, owners, submit
+from vlmeval_mp.runs import checkpoint, inflight, owners, submit
 from vlmeval_mp.runs.checkpoint import Checkpoint
 from vlmeval_mp.runs.merge import merge
 from vlmeval_mp.runs.queue import Queue
 from vlmeval_mp.runs.snapshot import Reader, read_record
+from vlmeval_mp.runs.suspects import Death, Suspects
 
 
 def work(paths, **options):
@@ -168,31 +169,69 @@ def test_a_shard_that_was_answered_completely_is_only_committed(tmp_path):
     assert len(outcome(paths)) == 3
 
 
-def test_a_suspect_shard_runs_alone_and_the_killer_is_given_up(tmp_path):
-    """Three workers died with the shard, then two while row 5 ran alone."""
-    paths = fake_run(tmp_path, 10)
-    queue, record = Queue(paths.queue), read_record(paths)
-    job = record.jobs[0].name
-    for _ in range(5):
+def suspected(paths, together, alone):
+    """A run whose engines died: with `together` in them, then twice with `alone` and nothing else."""
+    queue, job = Queue(paths.queue), read_record(paths).jobs[0].name
+    for _ in range(3):
         queue.claim(owners.current(), [job])
         queue.reap(lambda _: True)
-    dead = Checkpoint(paths.checkpoints, "w9-dead")
-    dead.intend(job, 5)
-    dead.intend(job, 5)
-    worker = worker_for(paths, record, die=["5"])
-    most, real = 0, worker.engine.generate
+    writer = Suspects(paths.suspects, "supervisor-dead")
+    writer.note([Death(job=job, rows=together), *[Death(job=job, rows=(alone,), proven=True)] * 2])
+
+
+def test_a_sample_that_killed_alone_twice_is_given_up_and_the_other_suspects_run_alone(tmp_path):
+    paths = fake_run(tmp_path, 10)
+    suspected(paths, together=(4, 5, 6), alone=5)
+    worker = worker_for(paths, read_record(paths), die=["5"])
+    beside, real = {}, worker.engine.generate
 
     async def counted(request):
-        nonlocal most
-        most = max(most, worker.in_flight)
+        beside[request.id] = worker.asker.in_engine
         return await real(request)
 
     worker.engine.generate = counted
     assert asyncio.run(live(worker)) == 0
-    assert most == 1
+    assert (beside["4"], beside["6"], "5" in beside) == (1, 1, False)
+    assert max(beside[str(row)] for row in (0, 1, 2, 3, 7, 8, 9)) > 1
     failed = [p for p in outcome(paths) if p.error]
     assert [p.index for p in failed] == ["5"]
-    assert "died 2 times while this sample ran alone" in failed[0].error
+    assert "died 3 times with this sample in it, which ran alone" in failed[0].error
+
+
+def test_before_a_suspect_runs_alone_the_engine_answers_an_innocent_whose_answer_is_not_kept(tmp_path):
+    paths = fake_run(tmp_path, 40)
+    queue, job = Queue(paths.queue), read_record(paths).jobs[0].name
+    queue.claim(owners.current(), [job])
+    queue.reap(lambda _: True)
+    Suspects(paths.suspects, "supervisor-dead").note([Death(job=job, rows=tuple(range(32)))])
+    worker = worker_for(paths, read_record(paths))
+    asked, real = [], worker.engine.generate
+
+    async def listed(request):
+        asked.append((request.id, worker.status().proven))
+        return await real(request)
+
+    worker.engine.generate = listed
+    assert asyncio.run(live(worker)) == 0
+    assert asked[0] == ("32", False)
+    assert all(proven for _, proven in asked[1:])
+    assert sorted(p.row for p in outcome(paths)) == list(range(40))
+
+
+def test_what_the_engine_has_is_on_disk_while_it_has_it(tmp_path):
+    paths = fake_run(tmp_path, 12)
+    worker = worker_for(paths, read_record(paths), window=3)
+    seen, real = [], worker.engine.generate
+
+    async def look(request):
+        seen.append((int(request.id), inflight.read(paths.in_flight(worker.assignment.name))))
+        return await real(request)
+
+    worker.engine.generate = look
+    assert asyncio.run(live(worker)) == 0
+    assert len(seen) == 12
+    assert all((0, row) in noted and len(noted) <= 3 for row, noted in seen)
+    assert inflight.read(paths.in_flight(worker.assignment.name)) == []
 
 
 def test_a_drained_worker_gives_its_unfinished_shards_back(tmp_path):
@@ -200,8 +239,15 @@ def test_a_drained_worker_gives_its_unfinished_shards_back(tmp_path):
     worker = worker_for(paths, read_record(paths), window=2, latency=0.02)
 
     async def drain_soon():
-        asyncio.get_running_loop().call_later(0.15, signal.raise_signal, signal.SIGTERM)
-        return await live(worker)
+        async def after_some_answers():
+            while not worker.answered:
+                await asyncio.sleep(0.001)
+            signal.raise_signal(signal.SIGTERM)
+
+        drained = asyncio.create_task(after_some_answers())
+        code = await live(worker)
+        await drained
+        return code
 
     assert asyncio.run(drain_soon()) == 0
     queue = Queue(paths.queue)

@@ -31,7 +31,11 @@ class Notice(Struct, frozen=True):
 
 
 class WorkerStatus(Struct, frozen=True):
-    """A worker's heartbeat. `beat` grows by one each time; `time` is the writer's wall clock, for display only."""
+    """A worker's heartbeat. `beat` grows by one each time; `time` is the writer's wall clock, for display only.
+
+    `proven` tells that this process has answered at least one sample, so that its engine works; `ended_by` names what
+    killed its engine from outside.
+    """
 
     worker: str
     pid: int
@@ -54,6 +58,8 @@ class WorkerStatus(Struct, frozen=True):
     started: float = 0.0
     message: str = ""
     notice: Notice | None = None
+    proven: bool = False
+    ended_by: str = ""
 
 
 class GpuStats(Struct, frozen=True):

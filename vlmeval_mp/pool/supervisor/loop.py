@@ -194,15 +194,9 @@ class Supervisor:
         if time.monotonic() < self._next_reap:
             return
         self._next_reap = time.monotonic() + REAP_SECONDS
-        reaped = self.queue.reap(self._is_dead, to_blame=self._died_by_itself)
+        reaped = self.queue.reap(self._is_dead, to_blame=self.slots.is_suspected)
         if reaped:
             self.telemetry.event(f"{len(reaped)} shards of dead workers are pending again", "warning")
-
-    def _died_by_itself(self, owner: Owner) -> bool:
-        """Return whether `owner` was a worker of this supervisor that died on its own."""
-        if str(owner) in self.slots.ended_owners:
-            return owner.pid in self.slots.fallen
-        return owner.pid in self.slots.fallen and owners.is_dead(owner) is True
 
     def _restore(self) -> None:
         shards = [s for j in self.record.jobs for s in shards_of(j.name, j.samples, self.record.spec.shard_size)]

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import secrets
 import signal
 import sys
 import time
@@ -22,17 +23,19 @@ from vlmeval_mp.core.records import RunRecord, WorkerStatus
 from vlmeval_mp.pool.devices import gpus
 from vlmeval_mp.pool.devices.gpus import DeviceGroup
 from vlmeval_mp.pool.launchers.base import Command, Handle, Launcher
+from vlmeval_mp.pool.supervisor import blame
 from vlmeval_mp.pool.supervisor.options import Options
 from vlmeval_mp.pool.supervisor.orphans import RUN_MARKER
 from vlmeval_mp.pool.supervisor.status import Telemetry
+from vlmeval_mp.runs import inflight
+from vlmeval_mp.runs.queue import Entry
 from vlmeval_mp.runs.state import Snapshot
+from vlmeval_mp.runs.suspects import Death, Suspects
 
 RESTART_LIMIT = 7
-"""Deaths in a row without one answered sample after which a worker is not started again.
-
-More than the five that it may take to find one sample that kills its worker (`ALONE_AFTER_DEATHS` and `ALONE_LIMIT` of
-the worker's loop).
-"""
+"""Deaths in a row without one answered sample after which a worker is not started again."""
+KILLS_LIMIT = 50
+"""The same for deaths that somebody else caused, such as kills by a scheduler."""
 BACKOFF_FIRST, BACKOFF_MOST = 0.25, 30.0
 MEMORY_WAIT = 60.0
 KILL_WAIT = 15.0
@@ -43,17 +46,24 @@ MEANING = {
     EXIT_INCOMPLETE: "what its engine depends on is not there",
 }
 """Exit codes of a worker that a fresh one would end with too: its model is not served again in this launch."""
+BECAUSE: dict[blame.Cause, str] = {"inside": "", "outside": " from outside", "memory": ": the host ran out of memory"}
 
 
 @dataclass(slots=True)
 class Slot:
-    """One device group and the worker on it, if any. `deaths` counts those in a row that brought no answer."""
+    """One device group and the worker on it, if any.
+
+    `deaths` counts those in a row that brought no answer, `kills` those among them that came from outside;
+    `memory_kills` is the kernel's count of processes killed for memory when the worker started.
+    """
 
     name: str
     group: DeviceGroup
     handle: Handle | None = None
     model: str = ""
     deaths: int = 0
+    kills: int = 0
+    memory_kills: int = 0
     start_after: float = 0.0
     ended: float = 0.0
     parked: bool = False
@@ -63,8 +73,8 @@ class Slots:
     """The slots of one launch.
 
     `fatal` holds the exit code of each model that is not served again, `unavailable` the reason where its endpoint was
-    not there, `fallen` the process ids of workers that died by themselves, `ended_owners` the owners of claims that
-    have ended. `memory_is_back` tells whether the memory that a dead worker had on its GPUs is free again.
+    not there, `ended_owners` the owners of claims that have ended. `memory_is_back` tells whether the memory that a
+    dead worker had on its GPUs is free again.
     """
 
     def __init__(
@@ -79,8 +89,9 @@ class Slots:
     ) -> None:
         self.fatal: dict[str, int] = {}
         self.unavailable: dict[str, str] = {}
-        self.fallen: set[int] = set()
         self.ended_owners: set[str] = set()
+        self._suspects = Suspects(paths.suspects, f"{int(time.time())}-{os.getpid()}-{secrets.token_hex(3)}")
+        self._blamed: dict[str, list[Death]] = {}
         self._slots = [Slot(f"w{i}", group) for i, group in enumerate(groups)]
         self._models = {j.name: j.model for j in record.jobs}
         self._paths, self._record, self._launcher, self._options = paths, record, launcher, options
@@ -148,19 +159,44 @@ class Slots:
                 self.unavailable[slot.model] = why
             self._telemetry.event(f"{slot.name} cannot serve {slot.model}: {why}", "error")
             return
-        self.fallen.add(pid)
-        slot.deaths = 1 if status and status.answered > status.failed else slot.deaths + 1
+        cause = blame.cause(code, status, blame.memory_kills() > slot.memory_kills)
+        if cause != "outside":
+            self._suspect(slot, status)
+        if status is not None and status.proven:
+            slot.deaths = slot.kills = 0
+        slot.deaths, slot.kills = slot.deaths + (cause != "outside"), slot.kills + (cause == "outside")
         why = message or (f"killed by {signal.Signals(-code).name}" if code < 0 else f"exit code {code}")
+        why += BECAUSE[cause]
         log_file = self._paths.log(slot.name)
-        if slot.deaths >= RESTART_LIMIT:
+        if slot.deaths >= RESTART_LIMIT or slot.kills >= KILLS_LIMIT:
             slot.parked = True
             self._telemetry.event(
-                f"{slot.name} died {slot.deaths} times without an answer ({why}); see {log_file}", "error"
+                f"{slot.name} died {slot.deaths + slot.kills} times without an answer ({why}); see {log_file}", "error"
             )
             return
-        wait = min(BACKOFF_MOST, BACKOFF_FIRST * 2 ** (slot.deaths - 1))
+        wait = min(BACKOFF_MOST, BACKOFF_FIRST * 2 ** max(0, slot.deaths - 1))
         slot.start_after = time.monotonic() + wait
         self._telemetry.event(f"{slot.name} died ({why}); starting it again in {wait:.1f} s; see {log_file}", "warning")
+
+    def _suspect(self, slot: Slot, status: WorkerStatus | None) -> None:
+        """Record the samples that the engine of a worker had when it died from inside."""
+        if status is None:  # what its file holds is its predecessor's
+            return
+        had = inflight.read(self._paths.in_flight(slot.name))
+        rows: dict[str, list[int]] = {}
+        for number, row in had:
+            if number < len(self._record.jobs):
+                rows.setdefault(self._record.jobs[number].name, []).append(row)
+        proven = len(had) == 1 and status.proven
+        deaths = [Death(job=job, rows=tuple(sorted(found)), proven=proven) for job, found in rows.items()]
+        self._suspects.note(deaths)
+        self._blamed[status.owner] = deaths
+
+    def is_suspected(self, entry: Entry) -> bool:
+        """Return whether samples of a claimed entry were in its owner's engine when that died from inside."""
+        shard = entry.shard
+        deaths = [d for d in self._blamed.get(entry.owner, ()) if d.job == shard.job]
+        return any(shard.first <= row <= shard.last for death in deaths for row in death.rows)
 
     def _status_of(self, slot: Slot) -> WorkerStatus | None:
         try:
@@ -210,7 +246,7 @@ class Slots:
             *(["--verbose"] if self._options.verbose else []),
         ]  # fmt: skip
         env = gpus.worker_environment(os.environ, slot.group) | {RUN_MARKER: str(self._paths.root)}
-        slot.model = model
+        slot.model, slot.memory_kills = model, blame.memory_kills()
         handle = self._launcher.start(Command(tuple(argv), env, self._paths.log(slot.name), slot.group.cores))
         slot.handle = handle
         self._telemetry.event(f"{slot.name} started for {model} on {slot.group.label} (pid {handle.pid})")

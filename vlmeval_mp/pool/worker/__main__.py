@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TypeVar
 
 import msgspec
 
@@ -17,6 +18,7 @@ from vlmeval_mp.core.errors import (
     EXIT_COMPLETE,
     EXIT_FAILED_SAMPLES,
     EngineError,
+    EngineKilledError,
     StorageError,
     UnavailableError,
     VlmevalError,
@@ -28,6 +30,7 @@ from vlmeval_mp.pool.worker.loop import Worker
 from vlmeval_mp.runs import owners
 
 log = logging.getLogger("vlmeval_mp.worker")
+E = TypeVar("E", bound=Exception)
 
 
 async def live(worker: Worker) -> int:
@@ -41,9 +44,10 @@ async def live(worker: Worker) -> int:
         ours = isinstance(error, EngineError) and not isinstance(error, UnavailableError)
         log.log(level, "%s", error, exc_info=ours)
         worker.phase, worker.message, code = "failed", credentials.masked(str(error), os.environ), error.exit_code
+        worker.ended_by = worker.message if isinstance(error, EngineKilledError) else ""
     except* Exception as group:
         log.exception("the worker failed")
-        said = credentials.masked(repr(group.exceptions[0]), os.environ)
+        said = credentials.masked(repr(_first(group)), os.environ)
         worker.phase, worker.message, code = "failed", said, EXIT_FAILED_SAMPLES
     try:
         await worker.close()
@@ -53,7 +57,7 @@ async def live(worker: Worker) -> int:
     return code
 
 
-def _first(group: BaseExceptionGroup[VlmevalError]) -> VlmevalError:
+def _first(group: BaseExceptionGroup[E]) -> E:
     error = group.exceptions[0]
     return _first(error) if isinstance(error, BaseExceptionGroup) else error
 

@@ -9,6 +9,7 @@ import asyncio
 import contextlib
 import os
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -31,7 +32,8 @@ PREPARED_BYTES = 1 << 30
 class Asker:
     """Asks one engine about the samples of one model's jobs, with at most `window_size` requests in the engine.
 
-    `in_engine` counts the requests that the engine has now. `datasets` are those of `jobs` by job name.
+    `in_engine` counts the requests that the engine has now. `datasets` are those of `jobs` by job name. `in_flight` is
+    entered with a sample while the engine has it.
 
     Raises:
         ConfigError: the engine refuses its arguments.
@@ -44,7 +46,9 @@ class Asker:
         jobs: Mapping[str, Job],
         datasets: Mapping[str, Dataset],
         assignment: Assignment,
+        in_flight: Callable[[Job, Sample], AbstractContextManager[None]] = lambda *_: nullcontext(),
     ) -> None:
+        self._noted = in_flight
         self._spec, self._model, self._datasets = spec, model, datasets
         by_name = {d.name: d for d in spec.datasets}
         self._data = {name: by_name[job.dataset] for name, job in jobs.items()}
@@ -61,12 +65,8 @@ class Asker:
         """Give the engine nothing more; `predict` returns None for a sample that the engine does not have yet."""
         self._draining = True
 
-    async def predict(
-        self, job: Job, sample: Sample, just_before: Callable[[], None] | None = None
-    ) -> Prediction | None:
+    async def predict(self, job: Job, sample: Sample) -> Prediction | None:
         """Return the sample's prediction, or None if `drain` was called before the engine had it.
-
-        `just_before` is called when the engine gets the sample next.
 
         Raises:
             EngineError: the engine cannot go on.
@@ -80,11 +80,10 @@ class Asker:
                 async with self.window:
                     if self._draining:
                         return None
-                    if just_before is not None:
-                        just_before()
                     self.in_engine += 1
                     try:
-                        done = await self.engine.generate(request)
+                        with self._noted(job, sample):
+                            done = await self.engine.generate(request)
                     finally:
                         self.in_engine -= 1
             finally:

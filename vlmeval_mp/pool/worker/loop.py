@@ -17,27 +17,25 @@ import secrets
 import signal
 import time
 from collections import Counter
-from collections.abc import AsyncIterator
-from functools import partial
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AbstractContextManager
 
 from vlmeval_mp.core.paths import JobsPaths, RunPaths
-from vlmeval_mp.core.records import Phase, Prediction, RunRecord, Sample, Served, WorkerStatus
+from vlmeval_mp.core.records import Job, Phase, Prediction, RunRecord, Sample, Served, Shard, WorkerStatus
 from vlmeval_mp.datasets.store import Dataset
 from vlmeval_mp.pool.worker.asking import Asker, failed
 from vlmeval_mp.pool.worker.assignment import Assignment
 from vlmeval_mp.pool.worker.heartbeat import Heart
 from vlmeval_mp.pool.worker.recording import Held, Recorder
-from vlmeval_mp.runs import checkpoint, owners
+from vlmeval_mp.runs import checkpoint, owners, suspects
+from vlmeval_mp.runs.inflight import InFlight
 from vlmeval_mp.runs.queue import Entry, Queue
+from vlmeval_mp.runs.suspects import ALONE_LIMIT, Suspicion
 
 log = logging.getLogger("vlmeval_mp.worker")
 
 AHEAD = 32
 """Samples prepared ahead of a full window."""
-ALONE_AFTER_DEATHS = 3
-"""A shard whose workers died this often runs its samples one at a time, to find the one that kills."""
-ALONE_LIMIT = 2
-"""A sample whose worker died this often while it ran alone is given up."""
 CLOSE_SECONDS = 20.0
 
 
@@ -55,15 +53,17 @@ class Worker:
         store = JobsPaths(paths.root.parent).datasets
         self.datasets: dict[str, Dataset] = {j.name: Dataset(store / j.folder) for j in self.jobs.values()}
         model = next(m for m in record.spec.models if m.name == assignment.model)
-        self.asker = Asker(record.spec, model, self.jobs, self.datasets, assignment)
+        self.numbers = {j.name: number for number, j in enumerate(record.jobs)}
+        self.asker = Asker(record.spec, model, self.jobs, self.datasets, assignment, self._in_engine)
         self.engine = self.asker.engine
+        self.in_flight_file = InFlight(paths.in_flight(assignment.name), self.asker.window_size)
         self.ahead = asyncio.Semaphore(self.asker.window_size + AHEAD)
         self.queue = Queue(paths.queue)
         writer = f"{assignment.name}-{time.strftime('%Y%m%dT%H%M%S', time.gmtime())}-{secrets.token_hex(3)}"
         self.recorder = Recorder(paths, self.queue, assignment.name, writer)
-        self.draining = False
+        self.draining = self.proven = False
         self.phase: Phase = "starting"
-        self.message = self.current_job = ""
+        self.message = self.current_job = self.ended_by = ""
         self.answered = self.failed = self.in_flight = 0
         self.spans: dict[str, Served] = {}
         self.started = time.time()
@@ -95,15 +95,17 @@ class Worker:
     async def _serve(self) -> None:
         async with asyncio.TaskGroup() as answers:
             async for held in self._claims():
-                if held.entry.deaths >= ALONE_AFTER_DEATHS:
-                    await self._serve_alone(held)
-                    continue
+                suspected = [s for s in held.todo if held.suspicion.together[s.row]]
                 for sample in held.todo:
+                    if held.suspicion.together[sample.row]:
+                        continue
                     await self.ahead.acquire()
                     if self.draining:
                         return
                     self.in_flight += 1
                     answers.create_task(self._answer(held, sample))
+                if suspected:
+                    await self._serve_alone(held, suspected)
 
     async def _claims(self) -> AsyncIterator[Held]:
         """Yield claimed shards until there is none even after everything in flight is answered."""
@@ -125,15 +127,18 @@ class Worker:
         found = checkpoint.search(self.paths.checkpoints, shard) if entry.attempt else checkpoint.Found()
         samples = self.datasets[shard.job].samples(shard.first, shard.last)
         todo = [s for s in samples if s.row not in found.answers]
-        return Held(entry, self.jobs[shard.job], todo, found.answers, found.alone)
+        suspicion = suspects.read(self.paths.suspects, shard.job) if entry.deaths else Suspicion()
+        return Held(entry, self.jobs[shard.job], todo, found.answers, suspicion)
 
-    async def _answer(self, held: Held, sample: Sample, *, alone: bool = False) -> None:
+    def _in_engine(self, job: Job, sample: Sample) -> AbstractContextManager[None]:
+        return self.in_flight_file.holds(self.numbers[job.name], sample.row)
+
+    async def _answer(self, held: Held, sample: Sample) -> None:
         try:
             if held.job.name not in self.spans:
                 now = time.time()
                 self.spans[held.job.name] = Served(first=now, last=now, answered=0)
-            name_it = partial(self.recorder.intend, held, sample.row) if alone else None
-            prediction = await self.asker.predict(held.job, sample, name_it)
+            prediction = await self.asker.predict(held.job, sample)
             if prediction is not None:
                 self._record(held, prediction)
         finally:
@@ -149,27 +154,53 @@ class Worker:
         self.current_job = job  # the one last claimed may wait behind a window of others
         self.answered += 1
         self.failed += prediction.error is not None
+        self.proven = self.proven or prediction.error is None
         span = self.spans.get(job)
         if span is not None:
             self.spans[job] = Served(first=span.first, last=time.time(), answered=span.answered + 1)
 
-    async def _serve_alone(self, held: Held) -> None:
-        """Answer a suspect shard sample by sample with nothing else in the engine, naming each before it runs."""
+    async def _serve_alone(self, held: Held, suspected: Sequence[Sample]) -> None:
+        """Ask the samples that were in an engine when it died one at a time, with nothing else in this engine.
+
+        Before the first, an innocent is asked, so that a death that follows is the sample's and not the engine's own.
+        """
         while self.in_flight:  # rare and short: a poll is simpler than one more event to keep right
             await asyncio.sleep(0.01)
-        log.warning("%s: %d workers died with it; its samples run one at a time", held.entry.name, held.entry.deaths)
-        for sample in held.todo:
+        log.warning("%s: %d samples were in an engine that died; they run alone", held.entry.name, len(suspected))
+        everything = checkpoint.search(
+            self.paths.checkpoints, Shard(job=held.job.name, first=0, last=held.job.samples - 1)
+        )
+        answered = {row for row, answer in everything.answers.items() if answer.prediction.error is None}
+        for sample in sorted(suspected, key=lambda s: held.suspicion.alone[s.row]):  # those that killed come last
             if self.draining:
                 return
-            attempts = held.lone_attempts[sample.row]
-            if attempts >= ALONE_LIMIT and held.entry.deaths >= ALONE_AFTER_DEATHS + ALONE_LIMIT:
-                reason = f"the worker died {attempts} times while this sample ran alone; it was given up"
+            deaths = held.suspicion.against(sample.row, answered)
+            if deaths >= ALONE_LIMIT:
+                reason = (
+                    f"the engine died {deaths} times with this sample in it, which ran alone; no other explains it "
+                    "(`vlmeval-mp retry` asks it again)"
+                )
                 self._record(held, failed(sample, reason))
                 continue
+            if not self.proven:
+                await self._prove(held)
             await self.ahead.acquire()
             self.in_flight += 1
-            await self._answer(held, sample, alone=True)
-            self.heart.now()  # if the next one kills, it is known that this one did not
+            self.heart.now()  # if this one kills, it is known that the one before did not
+            await self._answer(held, sample)
+            if sample.row in held.answers and held.answers[sample.row].prediction.error is None:
+                answered.add(sample.row)
+
+    async def _prove(self, held: Held) -> None:
+        """See the engine answer a sample that nobody suspects; its answer is not kept."""
+        dataset = self.datasets[held.job.name]
+        rows = (row for row in range(held.job.samples) if not held.suspicion.together[row] or row in held.answers)
+        for row in rows:
+            (innocent,) = dataset.samples(row, row)
+            if not innocent.error:
+                await self.asker.predict(held.job, innocent)
+                break
+        self.proven = True  # where every sample is suspected there is no innocent to ask
 
     # --- telemetry and end -----------------------------------------------------------------------------------------
 
@@ -208,6 +239,8 @@ class Worker:
             started=self.started,
             message=self.message,
             notice=self.engine.notice,
+            proven=self.proven,
+            ended_by=self.ended_by,
         )
 
     async def close(self) -> None:

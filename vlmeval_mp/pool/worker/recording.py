@@ -9,7 +9,6 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -20,6 +19,7 @@ from vlmeval_mp.core.records import Job, Prediction, Sample
 from vlmeval_mp.runs import checkpoint
 from vlmeval_mp.runs.checkpoint import Answer, Checkpoint
 from vlmeval_mp.runs.queue import Entry, Queue
+from vlmeval_mp.runs.suspects import Suspicion
 
 log = logging.getLogger("vlmeval_mp.worker")
 
@@ -28,16 +28,13 @@ SYNC_SECONDS = 1.0
 
 @dataclass(slots=True)
 class Held:
-    """A claimed shard: what is still to be answered, the answers so far by row, and lone attempts by row.
-
-    A lone attempt is one that asked a row with nothing else in the engine and that no answer followed.
-    """
+    """A claimed shard: what is still to be answered, the answers so far by row, and which rows are suspected."""
 
     entry: Entry
     job: Job
     todo: list[Sample]
     answers: dict[int, Answer]
-    lone_attempts: Counter[int]
+    suspicion: Suspicion
 
     @property
     def complete(self) -> bool:
@@ -60,10 +57,6 @@ class Recorder:
         """Take up a claimed shard, which may be complete already."""
         self.held[held.entry.name] = held
         self._note_complete(held)
-
-    def intend(self, held: Held, row: int) -> None:
-        """Name a row on disk that is about to be asked alone."""
-        self._checkpoint.intend(held.job.name, row)
 
     def record(self, held: Held, prediction: Prediction) -> None:
         """Append a prediction; it survives this process from here on, and a power cut after the next commit.
