@@ -104,8 +104,8 @@ def how(verb: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--device", choices=("auto", "cuda", "cpu"), default="auto", help="default: a GPU if there is one"
     )
-    names = ", ".join(LAUNCHERS)
-    group.add_argument("--launcher", default=DEFAULT, metavar="NAME", help=f"{names}: where workers are started")
+    places = f"where workers are started: {', '.join(LAUNCHERS)} (default: {DEFAULT})"
+    group.add_argument("--launcher", default=DEFAULT, metavar="NAME", help=places)
     window = "samples in flight per worker (default: auto, by the model's size and the memory there is)"
     group.add_argument("--batch-size", type=_batch_size, metavar="N|auto", help=window)
     group.add_argument("--max-workers", type=kitflags.count, metavar="N", help="at most so many workers")
