@@ -36,6 +36,11 @@ ENGINE_ARGS = {
     "mm_processor_cache_gb": 0, "max_num_seqs": 256, "max_num_batched_tokens": 16384, "gpu_memory_utilization": 0.85,
     "seed": 0,
 }  # fmt: skip
+DEMO = ROOT / "vlmeval_mp" / "demo" / "model"
+DEMO_ARGS = {
+    "dtype": "float32", "enforce_eager": True, "max_model_len": 4096, "enable_prefix_caching": False,
+    "mm_processor_cache_gb": 0, "kv_cache_memory_bytes": 1 << 30, "seed": 0,
+}  # fmt: skip
 MAX_TOKENS = 16
 WARM = 32
 IMAGES = 4
@@ -44,7 +49,7 @@ SIDES = ("ours", "chat", "ceiling")
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--model", choices=(*made.SIZES, "all"), default="all")
+    parser.add_argument("--model", choices=(*made.SIZES, "all"), default="all", help="demo: to try this on a CPU")
     parser.add_argument("--side", choices=(*SIDES, "files", "all"), default="all")
     parser.add_argument("--data", type=Path, default=Path("/work/shared/data"), help="folder of MCQ_mini, VQA_mini")
     parser.add_argument("--work", type=Path, default=Path("bench-gpu.out"), help="models, pictures, runs, results")
@@ -58,7 +63,7 @@ def main() -> int:
     options = parser.parse_args()
     options.work = options.work.resolve()
     options.work.mkdir(parents=True, exist_ok=True)
-    models = list(made.SIZES) if options.model == "all" else [options.model]
+    models = ["2b", "7b"] if options.model == "all" else [options.model]
     if options.report:
         return report(options)
     if options.child:
@@ -81,12 +86,21 @@ def prepare(options: argparse.Namespace, model: str) -> None:
     """Write the model's folder and pictures, unless they are there."""
     size = made.SIZES[model]
     began = time.monotonic()
-    made.model(size, options.work / "models" / model)
+    if model != "demo":
+        made.model(size, folder_of(options, model))
     table = pictures_of(options, model)
     if not table.exists():
         sources = [options.data / f"{name}.tsv" for name in ("MCQ_mini", "VQA_mini")]
         rows = made.pictures(size, options.repeat or size.repeat, sources, table)
         say(model=model, side="files", samples=rows, seconds=round(time.monotonic() - began, 1))
+
+
+def folder_of(options: argparse.Namespace, model: str) -> Path:
+    return DEMO if model == "demo" else Path(options.work / "models" / model)
+
+
+def engine_args(options: argparse.Namespace, model: str) -> dict[str, Any]:
+    return {**(DEMO_ARGS if model == "demo" else ENGINE_ARGS), **options.engine_args}
 
 
 def pictures_of(options: argparse.Namespace, model: str) -> Path:
@@ -181,13 +195,13 @@ def launch_command(options: argparse.Namespace, model: str) -> list[str]:
     """Return a launch of a new run."""
     (options.work / "stamp").write_text(f"{int(time.time())}")
     table = pictures_of(options, model)
-    folder = options.work / "models" / model
+    folder = folder_of(options, model)
     config = {
         "model": {
             model: {"model_path": str(folder), "engine": "vllm", "sampling": {"max_tokens": MAX_TOKENS},
-                    "engine_args": ENGINE_ARGS | options.engine_args}
+                    "engine_args": engine_args(options, model)}
         },
-        "data": {table.stem: {"path": str(table), "type": "VQA"}},
+        "data": {table.stem: {"path": str(table), "type": "vqa"}},
     }  # fmt: skip
     path = options.work / f"{model}.json"
     path.write_text(json.dumps(config, indent=2))
@@ -228,9 +242,9 @@ def child(options: argparse.Namespace, model: str) -> int:
     from vllm import LLM, SamplingParams
 
     items = list(conversations(pictures_of(options, model)))
-    args: dict[str, Any] = ENGINE_ARGS | {"limit_mm_per_prompt": {"image": IMAGES, "video": 0}}
+    args = engine_args(options, model) | {"limit_mm_per_prompt": {"image": IMAGES, "video": 0}}
     began = time.monotonic()
-    llm = LLM(model=str(options.work / "models" / model), **(args | options.engine_args))
+    llm = LLM(model=str(folder_of(options, model)), **args)
     loaded = time.monotonic() - began
     params = SamplingParams(temperature=0.0, max_tokens=MAX_TOKENS)
     timing = {"chat": time_chat, "ceiling": time_ceiling}[options.side](llm, params, items)

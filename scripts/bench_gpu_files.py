@@ -46,6 +46,7 @@ class Size:
 SIZES = {
     "2b": Size("Qwen2VLForConditionalGeneration", 151_936, 0, 8),
     "7b": Size("Qwen2_5_VLForConditionalGeneration", 152_064, 1280, 2),
+    "demo": Size("Qwen2VLForConditionalGeneration", 0, 0, 1),
 }
 
 
