@@ -74,6 +74,7 @@ def drain(paths: RunPaths, wanted: LaunchWanted, spec: RunSpec | None) -> int:
         outcome.show_results(paths, record, as_json, code, warnings)
     else:
         outcome.show_answers(paths, record, as_json, code)
+    outcome.show_time(paths, as_json)
     outcome.export(paths, wanted.tree, as_json)
     if wanted.tree.scored:
         outcome.point_to_report(paths, record, as_json, opened=screen_wanted.open_report)

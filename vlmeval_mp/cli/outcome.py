@@ -54,6 +54,17 @@ def show_answers(paths: RunPaths, record: RunRecord, as_json: bool, code: int) -
     display.show_answers(jobs, paths.root, sys.stdout, as_json=as_json, code=code)
 
 
+def show_time(paths: RunPaths, as_json: bool) -> None:
+    """Say where the workers' time went; programs have it in the last state and in `results/time.json`."""
+    from vlmeval_mp.display import spent
+    from vlmeval_mp.runs import snapshot
+
+    supervisor = snapshot.read_supervisor(paths)
+    text = spent.line(supervisor.spent if supervisor else None)
+    if text and not as_json:
+        print(text)
+
+
 def failures(paths: RunPaths, record: RunRecord) -> list[str]:
     """Return a line for each job with failed samples: the first one's error, and the file that has the others."""
     from vlmeval_mp.runs import results

@@ -100,5 +100,10 @@ class RunPaths:
     def all_results(self) -> Path:
         return self.root / "results"
 
+    @property
+    def time(self) -> Path:
+        """Where the time of the last launch went; a job's summary is the same however often its run is interrupted."""
+        return self.all_results / "time.json"
+
     def results(self, model: str, dataset: str) -> Path:
         return self.all_results / slug(model) / slug(dataset)

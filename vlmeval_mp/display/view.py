@@ -21,6 +21,7 @@ from rich.table import Table
 from rich.text import Text
 
 from vlmeval_mp.core.records import Event, Phase
+from vlmeval_mp.display import spent
 from vlmeval_mp.display.terminal import Terminal, silence
 from vlmeval_mp.display.text import duration, fraction, percent, rate, safe, size
 from vlmeval_mp.runs.state import JobState, RunState, WorkerState
@@ -82,6 +83,8 @@ def show(state: RunState, stream: IO[str]) -> None:
         console.width = max(console.width, 100)
     try:
         console.print(render(state, console.width))
+        if text := spent.line(state.spent):
+            console.print(Text(text, style=DIM))
         stream.flush()
     except BrokenPipeError:
         silence(stream)

@@ -14,6 +14,7 @@ from vlmeval_mp.core.records import (
     Notice,
     Phase,
     RunRecord,
+    Spent,
     Struct,
     SupervisorStatus,
     Tally,
@@ -83,6 +84,7 @@ class RunState(Struct, frozen=True, omit_defaults=False):
     jobs: tuple[JobState, ...]
     workers: tuple[WorkerState, ...]
     events: tuple[Event, ...]
+    spent: Spent | None = None
 
     @property
     def finished(self) -> bool:
@@ -175,6 +177,7 @@ def fold(snapshot: Snapshot, now: float) -> RunState:
         jobs=tuple(jobs),
         workers=tuple(workers),
         events=supervisor.events if supervisor else (),
+        spent=supervisor.spent if supervisor else None,
     )
 
 

@@ -33,7 +33,18 @@ from vlmeval_mp.core.records.samples import (
     TextPart,
     VideoPart,
 )
-from vlmeval_mp.core.records.status import Event, GpuStats, Notice, Phase, Served, SupervisorStatus, Tally, WorkerStatus
+from vlmeval_mp.core.records.status import (
+    Event,
+    GpuStats,
+    Notice,
+    Occupation,
+    Phase,
+    Served,
+    Spent,
+    SupervisorStatus,
+    Tally,
+    WorkerStatus,
+)
 
 __all__ = [
     "Completion",
@@ -54,6 +65,7 @@ __all__ = [
     "Message",
     "ModelSpec",
     "Notice",
+    "Occupation",
     "OtherMode",
     "Part",
     "Phase",
@@ -70,6 +82,7 @@ __all__ = [
     "Shard",
     "Source",
     "Span",
+    "Spent",
     "Struct",
     "Subtitles",
     "Summary",

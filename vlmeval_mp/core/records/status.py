@@ -9,6 +9,11 @@ from vlmeval_mp.core.records.base import Struct
 Phase = Literal["starting", "loading", "working", "draining", "stopped", "failed"]
 
 
+Occupation = Literal["start", "loading", "idle", "rendering", "busy", "draining", "lost"]
+"""What a worker's second went to: its start-up, loading weights, waiting for work, waiting for rendered requests, an
+engine at work, draining, or (as the supervisor sees it) a death and what followed until the next worker began."""
+
+
 class Served(Struct, frozen=True):
     """What one worker did of one job: when (wall clock) its first request began and its last answer came, how many."""
 
@@ -60,6 +65,23 @@ class WorkerStatus(Struct, frozen=True):
     notice: Notice | None = None
     proven: bool = False
     ended_by: str = ""
+    spent: dict[Occupation, float] = {}
+    tokens_in: int = 0
+    tokens_out: int = 0
+
+
+class Spent(Struct, frozen=True, omit_defaults=False):
+    """Where the worker-seconds of one launch went, and what they brought.
+
+    `seconds` are by occupation, over all workers. `samples`, `tokens_in` and `tokens_out` count what was answered from
+    the first request to the last answer, `serving` seconds of wall clock apart.
+    """
+
+    seconds: dict[Occupation, float] = {}
+    samples: int = 0
+    tokens_in: int = 0
+    tokens_out: int = 0
+    serving: float = 0.0
 
 
 class GpuStats(Struct, frozen=True):
@@ -103,3 +125,4 @@ class SupervisorStatus(Struct, frozen=True):
     finished: tuple[str, ...] = ()
     gpus: tuple[GpuStats, ...] = ()
     events: tuple[Event, ...] = ()
+    spent: Spent | None = None

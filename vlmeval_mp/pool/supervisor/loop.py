@@ -169,6 +169,7 @@ class Supervisor:
         snapshot = self._look()
         self.telemetry.phase = "stopped"
         self._show(snapshot)
+        self.telemetry.write_time(self.paths.time)
         if self.finisher.error is not None:
             raise self.finisher.error
         if self._left(snapshot) or self.finisher.left:

@@ -165,6 +165,7 @@ class Slots:
         if status is not None and status.proven:
             slot.deaths = slot.kills = 0
         slot.deaths, slot.kills = slot.deaths + (cause != "outside"), slot.kills + (cause == "outside")
+        self._telemetry.note_death(slot.name, status.time if status else time.time())
         why = message or (f"killed by {signal.Signals(-code).name}" if code < 0 else f"exit code {code}")
         why += BECAUSE[cause]
         log_file = self._paths.log(slot.name)
@@ -249,4 +250,5 @@ class Slots:
         slot.model, slot.memory_kills = model, blame.memory_kills()
         handle = self._launcher.start(Command(tuple(argv), env, self._paths.log(slot.name), slot.group.cores))
         slot.handle = handle
+        self._telemetry.note_start(slot.name)
         self._telemetry.event(f"{slot.name} started for {model} on {slot.group.label} (pid {handle.pid})")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Literal
@@ -14,7 +14,17 @@ import msgspec
 
 from vlmeval_mp.core import files
 from vlmeval_mp.core.errors import StorageError
-from vlmeval_mp.core.records import Event, GpuStats, Phase, Served, SupervisorStatus, Tally, WorkerStatus
+from vlmeval_mp.core.records import (
+    Event,
+    GpuStats,
+    Occupation,
+    Phase,
+    Served,
+    Spent,
+    SupervisorStatus,
+    Tally,
+    WorkerStatus,
+)
 from vlmeval_mp.runs.owners import Owner
 
 log = logging.getLogger("vlmeval_mp.supervisor")
@@ -34,6 +44,8 @@ class Telemetry:
         self._started = time.time()
         self._events: deque[Event] = deque(maxlen=50)
         self._served: dict[tuple[str, str], Served] = {}
+        self._workers: dict[str, WorkerStatus] = {}
+        self._lost = Lost()
 
     def event(self, text: str, level: Level = "info") -> None:
         """Tell people one thing, on the screen and in the log."""
@@ -44,7 +56,28 @@ class Telemetry:
         """Take from the heartbeats of this launch's workers what they have answered and when."""
         for worker in workers:
             if worker.started >= self._started - CLOCK_SLACK:
+                self._workers[worker.owner] = worker
                 self._served |= {(worker.owner, job): span for job, span in worker.spans.items()}
+
+    def note_death(self, slot: str, last_beat: float) -> None:
+        """Count time as lost, from a worker's last heartbeat on, until `note_start`."""
+        self._lost.begin(slot, last_beat)
+
+    def note_start(self, slot: str) -> None:
+        """End the loss of time that a death on `slot` brought, if there was one."""
+        self._lost.end(slot, time.time())
+
+    def spent(self) -> Spent:
+        """Return where the worker-seconds of this launch went so far."""
+        return spent(self._workers.values(), self._served, self._lost.seconds(time.time()))
+
+    def write_time(self, path: Path) -> None:
+        """Write where the time of this launch went; a full disk costs a warning only."""
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            files.atomic_write(path, msgspec.json.format(msgspec.json.encode(self.spent())), durable=False)
+        except (OSError, StorageError) as error:
+            log.warning("%s", error)
 
     def write(
         self, tallies: dict[str, Tally], finished: tuple[str, ...], gpus: tuple[GpuStats, ...]
@@ -61,12 +94,46 @@ class Telemetry:
             finished=finished,
             gpus=gpus,
             events=tuple(self._events),
+            spent=self.spent(),
         )
         try:
             files.atomic_write(self._path, msgspec.json.encode(status), durable=False)
         except StorageError as error:
             log.warning("%s", error)
         return status
+
+
+class Lost:
+    """Seconds that slots had no worker because one had died."""
+
+    def __init__(self) -> None:
+        self._since: dict[str, float] = {}
+        self._over = 0.0
+
+    def begin(self, slot: str, at: float) -> None:
+        self._since.setdefault(slot, at)
+
+    def end(self, slot: str, at: float) -> None:
+        self._over += max(0.0, at - self._since.pop(slot, at))
+
+    def seconds(self, now: float) -> float:
+        return self._over + sum(max(0.0, now - since) for since in self._since.values())
+
+
+def spent(workers: Iterable[WorkerStatus], served: Mapping[tuple[str, str], Served], lost: float) -> Spent:
+    """Return the sums over all workers of a launch; `lost` seconds belong to none of them."""
+    seconds: Counter[Occupation] = Counter()
+    tokens_in = tokens_out = 0
+    for worker in workers:
+        for occupation, spent_on_it in worker.spent.items():
+            seconds[occupation] += spent_on_it  # type: ignore[assignment]
+        tokens_in += worker.tokens_in
+        tokens_out += worker.tokens_out
+    if lost:
+        seconds["lost"] += lost  # type: ignore[assignment]
+    spans = list(served.values())
+    serving = max((s.last for s in spans), default=0.0) - min((s.first for s in spans), default=0.0)
+    return Spent(dict(seconds), sum(s.answered for s in spans), tokens_in, tokens_out, serving)
 
 
 def rates(served: Mapping[tuple[str, str], Served]) -> dict[str, float]:

@@ -32,8 +32,9 @@ PREPARED_BYTES = 1 << 30
 class Asker:
     """Asks one engine about the samples of one model's jobs, with at most `window_size` requests in the engine.
 
-    `in_engine` counts the requests that the engine has now. `datasets` are those of `jobs` by job name. `in_flight` is
-    entered with a sample while the engine has it.
+    `in_engine` counts the requests that the engine has now, `rendering` those that are being prepared for it; `changed`
+    is called whenever either changes. `tokens_in` and `tokens_out` are those of all answers so far. `datasets` are
+    those of `jobs` by job name. `in_flight` is entered with a sample while the engine has it.
 
     Raises:
         ConfigError: the engine refuses its arguments.
@@ -57,7 +58,9 @@ class Asker:
         self._videos: dict[str, VideoAs] = {}
         self.window_size = assignment.window or self.engine.default_window
         self.window = asyncio.Semaphore(self.window_size)
-        self.in_engine = 0
+        self.in_engine = self.rendering = 0
+        self.tokens_in = self.tokens_out = 0
+        self.changed: Callable[[], None] = lambda: None
         self._draining = False
         self._preparer = Preparer[Request](min(8, len(os.sched_getaffinity(0))), PREPARED_BYTES)
 
@@ -74,22 +77,24 @@ class Asker:
         try:
             if sample.error:
                 raise RequestError(sample.error)
-            request = await self._prepare(job, sample)
+            request = await self._render(job, sample)
             nbytes = request.nbytes
             try:
                 async with self.window:
                     if self._draining:
                         return None
-                    self.in_engine += 1
+                    self._count(in_engine=1)
                     try:
                         with self._noted(job, sample):
                             done = await self.engine.generate(request)
                     finally:
-                        self.in_engine -= 1
+                        self._count(in_engine=-1)
             finally:
                 self._preparer.release(nbytes)
         except RequestError as error:
             return failed(sample, credentials.masked(str(error), os.environ))
+        self.tokens_in += done.prompt_tokens
+        self.tokens_out += done.completion_tokens
         return Prediction(
             index=sample.index,
             row=sample.row,
@@ -98,6 +103,18 @@ class Asker:
             prompt_tokens=done.prompt_tokens,
             completion_tokens=done.completion_tokens,
         )
+
+    def _count(self, *, in_engine: int = 0, rendering: int = 0) -> None:
+        self.in_engine += in_engine
+        self.rendering += rendering
+        self.changed()
+
+    async def _render(self, job: Job, sample: Sample) -> Request:
+        self._count(rendering=1)
+        try:
+            return await self._prepare(job, sample)
+        finally:
+            self._count(rendering=-1)
 
     async def _prepare(self, job: Job, sample: Sample) -> Request:
         data = self._data[job.name]

@@ -20,11 +20,14 @@ from collections import Counter
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AbstractContextManager
 
+import psutil
+
 from vlmeval_mp.core.paths import JobsPaths, RunPaths
 from vlmeval_mp.core.records import Job, Phase, Prediction, RunRecord, Sample, Served, Shard, WorkerStatus
 from vlmeval_mp.datasets.store import Dataset
 from vlmeval_mp.pool.worker.asking import Asker, failed
 from vlmeval_mp.pool.worker.assignment import Assignment
+from vlmeval_mp.pool.worker.clock import Clock, occupation
 from vlmeval_mp.pool.worker.heartbeat import Heart
 from vlmeval_mp.pool.worker.recording import Held, Recorder
 from vlmeval_mp.runs import checkpoint, owners, suspects
@@ -67,6 +70,8 @@ class Worker:
         self.answered = self.failed = self.in_flight = 0
         self.spans: dict[str, Served] = {}
         self.started = time.time()
+        self.clock = Clock("start", time.time() - psutil.Process().create_time())
+        self.asker.changed = self._tell_clock
         self.heart = Heart(paths.worker(assignment.name), self.status)
 
     # --- the main loop ---------------------------------------------------------------------------------------------
@@ -78,12 +83,14 @@ class Worker:
             VlmevalError: the engine or the disk cannot go on; what was answered is safe.
         """
         self.heart.start()
+        self.clock.enter("loading")
         self._enter("loading")
         await self.engine.start()
         gc.collect()  # what was loaded stays: looking through it again would stop the feeding for half a second
         gc.freeze()
         loop = asyncio.get_running_loop()
         loop.add_signal_handler(signal.SIGTERM, self.drain)  # after start: engines set handlers of their own
+        self._tell_clock()
         self._enter("draining" if self.draining else "working")
         async with asyncio.TaskGroup() as background:
             background.create_task(self.recorder.commit_until_end())
@@ -209,12 +216,19 @@ class Worker:
         self.draining = True
         self.asker.drain()
         if self.phase == "working":
+            self._tell_clock()
+        if self.phase == "working":
             self._enter("draining")
 
     def _enter(self, phase: Phase) -> None:
         """Change the phase and write a heartbeat at once."""
         self.phase = phase
         self.heart.now()
+
+    def _tell_clock(self) -> None:
+        asker = self.asker
+        now = "draining" if self.draining else occupation(asker.in_engine, asker.rendering, asker.window_size)
+        self.clock.enter(now)
 
     def status(self) -> WorkerStatus:
         held: Counter[str] = Counter()
@@ -241,6 +255,9 @@ class Worker:
             notice=self.engine.notice,
             proven=self.proven,
             ended_by=self.ended_by,
+            spent=self.clock.read(),
+            tokens_in=self.asker.tokens_in,
+            tokens_out=self.asker.tokens_out,
         )
 
     async def close(self) -> None:

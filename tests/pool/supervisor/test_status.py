@@ -1,0 +1,29 @@
+from __future__ import annotations
+
+from vlmeval_mp.core.records import Served, WorkerStatus
+from vlmeval_mp.pool.supervisor.status import Lost, spent
+
+
+def beat(owner: str, **fields: object) -> WorkerStatus:
+    return WorkerStatus(worker="w0", pid=1, owner=owner, host="h", model="m", devices="d", **fields)  # type: ignore[arg-type]
+
+
+def test_the_seconds_and_tokens_of_all_workers_are_summed_those_of_dead_ones_too() -> None:
+    workers = [
+        beat("first", spent={"loading": 10.0, "busy": 5.0}, tokens_in=100, tokens_out=7),
+        beat("second", spent={"loading": 8.0, "idle": 1.0}, tokens_in=50, tokens_out=3),
+    ]
+    served = {("first", "job"): Served(100.0, 104.0, 20), ("second", "job"): Served(112.0, 120.0, 30)}
+    found = spent(workers, served, 4.0)
+    assert found.seconds == {"loading": 18.0, "busy": 5.0, "idle": 1.0, "lost": 4.0}
+    assert (found.samples, found.tokens_in, found.tokens_out, found.serving) == (50, 150, 10, 20.0)
+
+
+def test_time_is_lost_from_a_workers_last_heartbeat_until_another_one_begins() -> None:
+    lost = Lost()
+    lost.end("w0", 5.0)  # the first start of all follows no death
+    lost.begin("w0", 10.0)
+    lost.begin("w1", 11.0)
+    assert lost.seconds(12.0) == 2.0 + 1.0
+    lost.end("w0", 13.0)
+    assert lost.seconds(20.0) == 3.0 + 9.0
