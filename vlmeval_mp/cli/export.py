@@ -16,6 +16,7 @@ examples:
   vlmeval-mp export demo --format markdown         the matrix of models and data sets, on the terminal
   vlmeval-mp export demo --format csv --table samples --out answers.csv
   vlmeval-mp export demo --format xlsx             all tables, in the run's report folder
+  vlmeval-mp export demo --bundle demo.zip         the whole run with its media, for `open` and `verify` elsewhere
 """
 FORMATS = ("csv", "tsv", "markdown", "latex", "parquet", "xlsx", "wandb-offline")
 TABLES = ("results", "matrix", "samples")
@@ -28,6 +29,9 @@ def add_parser(verbs: flags.Verbs) -> None:
     which = "results: a row per metric; matrix: models × data sets; samples: a row per answer (default: by format)"
     verb.add_argument("--table", choices=TABLES, help=which)
     verb.add_argument("--out", type=Path, metavar="FILE", help="where to (default: text on the terminal, else report/)")
+    whole = "the whole run as one file with a digest, instead of a table"
+    verb.add_argument("--bundle", type=Path, metavar="FILE", help=whole)
+    verb.add_argument("--no-media", action="store_true", help="a bundle without pictures and videos")
     flags.jobs(verb)
 
 
@@ -36,8 +40,10 @@ def run(arguments: argparse.Namespace) -> int:
     from vlmeval_mp.runs import find
 
     paths = find.chosen(jobs_of(arguments), arguments.run)
+    if arguments.bundle is not None:
+        return _bundle(paths, arguments)
     if arguments.format is None:
-        raise ConfigError(f"say what to export: --format {'|'.join(FORMATS)}")
+        raise ConfigError(f"say what to export: --format {'|'.join(FORMATS)}, or --bundle FILE")
     if arguments.format == "wandb-offline":
         return _wandb(paths, arguments)
     return _table(paths, arguments)
@@ -56,6 +62,21 @@ def _table(paths: RunPaths, arguments: argparse.Namespace) -> int:
     place = arguments.out or paths.report / f"{paths.root.name}-{arguments.table or 'export'}.{form.ending}"
     _write(place, data)
     print(f"{place}  {len(data) / (1 << 20):.1f} MiB")
+    return EXIT_COMPLETE
+
+
+def _bundle(paths: RunPaths, arguments: argparse.Namespace) -> int:
+    from vlmeval_mp.report import bundle
+    from vlmeval_mp.runs import ending
+    from vlmeval_mp.runs.overview import size_text
+
+    if arguments.format or arguments.table or arguments.out:
+        raise ConfigError("--bundle FILE is the whole run; leave --format, --table and --out away")
+    ending.refuse_supervised(paths)
+    found = bundle.write(paths, arguments.bundle, media=not arguments.no_media)
+    print(f"{found.file}  {size_text(found.size)}\ndigest {found.digest}")
+    if found.missing:
+        print(f"warning: {found.missing:,} media files were not found and are not in it", file=sys.stderr)
     return EXIT_COMPLETE
 
 

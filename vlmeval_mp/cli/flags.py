@@ -91,7 +91,7 @@ def what(verb: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--engine", metavar="NAME", help="vllm, transformers, openai, vlmevalkit or fake (default: vllm if installed)"
     )
-    group.add_argument("--engine-args", type=_json_object, default={}, metavar="JSON", help="arguments of the engine")
+    group.add_argument("--engine-args", type=json_object, default={}, metavar="JSON", help="arguments of the engine")
     group.add_argument("--limit", type=int, metavar="N", help="only the first N samples of each data set")
     group.add_argument("--run", metavar="NAME", help="name of the run (default: the config's, or models and data)")
 
@@ -136,7 +136,12 @@ def _render_processes(text: str) -> int | None:
     return None if text == "auto" else 0 if text == "0" else kitflags.count(text)
 
 
-def _json_object(text: str) -> Json:
+def json_object(text: str) -> Json:
+    """Return a flag's value as an object.
+
+    Raises:
+        ArgumentTypeError: it is none.
+    """
     try:
         value = json.loads(text)
     except ValueError as error:

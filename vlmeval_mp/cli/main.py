@@ -30,6 +30,8 @@ VERBS = {
     "report": "vlmeval_mp.cli.report",
     "compare": "vlmeval_mp.cli.compare",
     "export": "vlmeval_mp.cli.export",
+    "open": "vlmeval_mp.cli.opening",
+    "verify": "vlmeval_mp.cli.verify",
     "import": "vlmeval_mp.cli.importing",
 }
 """The module of each verb, in the order in which `--help` lists them."""

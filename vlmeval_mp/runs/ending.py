@@ -105,11 +105,23 @@ def remove(paths: RunPaths) -> None:
 
 
 def refuse_running(paths: RunPaths) -> None:
-    """Raise `ConfigError` if a supervisor or a worker of the run is alive, here or, by its heartbeat, elsewhere."""
-    found = snapshot.Reader(paths).read()
-    if found.supervisor_alive:
-        raise ConfigError(
-            f"run {paths.root.name} is being worked on; cancel it first: vlmeval-mp cancel {paths.root.name}"
-        )
-    if found.live:
-        raise ConfigError(f"run {paths.root.name} has workers that are still alive ({', '.join(found.live)})")
+    """Refuse a run on which a supervisor or a worker is at work, here or, by its heartbeat, elsewhere.
+
+    Raises:
+        ConfigError: it is such a run.
+    """
+    refuse_supervised(paths)
+    live = snapshot.Reader(paths).read().live
+    if live:
+        raise ConfigError(f"run {paths.root.name} has workers that are still alive ({', '.join(live)})")
+
+
+def refuse_supervised(paths: RunPaths) -> None:
+    """Refuse a run whose supervisor is alive.
+
+    Raises:
+        ConfigError: it is such a run.
+    """
+    if snapshot.Reader(paths).read().supervisor_alive:
+        name = paths.root.name
+        raise ConfigError(f"run {name} is being worked on; cancel it first: vlmeval-mp cancel {name}")

@@ -55,7 +55,7 @@ def submit(spec: RunSpec, jobs: JobsPaths) -> tuple[RunPaths, RunRecord, bool]:
     record = RunRecord(
         version=RECORD_VERSION, spec=spec, jobs=planned, fingerprint=wanted, provenance=fingerprint.provenance()
     )
-    _publish(paths, record, [dataset.folder for dataset in datasets.values()])
+    publish(paths, record, [dataset.folder for dataset in datasets.values()])
     published = snapshot.read_record(paths)
     fingerprint.refuse_changed(published, wanted)
     return paths, published, True
@@ -99,14 +99,26 @@ def plan(spec: RunSpec, jobs: JobsPaths) -> list[Job]:
 
 
 def resolved(spec: RunSpec) -> RunSpec:
-    """`spec` with names turned into paths and each data set's own defaults filled in."""
-    for model in spec.models:
-        if model.engine not in ENGINES:
-            raise ConfigError(
-                f"model.{model.name}: no engine is called {model.engine!r}; choose one of {', '.join(ENGINES)}"
-            )
-    models = tuple(msgspec.structs.replace(m, path=_model_path(m)) for m in spec.models)
+    """Return `spec` with names turned into paths and each data set's own defaults filled in.
+
+    Raises:
+        ConfigError: there is no such engine, model folder, TSV or scorer.
+    """
+    models = tuple(map(resolved_model, spec.models))
     return msgspec.structs.replace(spec, models=models, datasets=tuple(resolved_data(d) for d in spec.datasets))
+
+
+def resolved_model(model: ModelSpec) -> ModelSpec:
+    """Return `model` with its name turned into a path.
+
+    Raises:
+        ConfigError: there is no such engine or folder.
+    """
+    if model.engine not in ENGINES:
+        raise ConfigError(
+            f"model.{model.name}: no engine is called {model.engine!r}; choose one of {', '.join(ENGINES)}"
+        )
+    return msgspec.structs.replace(model, path=_model_path(model))
 
 
 def _model_path(model: ModelSpec) -> str:
@@ -149,7 +161,7 @@ def _job(model: ModelSpec, data: DataSpec, dataset: Dataset) -> Job:
     return Job(name=name, model=model.name, dataset=data.name, folder=dataset.folder.name, samples=samples)
 
 
-def _publish(paths: RunPaths, record: RunRecord, datasets: Sequence[Path]) -> None:
+def publish(paths: RunPaths, record: RunRecord, datasets: Sequence[Path]) -> None:
     """Lay the whole run folder out beside its place and rename it there: a killed submit leaves no half run."""
     credentials.refuse_kept(msgspec.json.encode(record).decode(), os.environ)
     building = paths.root.with_name(f".{paths.root.name}.{os.getpid()}.tmp")
