@@ -33,6 +33,11 @@ def shared_data() -> Path:
     return Path(__file__).resolve().parent.parent.parent / "shared" / "data"
 
 
+def shared_case(name: str) -> Path:
+    """The folder of a fault that somebody met, beside the repository: small inputs, what was seen, what is expected."""
+    return shared_data().parent / "cases" / name
+
+
 @pytest.fixture
 def closed_kit() -> Iterator[None]:
     """Leaves no opened VLMEvalKit behind for tests that import it as it is, nor the limit it sets in Pillow."""

@@ -15,6 +15,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Literal
 
+from vlmeval_mp.core.errors import ConfigError
 from vlmeval_mp.core.records import Media
 
 WHOLE_DIGEST_BYTES = 16 << 20
@@ -83,34 +84,42 @@ def _extension(data: bytes) -> str:
 class FileFinder:
     """Files that a TSV names, looked for under `roots` in their order, and what was seen of each.
 
-    A TSV is not trusted: a name must stay inside the root it is found under, symbolic links resolved. `seen` maps each
-    file to its (size, mtime_ns), so that a change can be noticed without reading it again; `missing` says whether some
-    name was not found, so that a later reading looks again.
+    A TSV is not trusted: a name must stay inside a root, symbolic links resolved. A link to a folder that stands in a
+    root was made by somebody who has that folder in mind, so its target is a root, too. `seen` maps each file to its
+    (size, mtime_ns), so that a change can be noticed without reading it again; `missing` says whether some name was not
+    found, so that a later reading looks again. `outside` are files that are there and in no root.
     """
 
     def __init__(self, roots: Iterable[Path]) -> None:
-        self.roots = tuple(dict.fromkeys(root.resolve() for root in roots))
+        given = dict.fromkeys(root.resolve() for root in roots)
+        self.roots = tuple(dict.fromkeys([*given, *(target for root in given for target in _linked(root))]))
+        self._home = next(iter(given), Path())
+        self.outside: list[Path] = []
         self.seen: dict[str, tuple[int, int]] = {}
         self.missing = False
         self._digests: dict[Path, str] = {}
 
     def image(self, name: str) -> Media:
+        before = len(self.outside)
         path = self._find([name])
-        return self._media("image", path) if path else Media(kind="image", error=self._lost(name))
+        return self._media("image", path) if path else Media(kind="image", error=self._lost(name, before))
 
     def video(self, names: list[str]) -> Media:
         """The first of `names` that exists."""
+        before = len(self.outside)
         path = self._find(names)
-        return self._media("video", path) if path else Media(kind="video", error=self._lost(names[0]))
+        return self._media("video", path) if path else Media(kind="video", error=self._lost(names[0], before))
 
     def frames(self, name: str) -> Media:
         """The folder called `name`, a video whose frames are pictures."""
+        before = len(self.outside)
         path = self._find([name], folder=True)
-        return self._media("video", path) if path else Media(kind="video", error=self._lost(name))
+        return self._media("video", path) if path else Media(kind="video", error=self._lost(name, before))
 
     def subtitles(self, name: str) -> Media:
+        before = len(self.outside)
         path = self._find([name])
-        return self._media("subtitles", path) if path else Media(kind="subtitles", error=self._lost(name))
+        return self._media("subtitles", path) if path else Media(kind="subtitles", error=self._lost(name, before))
 
     def _find(self, names: list[str], folder: bool = False) -> Path | None:
         candidates = (root / name for name in names if not _unsafe(name) for root in self.roots)
@@ -120,13 +129,30 @@ class FileFinder:
         try:
             resolved = path.resolve()
             usable = resolved.is_dir() if folder else resolved.is_file()
-            usable = usable and any(resolved.is_relative_to(root) for root in self.roots)
+            if usable and not any(resolved.is_relative_to(root) for root in self.roots):
+                self.outside.append(resolved)
+                return None
         except (OSError, RuntimeError):  # a name too long for the file system, a loop of links
             return None
         return resolved if usable else None
 
-    def _lost(self, name: str) -> str:
+    def refuse_if_all_outside(self, source: str) -> None:
+        """Raise `ConfigError` where every file that `source` names is there, and none is in a folder that is opened."""
+        if self.outside and not self.seen:
+            place = self.outside[0]
+            raise ConfigError(
+                f"{source}: every file that it names is outside of its folders; the first is {place}. "
+                f"{self._way(place)}"
+            )
+
+    def _way(self, place: Path) -> str:
+        return f"To allow its folder, make a link to it beside the TSV: ln -s {place.parent} {self._home}/"
+
+    def _lost(self, name: str, before: int) -> str:
         self.missing = True
+        if len(self.outside) > before:
+            place = self.outside[-1]
+            return f"file {name[:200]!r} is there ({place}), but outside of the data set's folders. {self._way(place)}"
         if _unsafe(name):
             return f"file name {name[:200]!r} leaves the data set's folder; only files inside it are opened"
         folders = ", ".join(str(root) for root in self.roots)
@@ -142,6 +168,15 @@ class FileFinder:
             self.missing = True
             return Media(kind=kind, error=f"file {path} cannot be read: {error.strerror or error}")
         return Media(kind=kind, file=str(path), digest=self._digests[path])
+
+
+def _linked(root: Path) -> list[Path]:
+    """Return the folders that links in `root` lead to."""
+    try:
+        links = [path for path in root.iterdir() if path.is_symlink()] if root.is_dir() else []
+        return sorted(path.resolve() for path in links if path.is_dir())
+    except (OSError, RuntimeError):
+        return []
 
 
 def _unsafe(name: str) -> bool:

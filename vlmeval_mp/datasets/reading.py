@@ -20,6 +20,7 @@ from vlmeval_mp.core.errors import ConfigError
 from vlmeval_mp.core.records import DatasetInfo, DataSpec, Media, Sample
 from vlmeval_mp.datasets import benchmarks, rows
 from vlmeval_mp.datasets.mediafiles import FileFinder, MediaFolder
+from vlmeval_mp.datasets.optioncheck import OptionCheck
 from vlmeval_mp.datasets.rows import REFERENCE_CHARACTERS, Draft, RowParser
 from vlmeval_mp.datasets.tsv import Reader, Row
 from vlmeval_mp.requests.videosets import VIDEO_BENCHMARKS
@@ -27,8 +28,11 @@ from vlmeval_mp.scoring.base import COMPAT_VERSION
 
 log = logging.getLogger(__name__)
 
-READER_VERSION = 2
-"""Part of every digest; grows when the same TSV would give other samples."""
+DIGEST_VERSION = 2
+"""Part of every digest; grows when the same TSV would give other samples, whatever is in it."""
+READER_VERSION = 3
+"""Grows when some TSV would give other samples: what an older reader stored is read again. Where a rule of a later
+version made the difference, the digest says so; all other data sets keep theirs, and with it their runs."""
 
 
 class Reading:
@@ -45,7 +49,9 @@ class Reading:
             layout = None
         stored = images or MediaFolder(folder)
         asked = benchmarks.PLACEHOLDER if spec.prompt in benchmarks.PICTURED else ""
-        self._parser = RowParser(reader, stored, finder, spec.name, layout, spec.use_subtitle, asked)
+        self._finder = finder
+        self._check = OptionCheck(reader, spec)
+        self._parser = RowParser(reader, stored, finder, spec.name, layout, spec.use_subtitle, asked, self._check.where)
         self._referred: dict[str, Draft | None] = {}
         """index that is referred to -> a draft whose image it is, None if only list elements may mean it"""
         self._yes_no: set[bool] = set()
@@ -55,11 +61,13 @@ class Reading:
     def run(self, stat: os.stat_result) -> DatasetInfo:
         self._write_drafts()
         self._warn()
-        digest = hashlib.sha256(f"{self._reader.digest}\n{READER_VERSION}\n{self._spec.type}\n".encode())
+        digest = hashlib.sha256(f"{self._reader.digest}\n{DIGEST_VERSION}\n{self._spec.type}\n".encode())
         if self._parser.layout is not None:
             digest.update(f"{self._spec.layout}\n{self._spec.use_subtitle}\n".encode())
         if self._left_out or self._parser.asked:
             digest.update(f"{len(self._left_out)} left out\n{self._parser.asked}\n".encode())
+        if self._check.other:
+            digest.update(f"options {self._check.other}\n".encode())
         kinds: Counter[str] = Counter()
         images = videos = count = 0
         with (self._folder / "samples.jsonl").open("wb") as file:
@@ -73,6 +81,7 @@ class Reading:
                     if not media.file.startswith("media/"):
                         digest.update(f"{media.digest or '-'}\n".encode())
         (self._folder / "drafts.jsonl").unlink()
+        self._finder.refuse_if_all_outside(str(self._reader.path))
         return DatasetInfo(
             name=self._spec.name,
             digest=digest.hexdigest(),
@@ -96,6 +105,7 @@ class Reading:
                 draft = self._parser.draft(row, place)
                 place += 1
                 file.write(msgspec.json.encode(draft) + b"\n")
+                self._check.look(row, draft.sample)
                 if draft.sample.answer:
                     self._yes_no.add(rows.is_yes_no(draft.sample.answer))
                 if draft.refers and not self._referred.get(draft.refers):
@@ -111,6 +121,8 @@ class Reading:
         path = self._reader.path
         if self._left_out:
             log.warning("%s: %d rows without an image are left out", path, len(self._left_out))
+        for warning in self._check.warnings():
+            log.warning("%s: %s", path, warning)
         official = benchmarks.md5(Path(self._spec.path).stem)
         if official and official != self._reader.md5:
             log.warning(

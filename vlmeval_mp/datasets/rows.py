@@ -8,7 +8,6 @@ once all rows are known.
 from __future__ import annotations
 
 import ast
-import string
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import PurePosixPath
@@ -16,9 +15,11 @@ from typing import Any
 
 import msgspec
 
+from vlmeval_mp.core.literals import strings
 from vlmeval_mp.core.records import Kind, Media, Sample, Struct
 from vlmeval_mp.datasets import videobenchmarks
 from vlmeval_mp.datasets.mediafiles import FileFinder, MediaFolder
+from vlmeval_mp.datasets.options import CONVENTION, OptionColumns
 from vlmeval_mp.datasets.tsv import Reader, Row
 from vlmeval_mp.requests.videosets import VideoBenchmark
 
@@ -28,7 +29,7 @@ REFERENCE_CHARACTERS = 64
 KINDS: dict[str, Kind] = {"mcq": "mcq", "yorn": "yorn", "y/n": "yorn", "open": "vqa", "vqa": "vqa"}
 """Values of a `type` column, in lower case."""
 
-_OPTIONS = tuple(string.ascii_uppercase)
+_OPTIONS = CONVENTION.by_letter
 _FIELDS = {"question": "question", "hint": "hint", "answer": "answer", "category": "category"} | {
     "l2-category": "l2_category",
     "split": "split",
@@ -54,7 +55,7 @@ class RowParser:
     """Reads the rows of one file; `dataset` is the name under which videos may be kept in a folder.
 
     A `layout` says what the columns of a published video benchmark mean; `subtitles`: whether its rows name theirs.
-    `asked` takes the place of a question that is in the picture.
+    `asked` takes the place of a question that is in the picture. `options` says where options are.
     """
 
     reader: Reader
@@ -64,6 +65,7 @@ class RowParser:
     layout: VideoBenchmark | None = None
     subtitles: bool = False
     asked: str = ""
+    options: OptionColumns = CONVENTION
 
     def draft(self, row: Row, place: int) -> Draft:
         """The row as a draft, of the sample that is at `place` in the data set."""
@@ -76,20 +78,25 @@ class RowParser:
             fields["question"] = self.asked
         elif not fields["question"].strip():
             error = self._fault(row, "question", "is empty")
+        options = self.options.of(text)
+        answer = self.options.answer(fields["answer"], options)
+        given = {"answer": fields["answer"]} if answer != fields["answer"] else {}
+        fields["answer"] = answer
+        typed = declared is not None or (self.options.foreign and bool(options))
         sample = Sample(
             index=row.index,
             row=place,
-            kind=declared or "vqa",
-            options={letter: text[letter] for letter in _OPTIONS if text.get(letter)},
+            kind=declared or ("mcq" if typed else "vqa"),
+            options=options,
             media=media,
             subtitles=None,
-            extra={c: v for c, v in text.items() if v and c not in _FIELDS and c not in _OPTIONS},
+            extra={c: v for c, v in text.items() if v and c not in _FIELDS and c not in _OPTIONS} | given,
             error=error,
             **fields,
         )
         if self.layout is not None:
             return Draft(sample=self._understood(self.layout, row, text, sample), typed=True)
-        return Draft(sample=sample, typed=declared is not None, refers=refers, elements=elements)
+        return Draft(sample=sample, typed=typed, refers=refers, elements=elements)
 
     def _understood(self, layout: VideoBenchmark, row: Row, text: Mapping[str, str], sample: Sample) -> Sample:
         """`sample` as the columns of `layout` have it, with its video."""
@@ -161,9 +168,11 @@ class RowParser:
 def _list_literal(value: bytes) -> list[str] | str:
     """The strings of a list literal, or what is wrong with it."""
     try:
-        listed = ast.literal_eval(value.decode("utf-8"))
-    except (ValueError, SyntaxError, RecursionError, MemoryError):
-        return "looks like a list, but is not a valid list literal"
+        parted = strings(value.decode("utf-8"))
+        listed = parted or ast.literal_eval(value.decode("utf-8"))
+    except (ValueError, SyntaxError, RecursionError, MemoryError) as error:
+        why = f": {error}" if "commas" in str(error) else ""
+        return f"looks like a list, but is not a valid list literal{why}"
     if not isinstance(listed, list):
         return "looks like a list, but is not one"
     if not listed:

@@ -184,6 +184,7 @@ def _publish(folder: Path, target: Path, info: DatasetInfo) -> Dataset:
         with contextlib.suppress(OSError, ValueError, ConfigError):
             if _unchanged(_origin(target)):
                 # the same content from another path: found by that path next time
+                atomic_write(target / "origin.json", (folder / "origin.json").read_bytes())
                 atomic_write(target / "dataset.json", msgspec.json.encode(info))
                 return Dataset(target)
         aside = target.with_name(f".{target.name}.{secrets.token_hex(4)}.tmp")

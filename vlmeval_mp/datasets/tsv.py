@@ -9,6 +9,7 @@ fewer rows is refused, naming file, row (1-based, the header not counted), index
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -46,6 +47,8 @@ class Reader:
         self.columns: tuple[str, ...] = ()
         self.numbers: dict[str, int] = {}
         """index -> row number, of the rows read so far"""
+        self._spelled: dict[str, int] = {}
+        """the plain spelling of an index that has another -> row number"""
         self._file = file
         self._hash = hashlib.sha256()
         self._md5 = hashlib.md5(usedforsecurity=False)
@@ -160,6 +163,8 @@ class Reader:
         line = self._line()
         if line is None:
             raise ConfigError(f"{self.path}: is empty; a TSV with a header line is needed")
+        if b"\r" in line:
+            raise ConfigError(f"{self.path}: its lines end in CR alone, as on old Macs; {REWRITE}")
         fields = self._fields(line.removeprefix(b"\xef\xbb\xbf"))
         columns = tuple(self._decode(field, 0, "", "") for field in fields)
         if len(columns) == 1:
@@ -182,9 +187,18 @@ class Reader:
         if not index.strip():
             self.refuse(self._number, "", "index", "is empty; give every row an index of its own")
         first = self.numbers.setdefault(index, self._number)
+        if first == self._number:
+            first = self._first_alike(index)
         if first != self._number:
             self.refuse(self._number, index, "index", f"is also that of row {first}; give every row its own")
         return Row(self._number, index, dict(zip(self.columns, fields, strict=True)))
+
+    def _first_alike(self, index: str) -> int:
+        """Return the row that has the same index, perhaps in another spelling: 0 and 0.0 are one sample's."""
+        same = canonical(index)
+        if same != index:
+            return min(self._spelled.setdefault(same, self._number), self.numbers.get(same, self._number))
+        return self._spelled.get(index, self._number)
 
     def _index_of(self, fields: list[bytes]) -> str:
         """The index among `fields`, for a message about a row that may be broken."""
@@ -198,6 +212,16 @@ class Reader:
         except UnicodeDecodeError as error:
             bad = f"byte 0x{value[error.start]:02x}"
             self.refuse(number, index, column, f"is not UTF-8 ({bad}); save the file as UTF-8")
+
+
+_WHOLE = re.compile(r"([+-]?\d+)\.0+")
+
+
+def canonical(index: str) -> str:
+    """Return what indexes of one sample have in common: a table may have made 1.0 of "1"."""
+    index = index.strip()
+    whole = _WHOLE.fullmatch(index)
+    return whole[1] if whole else index
 
 
 def _closing_quote(line: bytes, start: int) -> int:

@@ -14,9 +14,9 @@ from pathlib import Path
 
 from vlmeval_mp.core.errors import ConfigError
 from vlmeval_mp.core.records import Sample
+from vlmeval_mp.datasets.tsv import canonical
 from vlmeval_mp.engines.modelclass.answer import FAILED
 from vlmeval_mp.exchange import pickles, tables
-from vlmeval_mp.exchange.evaluate import canonical
 from vlmeval_mp.exchange.predictions import CELL
 
 FAILED_THERE, EMPTY, CUT, NO_ROW = "failed there", "empty there", f"cut at {CELL} characters", "not in the file"

@@ -8,7 +8,6 @@ index that stands twice is refused. Images and videos are not needed.
 from __future__ import annotations
 
 import difflib
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +18,7 @@ from vlmeval_mp.core.errors import ConfigError
 from vlmeval_mp.core.records import DataSpec, Prediction, Sample, Summary
 from vlmeval_mp.datasets import gold
 from vlmeval_mp.datasets import names as table
+from vlmeval_mp.datasets.tsv import canonical
 from vlmeval_mp.exchange import tables
 from vlmeval_mp.exchange.tables import Sheet
 from vlmeval_mp.requests.videosets import VIDEO_BENCHMARKS
@@ -28,8 +28,6 @@ from vlmeval_mp.scoring.base import EVALUATOR, FAILED, Mode, Rules, Scored
 
 SHOWN = 5
 """Indexes named in one message."""
-
-_WHOLE = re.compile(r"([+-]?\d+)\.0+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +101,7 @@ def _need(sheet: Sheet, column: str) -> None:
 
 def _gold(asked: Asked, sheet: Sheet) -> tuple[DataSpec, list[Sample], list[str]]:
     """The data set, its samples, and a note if they are not from where one would think."""
-    layout = VIDEO_BENCHMARKS.get(_stem(Path(asked.data)))
+    layout = VIDEO_BENCHMARKS.get(_stem(Path(asked.data)) if asked.data else _benchmark(_stem(asked.file)))
     own = {"question", layout.answer if layout else "answer"} <= {*sheet.columns}
     if asked.data:
         spec = DataSpec(name=_stem(Path(asked.data)), path=asked.data, scorer=asked.scorer)
@@ -189,13 +187,6 @@ def _refuse_twice(sheet: Sheet, column: str) -> None:
                 f"{sheet.path}: rows {seen[index]} and {number} have the same {column} {row[column]!r}; "
                 "which one counts cannot be told: remove one"
             )
-
-
-def canonical(index: str) -> str:
-    """What indexes of one sample have in common: a table may have made 1.0 of "1"."""
-    index = index.strip()
-    whole = _WHOLE.fullmatch(index)
-    return whole[1] if whole else index
 
 
 def _prediction(sample: Sample, text: str) -> Prediction:
