@@ -8,6 +8,7 @@
     │   └── UnavailableError     exit 4   what it depends on is not there; nobody is restarted, the run can go on later
     ├── StorageError             exit 74  the disk failed or is full
     └── RequestError             —        this one request cannot be served; becomes `Prediction.error`
+        └── MediaError           —        because of a picture or video of its own
 
 A `RequestError` never ends a process and an `EngineError` never becomes a prediction: that line is what keeps one
 bad sample from costing more than itself.
@@ -70,6 +71,10 @@ class StorageError(VlmevalError):
 
 class RequestError(VlmevalError):
     """One request cannot be served (undecodable image, prompt too long); its neighbours are unharmed."""
+
+
+class MediaError(RequestError):
+    """A picture or video of a request cannot be opened; no engine has seen it."""
 
 
 def did_you_mean(word: str, known: Iterable[str], otherwise: str) -> str:

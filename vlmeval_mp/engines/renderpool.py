@@ -22,11 +22,11 @@ from collections.abc import Hashable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from vlmeval_mp.core.errors import EngineError, RequestError
+from vlmeval_mp.core.errors import EngineError, MediaError, RequestError
 from vlmeval_mp.core.records import Draft, Media, Rendered, Request, TextPart
 from vlmeval_mp.engines import rendertransport
 from vlmeval_mp.engines.base import NotRenderedError
-from vlmeval_mp.engines.renderprocess import BROKEN, MADE, READY, REFUSED, Order, packed
+from vlmeval_mp.engines.renderprocess import BROKEN, MADE, READY, REFUSED, UNOPENED, Order, packed
 
 log = logging.getLogger("vlmeval_mp.worker")
 
@@ -188,6 +188,8 @@ class RenderPool:
         if said == MADE:
             d = job.draft
             job.outcome.set_result(Request(d.id, d.messages, d.sampling, rendered=Rendered(value)))
+        elif said == UNOPENED:
+            job.outcome.set_exception(MediaError(value))
         elif said == REFUSED:
             job.outcome.set_exception(RequestError(value))
         else:
@@ -296,7 +298,7 @@ class RenderPool:
         for job in reversed(lost):
             if job.deaths >= DEATHS_OF_A_DRAFT:
                 why = f"{files(job.draft)}: {job.deaths} render processes died while they rendered this sample"
-                job.outcome.set_exception(RequestError(why))
+                job.outcome.set_exception(MediaError(why))
             else:
                 place.queue.appendleft(job)
         if place.process is None:

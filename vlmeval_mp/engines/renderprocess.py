@@ -21,7 +21,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, BinaryIO
 
-from vlmeval_mp.core.errors import RequestError
+from vlmeval_mp.core.errors import MediaError, RequestError
 from vlmeval_mp.core.records import Draft, Request
 from vlmeval_mp.engines import rendertransport
 from vlmeval_mp.requests import media
@@ -30,8 +30,8 @@ from vlmeval_mp.requests.kept import Kept
 LENGTH = struct.Struct("<Q")
 PR_SET_PDEATHSIG = 1
 
-READY, MADE, REFUSED, BROKEN = "ready", "made", "refused", "broken"
-"""What an answer is: `READY` and `BROKEN` without a number are of the process itself."""
+READY, MADE, UNOPENED, REFUSED, BROKEN = "ready", "made", "unopened", "refused", "broken"
+"""What an answer is: `UNOPENED` is the media's fault; `READY` and `BROKEN` without a number are of the process."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +107,8 @@ def answer(draft: Draft, render: Callable[[Request], Any], kept: Kept) -> tuple[
     """Return what became of `draft`: the engine's input, or the reason why there is none."""
     try:
         return MADE, render(media.open_draft(draft, kept))
+    except MediaError as error:
+        return UNOPENED, str(error)
     except RequestError as error:
         return REFUSED, str(error)
     except Exception:

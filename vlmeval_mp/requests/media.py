@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 import msgspec
 
-from vlmeval_mp.core.errors import RequestError
+from vlmeval_mp.core.errors import MediaError, RequestError
 from vlmeval_mp.core.records import (
     Draft,
     Frames,
@@ -76,10 +76,13 @@ def open_draft(draft: Draft, kept: Kept | None = None) -> Request:
     """Return the request of `draft`, its media opened as `prepare` does.
 
     Raises:
-        RequestError: as in `prepare`.
+        MediaError: what `prepare` has to say.
     """
     asked = draft.id, draft.messages, draft.sampling, draft.folder, draft.limits, draft.nframe, draft.fps, draft.video
-    return replace(prepare(*asked, kept), processor=draft.processor)
+    try:
+        return replace(prepare(*asked, kept), processor=draft.processor)
+    except RequestError as error:
+        raise MediaError(str(error)) from error
 
 
 class _Opened:

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from tests.builders import fake_run, fake_spec, text_tsv, worker_for
-from vlmeval_mp.core.errors import EXIT_DISK, EXIT_NO_WORKER, RequestError, StorageError
+from vlmeval_mp.core.errors import EXIT_DISK, EXIT_NO_WORKER, EXIT_USAGE, RequestError, StorageError
 from vlmeval_mp.core.paths import JobsPaths
 from vlmeval_mp.core.records import Prediction
 from vlmeval_mp.pool.worker.__main__ import live
@@ -77,6 +77,38 @@ def test_a_refused_sample_costs_only_itself(tmp_path):
     failed = [p for p in outcome(paths) if p.error is not None]
     assert [p.index for p in failed] == ["7"]
     assert failed[0].prediction == ""
+
+
+def test_a_run_whose_first_samples_all_fail_alike_is_stopped_with_the_cause_and_records_none(tmp_path):
+    paths = fake_run(tmp_path, 100)
+    worker = worker_for(paths, read_record(paths))
+
+    async def refuse(request):
+        raise RequestError(f"prompt of {100 + int(request.id)} tokens: the template of 'sample {request.id}' is broken")
+
+    worker.engine.generate = refuse
+    code = asyncio.run(live(worker))
+    assert code == EXIT_USAGE
+    assert "the first 32 samples all failed alike" in worker.message
+    assert "is broken" in worker.message
+    assert "retry" not in worker.message, "none is recorded, so the same launch asks them again"
+    assert sum(p.read_bytes().count(b"\n") for p in paths.checkpoints.rglob("*.jsonl")) == 0
+    Queue(paths.queue).reap(lambda _: True, to_blame=lambda _: False)
+    code, healthy = work(paths)
+    assert (code, healthy.answered, healthy.failed) == (0, 100, 0)
+
+
+@pytest.mark.parametrize("answered", ["31", "5"])
+def test_one_answer_among_the_first_samples_lets_all_failures_be_recorded(tmp_path, answered):
+    paths = fake_run(tmp_path, 100)
+    code, worker = work(paths, fail=[str(n) for n in range(100) if str(n) != answered])
+    assert (code, worker.answered, worker.failed) == (0, 100, 99)
+
+
+def test_a_small_run_that_fails_altogether_is_recorded_to_its_end(tmp_path):
+    paths = fake_run(tmp_path, 31)
+    code, worker = work(paths, fail=[str(n) for n in range(31)])
+    assert (code, worker.answered, worker.failed) == (0, 31, 31)
 
 
 def test_no_answer_and_no_heartbeat_spells_out_a_key(tmp_path, monkeypatch):

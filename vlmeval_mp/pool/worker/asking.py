@@ -14,8 +14,10 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
+import msgspec
+
 from vlmeval_mp.core import credentials
-from vlmeval_mp.core.errors import RequestError
+from vlmeval_mp.core.errors import MediaError, RequestError
 from vlmeval_mp.core.records import Draft, Job, ModelSpec, Prediction, Request, RunSpec, Sample, Source
 from vlmeval_mp.datasets.store import Dataset
 from vlmeval_mp.engines import registry
@@ -27,6 +29,10 @@ from vlmeval_mp.requests.videoas import VideoAs
 
 PREPARED_BYTES = 1 << 30
 """Decoded pixels in memory above which nothing further is prepared."""
+
+
+class Refusal(Prediction, frozen=True):
+    """A prediction whose error is the engine's word, not the fault of the sample's row or media."""
 
 
 class Asker:
@@ -76,7 +82,7 @@ class Asker:
         """
         try:
             if sample.error:
-                raise RequestError(sample.error)
+                raise MediaError(sample.error)
             request = await self._render(job, sample)
             nbytes = request.nbytes
             try:
@@ -92,7 +98,8 @@ class Asker:
             finally:
                 self._preparer.release(nbytes)
         except RequestError as error:
-            return failed(sample, credentials.masked(str(error), os.environ))
+            outcome = failed(sample, credentials.masked(str(error), os.environ))
+            return outcome if isinstance(error, MediaError) else Refusal(**msgspec.structs.asdict(outcome))
         self.tokens_in += done.prompt_tokens
         self.tokens_out += done.completion_tokens
         return Prediction(

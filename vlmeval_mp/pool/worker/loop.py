@@ -25,7 +25,8 @@ import psutil
 from vlmeval_mp.core.paths import JobsPaths, RunPaths
 from vlmeval_mp.core.records import Job, Phase, Prediction, RunRecord, Sample, Served, Shard, WorkerStatus
 from vlmeval_mp.datasets.store import Dataset
-from vlmeval_mp.pool.worker.asking import Asker, failed
+from vlmeval_mp.pool.worker.alike import FirstOutcomes
+from vlmeval_mp.pool.worker.asking import Asker, Refusal, failed
 from vlmeval_mp.pool.worker.assignment import Assignment
 from vlmeval_mp.pool.worker.clock import Clock, occupation
 from vlmeval_mp.pool.worker.heartbeat import Heart
@@ -64,6 +65,7 @@ class Worker:
         self.queue = Queue(paths.queue)
         writer = f"{assignment.name}-{time.strftime('%Y%m%dT%H%M%S', time.gmtime())}-{secrets.token_hex(3)}"
         self.recorder = Recorder(paths, self.queue, assignment.name, writer)
+        self.first_outcomes = FirstOutcomes()
         self.draining = self.proven = False
         self.phase: Phase = "starting"
         self.message = self.current_job = self.ended_by = ""
@@ -95,6 +97,7 @@ class Worker:
         async with asyncio.TaskGroup() as background:
             background.create_task(self.recorder.commit_until_end())
             await self._serve()
+            self._record_rest()
             self.recorder.end()
         self.recorder.release()
         self.phase = "stopped"
@@ -147,10 +150,15 @@ class Worker:
                 self.spans[held.job.name] = Served(first=now, last=now, answered=0)
             prediction = await self.asker.predict(held.job, sample)
             if prediction is not None:
-                self._record(held, prediction)
+                for each in self.first_outcomes.add(held, prediction, refused=isinstance(prediction, Refusal)):
+                    self._record(*each)
         finally:
             self.in_flight -= 1
             self.ahead.release()
+
+    def _record_rest(self) -> None:
+        for each in self.first_outcomes.rest():
+            self._record(*each)
 
     def _record(self, held: Held, prediction: Prediction) -> None:
         job = held.job.name
@@ -268,6 +276,7 @@ class Worker:
         except Exception as error:
             log.warning("the engine did not close cleanly: %r", error)
         try:
+            self._record_rest()
             self.recorder.close()
         finally:
             self.heart.stop()
