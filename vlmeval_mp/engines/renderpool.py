@@ -19,7 +19,7 @@ import sys
 import weakref
 from collections import OrderedDict, deque
 from collections.abc import Hashable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 from vlmeval_mp.core.errors import EngineError, MediaError, RequestError
@@ -76,7 +76,7 @@ class RenderPool:
         why_not = rendertransport.probe()
         if why_not:
             log.warning("no shared memory for rendered requests (%s); they come through sockets", why_not)
-        self._order = Order(target, argument, not why_not, KEPT_BYTES, 0)
+        self._order = Order(target, argument, not why_not, KEPT_BYTES)
         self._places = [Place(number) for number in range(count)]
         self._most_bytes, self._held = most_bytes, 0
         self._numbers = 0
@@ -224,7 +224,7 @@ class RenderPool:
                 pass_fds=[theirs.fileno()],
             )
         place.channel, place.receiver, place.ready = ours, rendertransport.Receiver(ours), False
-        order = packed(replace(self._order, number=place.number))
+        order = packed(self._order)
         if self._loop is None:  # it must begin now: the loop will stand still while the weights load
             ours.sendall(order)
         ours.setblocking(False)

@@ -40,14 +40,13 @@ class Order:
 
     `target` ("module:function") is called with the unpickled `argument` and returns the function from an opened
     request to the engine's input. `shared` says whether inputs go back through shared memory; at most `kept_bytes` of
-    opened media are kept for further samples. `number` tells the processes of a worker apart.
+    opened media are kept for further samples.
     """
 
     target: str
     argument: bytes
     shared: bool
     kept_bytes: int
-    number: int
 
 
 def main(argv: Sequence[str]) -> int:
@@ -59,7 +58,6 @@ def main(argv: Sequence[str]) -> int:
     channel = socket.socket(fileno=fd)
     source = channel.makefile("rb")
     order: Order = read(source)
-    _name(f"vlmeval-mp render process {order.number} of worker {parent}")
     with contextlib.suppress(BrokenPipeError, ConnectionResetError, EOFError):
         serve(channel, source, order)
     return 0
@@ -113,12 +111,6 @@ def answer(draft: Draft, render: Callable[[Request], Any], kept: Kept) -> tuple[
         return REFUSED, str(error)
     except Exception:
         return BROKEN, traceback.format_exc()
-
-
-def _name(title: str) -> None:
-    """Be called `title` in `ps`, where the package for it is installed (vLLM brings it)."""
-    with contextlib.suppress(ImportError):
-        importlib.import_module("setproctitle").setproctitle(title)
 
 
 if __name__ == "__main__":
