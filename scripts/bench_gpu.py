@@ -43,6 +43,8 @@ DEMO_ARGS = {
 }  # fmt: skip
 MAX_TOKENS = 16
 WARM = 32
+STEADY_SAMPLES = 1280
+"""Of fewer, a window of 256 is not full at a fifth and at four fifths of the answers, and the rate between lies."""
 IMAGES = 4
 SIDES = ("ours", "chat", "ceiling")
 
@@ -224,7 +226,7 @@ def measured_launch(options: argparse.Namespace, model: str, seen: list[tuple[fl
     total = sum(1 for _ in pictures_of(options, model).open("rb")) - 1
     inner = [(at, count) for at, count in seen if 0.2 * total <= count <= 0.8 * total]
     steady = None
-    if len(inner) > 1 and inner[-1][0] > inner[0][0]:
+    if total >= STEADY_SAMPLES and len(inner) > 1 and inner[-1][0] > inner[0][0]:
         steady = round((inner[-1][1] - inner[0][1]) / (inner[-1][0] - inner[0][0]), 2)
     return {
         "samples": answers,

@@ -26,6 +26,7 @@ VERBS = {
     "logs": "vlmeval_mp.cli.logs",
     "cancel": "vlmeval_mp.cli.cancel",
     "rm": "vlmeval_mp.cli.remove",
+    "bench": "vlmeval_mp.cli.bench",
     "eval": "vlmeval_mp.cli.evaluate",
     "report": "vlmeval_mp.cli.report",
     "compare": "vlmeval_mp.cli.compare",

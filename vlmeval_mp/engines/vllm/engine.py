@@ -28,7 +28,7 @@ from vllm.usage.usage_lib import UsageContext
 from vllm.v1.engine.async_llm import AsyncLLM
 
 from vlmeval_mp.core.errors import ConfigError, EngineError, RequestError
-from vlmeval_mp.core.records import Completion, Draft, Request, Sampling
+from vlmeval_mp.core.records import Completion, Draft, Rendered, Request, Sampling
 from vlmeval_mp.engines import chattemplate, hub
 from vlmeval_mp.engines.base import EngineSpec, NotRenderedError, refuse_unknown
 from vlmeval_mp.engines.registry import DEFAULT_WINDOWS
@@ -207,6 +207,10 @@ class VllmEngine:
             if sum(i.width * i.height for i in request.images) <= SMALL_PIXELS and not request.videos:
                 return self._render(request)
             return await asyncio.to_thread(self._render, request)
+
+    def rendered(self, request: Request) -> Request:
+        """Return `request` rendered right here, for `generate` at any later time."""
+        return dataclasses.replace(request, images=(), videos=(), rendered=Rendered(self._render(request)))
 
     def _render(self, request: Request) -> Any:
         assert self._rendering is not None

@@ -124,6 +124,14 @@ class Asker:
             self._count(rendering=-1)
 
     async def _prepare(self, job: Job, sample: Sample) -> Request:
+        draft = self.draft(job, sample)
+        source = Source(sample, self._data[job.name], draft.folder)
+        if not sample.media:
+            return Request(sample.index, draft.messages, draft.sampling, source=source)
+        return replace(await self._open(draft), source=source)
+
+    def draft(self, job: Job, sample: Sample) -> Draft:
+        """Return what `sample` asks, its media still files."""
         data = self._data[job.name]
         benchmark = self._benchmarks[job.name]
         messages = prompts.build(
@@ -134,22 +142,17 @@ class Asker:
             system=self._model.system_prompt,
             roles=self._model.roles or registry.ROLES.get(self._model.engine, "user"),
         )
-        folder, limits = self._datasets[job.name].folder, self._spec.media
-        source = Source(sample, data, folder)
-        if not sample.media:
-            return Request(sample.index, messages, self._model.sampling, source=source)
-        draft = Draft(
+        return Draft(
             id=sample.index,
             messages=messages,
             sampling=self._model.sampling,
-            folder=folder,
-            limits=limits,
+            folder=self._datasets[job.name].folder,
+            limits=self._spec.media,
             nframe=data.nframe,
             fps=data.fps,
             video=self._video_as(job.name),
             processor=self._model.processor.get(benchmark, {}),
         )
-        return replace(await self._open(draft), source=source)
 
     async def _open(self, draft: Draft) -> Request:
         """Return the request of `draft`: rendered, where the engine has processes for it, else with its media open."""
@@ -175,6 +178,7 @@ class Asker:
             window=assignment.window,
             render_processes=assignment.render_processes,
         )
+        self.engine_spec = spec
         return registry.engine_class(self._model.engine)(spec)
 
     def _video_as(self, job: str) -> VideoAs:

@@ -97,6 +97,7 @@ class Worker:
         async with asyncio.TaskGroup() as background:
             background.create_task(self.recorder.commit_until_end())
             await self._serve()
+            self.clock.enter("draining")
             self._record_rest()
             self.recorder.end()
         self.recorder.release()
