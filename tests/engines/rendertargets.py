@@ -17,6 +17,8 @@ from vlmeval_mp.core.records import Request, TextPart
 
 def build(argument: dict[str, Any]) -> Callable[[Request], Any]:
     """Return a rendering that obeys the words of a request's text; `argument` may have it fail from the start."""
+    if argument.get("hangs"):
+        time.sleep(1000)
     if argument.get("broken"):
         raise ValueError("this rendering has never worked")
 

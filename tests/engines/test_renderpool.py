@@ -20,7 +20,7 @@ from PIL import Image
 from tests.engines.contract import descendants, picture
 from vlmeval_mp.core.errors import EngineError, RequestError
 from vlmeval_mp.core.records import Draft, ImagePart, Media, MediaLimits, Message, Sampling, TextPart
-from vlmeval_mp.engines import rendertransport
+from vlmeval_mp.engines import renderpool, rendertransport
 from vlmeval_mp.engines.base import NotRenderedError
 from vlmeval_mp.engines.renderpool import RenderPool
 
@@ -144,6 +144,13 @@ async def test_a_rendering_that_cannot_begin_leaves_the_work_to_the_worker(tmp_p
         assert not pool.usable
         with pytest.raises(NotRenderedError):
             await pool.render(draft("later", "what?", tmp_path))
+
+
+async def test_a_process_that_hangs_in_its_start_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(renderpool, "START_SECONDS", 1.0)
+    async with running(pool_of(1, hangs=True)) as pool:
+        with pytest.raises(NotRenderedError):
+            await asyncio.wait_for(pool.render(draft("a", "what?", tmp_path)), 60)
 
 
 async def test_no_more_is_rendered_than_may_be_in_memory_until_some_of_it_is_gone(tmp_path: Path) -> None:

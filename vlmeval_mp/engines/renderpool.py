@@ -39,6 +39,8 @@ KEPT_BYTES = 256 << 20
 DEATHS_OF_A_DRAFT = 2
 FAILED_STARTS = 2
 """Starts in a row that come to nothing after which a place stays empty."""
+START_SECONDS = 600.0
+"""How long a process may take to begin; importing vLLM takes 10 s, and minutes where a machine is overloaded."""
 END_SECONDS = 2.0
 HOMES = 4096
 
@@ -237,6 +239,12 @@ class RenderPool:
             assert self._loop is not None
             self._loop.add_reader(place.channel, self._read, place)
             self._flush(place)
+            self._loop.call_later(START_SECONDS, self._end_if_it_has_not_begun, place, place.process)
+
+    def _end_if_it_has_not_begun(self, place: Place, process: subprocess.Popen[bytes] | None) -> None:
+        if process is not None and place.process is process and not place.ready:
+            log.warning("render process %d has not begun within %.0f s", place.number, START_SECONDS)
+            process.kill()  # which ends its socket, and `_read` sees to the rest
 
     def _began(self, place: Place, said: str, why: str) -> None:
         if said == READY:
