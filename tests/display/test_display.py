@@ -504,9 +504,10 @@ def other(value: float, differ: int, metric: str = "accuracy") -> OtherMode:
 def test_the_table_shows_metric_error_samples_failures_and_speed() -> None:
     text = display.results_text([(summary("DigitsMCQ"), 186.31), (summary("DigitsVQA", stderr=None), None)], Path("/r"))
     heading, first, second, where = text.splitlines()
-    assert heading.split() == ["dataset", "accuracy", "samples", "failed", "samples/s"]
-    assert first.split() == ["DigitsMCQ", "97.80", "±", "0.73", "1,420", "2", "186.3"]
-    assert second.split() == ["DigitsVQA", "97.80", "1,420", "2", "–"]
+    beside = ["incl.", "failed", "coverage"]
+    assert heading.split() == ["dataset", "accuracy", *beside, "samples", "failed", "samples/s"]
+    assert first.split() == ["DigitsMCQ", "97.80", "±", "0.73", "97.00", "99.86", "%", "1,420", "2", "186.3"]
+    assert second.split() == ["DigitsVQA", "97.80", "97.00", "99.86", "%", "1,420", "2", "–"]
     assert where == "results in /r"
 
 
@@ -518,12 +519,52 @@ def test_the_table_names_models_when_there_are_several_and_unscored_when_there_a
         "dataset",
         "model",
         "accuracy",
+        "incl.",
+        "failed",
+        "coverage",
         "samples",
         "failed",
         "unscored",
         "samples/s",
     ]
     assert " 4 " in text.splitlines()[2]
+
+
+WHOLE = Counts(total=1000, scored=1000, unscored=0, failed=0)
+
+
+def test_a_complete_job_shows_its_number_with_the_interval_and_nothing_beside_it() -> None:
+    sure = summary("MMStar", counts=WHOLE, interval=(0.965, 0.9861), method="Wilson")
+    heading, row, *_ = display.results_text([(sure, None)], Path("/r")).splitlines()
+    assert heading.split() == ["dataset", "accuracy", "[95", "%]", "samples", "failed"]
+    assert row.split() == ["MMStar", "97.80", "[96.50,", "98.61]", "1,000", "0"]
+
+
+def test_a_job_without_enough_verdicts_shows_bounds_and_no_number() -> None:
+    counts = Counts(total=1000, scored=7, unscored=993, failed=0)
+    metrics = {"accuracy": None, "accuracy_all": None, "accuracy_scored": 4 / 7}
+    remnant = summary("MathVista", counts=counts, metrics=metrics, bounds=(0.004, 0.997), warnings=("993 have none",))
+    stream = io.StringIO()
+    display.show_results([(remnant, None)], Path("/r"), stream)
+    heading, row, *rest = stream.getvalue().splitlines()
+    assert heading.split() == ["dataset", "accuracy", "coverage", "samples", "failed", "unscored"]
+    assert row.split() == ["MathVista", "0.40", "to", "99.70", "0.70", "%", "1,000", "0", "993"]
+    assert "57.14" not in stream.getvalue()
+    assert rest[-1] == "warning: MathVista: 993 have none"
+    stream = io.StringIO()
+    display.show_results([(remnant, None)], Path("/r"), stream, as_json=True)
+    assert json.loads(stream.getvalue())["warnings"] == ["MathVista: 993 have none"]
+
+
+@pytest.mark.parametrize("width", [40, 60, 80, 120])
+def test_an_interval_without_room_stands_under_the_table(width: int) -> None:
+    results = [(summary("MMBench_DEV_EN_V11", interval=(0.965, 0.9861)), 12.0)]
+    stream = io.StringIO()
+    Console(file=stream, width=width, color_system=None).print(display.results_table(results, Path("/r"), width))
+    shown = " ".join(stream.getvalue().split())
+    assert max(map(len, stream.getvalue().splitlines())) <= width
+    assert ("97.80 [96.50, 98.61]" in shown) == (width > 60)
+    assert ("95 % [96.50, 98.61]" in shown) == (width <= 60)
 
 
 def test_what_the_other_mode_says_stands_under_the_table_with_its_version() -> None:
@@ -583,15 +624,16 @@ def test_the_heading_is_the_metric_and_points_are_no_percentage() -> None:
 def test_different_metrics_in_one_table_are_named_in_each_row() -> None:
     pope = summary("POPE", primary_metric="f1", metrics={"f1": 0.855})
     heading, first, second, *_ = display.results_text([(summary("d"), None), (pope, None)], Path("/r")).splitlines()
-    assert heading.split() == ["dataset", "metric", "score", "samples", "failed"]
+    assert heading.split() == ["dataset", "metric", "score", "incl.", "failed", "coverage", "samples", "failed"]
     assert first.split()[:3] == ["d", "accuracy", "97.80"]
     assert second.split()[:3] == ["POPE", "f1", "85.50"]
 
 
 def test_truncated_and_empty_answers_have_a_column_only_where_there_are_any() -> None:
     counts = Counts(total=9, scored=9, unscored=0, failed=0, truncated=3)
+    whole = Counts(total=9, scored=9, unscored=0, failed=0)
     heading, first, second, *_ = display.results_text(
-        [(summary("d", counts=counts), None), (summary("e"), None)], Path("/r")
+        [(summary("d", counts=counts), None), (summary("e", counts=whole), None)], Path("/r")
     ).splitlines()
     assert heading.split() == ["dataset", "accuracy", "samples", "failed", "truncated"]
     assert (first.split()[-1], second.split()[-1]) == ("3", "0")
@@ -606,7 +648,7 @@ def test_the_table_on_a_terminal_says_the_same_and_fits(width: int) -> None:
     assert max(map(len, lines)) <= width
     for shown in ("97.80 ± 0.73", "1,420", "/r", "other"):
         assert shown in stream.getvalue()
-    assert ("186.3" in stream.getvalue()) == (width > 60)
+    assert ("186.3" in stream.getvalue()) == (width > 80)
 
 
 @pytest.mark.parametrize("width", [50, 60, 80, 100, 160])
@@ -618,7 +660,7 @@ def test_a_screen_too_narrow_for_every_count_has_them_under_the_table(width: int
     shown = stream.getvalue()
     assert max(map(len, shown.splitlines())) <= width
     assert "97.80 ± 0.73" in shown
-    assert ("x on MMBench_DEV_EN_V11: 1 empty" in shown or "1 empty" in shown) == (width < 100)
+    assert ("x on MMBench_DEV_EN_V11: 1 empty" in shown or "1 empty" in shown) == (width <= 100)
     for count in ("12,345", "45", "300", "7"):
         assert re.search(rf"\b{count}\b", shown)
 

@@ -32,13 +32,13 @@ def summary_of(samples: list[Sample], predictions: list[Prediction | None], scor
 
 
 def test_failed_samples_are_outside_accuracy_and_wrong_in_accuracy_all() -> None:
-    outcomes = [outcome(0, 1.0), outcome(1, 0.0), outcome(2, 1.0), outcome(3, None, "broken"), outcome(4, None)]
-    samples = [sample(i) for i in range(5)]
+    outcomes = [outcome(0, 1.0), outcome(1, 0.0), outcome(2, 1.0), outcome(3, None, "broken")]
+    samples = [sample(i) for i in range(4)]
     summary = summary_of(samples, [p for p, _ in outcomes], [s for _, s in outcomes])
     assert summary.metrics == {"accuracy": pytest.approx(2 / 3), "accuracy_all": 0.5}
-    assert summary.counts == Counts(total=5, scored=3, unscored=1, failed=1)
+    assert summary.counts == Counts(total=4, scored=3, unscored=0, failed=1)
     assert summary.primary_metric == "accuracy"
-    assert summary.scorers == {"mcq": 5}
+    assert summary.scorers == {"mcq": 4}
     assert summary.scoring == "strict"
 
 
@@ -60,7 +60,8 @@ def test_truncated_and_empty_answers_are_counted_and_the_other_mode_is_told() ->
 def test_a_sample_without_prediction_counts_as_failed() -> None:
     summary = summary_of([sample(0)], [None], [Score(index="0", value=None)])
     assert summary.counts == Counts(total=1, scored=0, unscored=0, failed=1)
-    assert summary.metrics == {"accuracy": None, "accuracy_all": 0.0}
+    assert summary.metrics["accuracy"] is None
+    assert summary.bounds is not None
 
 
 def test_nothing_scored_is_no_number_rather_than_zero() -> None:
@@ -79,6 +80,8 @@ def test_groups_are_sorted_and_show_their_own_counts() -> None:
         "accuracy": 0.0,
         "accuracy_all": 0.0,
         "stderr": None,
+        "low": None,
+        "high": None,
         "total": 2,
         "scored": 1,
         "unscored": 0,
@@ -94,9 +97,9 @@ def test_the_error_of_independent_samples_is_the_plain_one() -> None:
 
 
 def test_samples_that_share_an_image_are_one_cluster() -> None:
-    # two images, two samples each, always right or wrong together: residuals ±1/2, cluster sums ±1
+    # two images, two samples each, always right or wrong together: residuals ±1/2, cluster sums ±1, times G / (G - 1)
     samples = [sample(0, "x"), sample(1, "x"), sample(2, "y"), sample(3, "y")]
-    assert standard_error(samples, [1.0, 1.0, 0.0, 0.0]) == pytest.approx(math.sqrt(2) / 4)
+    assert standard_error(samples, [1.0, 1.0, 0.0, 0.0]) == pytest.approx(math.sqrt(2 * 2) / 4)
 
 
 def test_a_chain_of_shared_images_is_one_cluster_and_one_cluster_has_no_error() -> None:

@@ -31,8 +31,9 @@ _COUNTS: dict[str, Callable[[Counts], int]] = {
 }
 """Counts that have a column only where some job has any."""
 
-_SPARED = ("samples/s", *reversed(_COUNTS))
-"""Columns that a narrow screen goes without, first to last; counts are then said under the table."""
+_INTERVAL, _INCLUDED, _COVERAGE = "interval", "incl. failed", "coverage"
+_SPARED = ("samples/s", *reversed(_COUNTS), _COVERAGE, _INTERVAL, _INCLUDED)
+"""What a narrow screen goes without, first to last; but for the speed it is then said under the table."""
 _NAME_WIDTH = 18
 """Characters of a name that a fold leaves together."""
 
@@ -84,25 +85,34 @@ def show_results(
 ) -> None:
     """Write the results in the form that suits `stream`: one JSON object, a table, or plain text.
 
-    `folder` is where the files are, None if none were written.
+    `folder` is where the files are, None if none were written. What a summary warns of stands before `warnings`.
     """
+    said = [*_doubts([summary for summary, _ in summaries]), *warnings]
     try:
         if as_json:
             found = [{**msgspec.to_builtins(s), "samples_per_second": r} for s, r in summaries]
             where = None if folder is None else str(folder)
-            record = {"event": "results", "folder": where, "exit_code": code, "results": found, "warnings": warnings}
+            record = {"event": "results", "folder": where, "exit_code": code, "results": found, "warnings": said}
             stream.write(msgspec.json.encode(record).decode() + "\n")
         elif stream.isatty():
             terminal = Terminal(stream)
             terminal.print(results_table(summaries, folder, terminal.width))
-            for line in warnings:
+            for line in said:
                 terminal.print(Text(f"warning: {safe(line)}", style="yellow", overflow="fold"))
         else:
-            said = [f"warning: {safe(line)}" for line in warnings]
-            stream.write("\n".join([results_text(summaries, folder), *said]) + "\n")
+            lines = [f"warning: {safe(line)}" for line in said]
+            stream.write("\n".join([results_text(summaries, folder), *lines]) + "\n")
         stream.flush()
     except BrokenPipeError:
         silence(stream)
+
+
+def _doubts(found: Sequence[Summary]) -> list[str]:
+    """What the summaries warn of, each line with the job it is about."""
+    several = len({s.model for s in found}) > 1
+    return [
+        f"{f'{s.model} on {s.dataset}' if several else s.dataset}: {warning}" for s in found for warning in s.warnings
+    ]
 
 
 def _rows(summaries: Results, spared: Sequence[str] = ()) -> list[list[str]]:
@@ -113,12 +123,17 @@ def _rows(summaries: Results, spared: Sequence[str] = ()) -> list[list[str]]:
     counts = [name for name, count in _COUNTS.items() if name not in spared and any(count(s.counts) for s in found)]
     timed = "samples/s" not in spared and any(speed is not None for _, speed in summaries)
     metric = [_spoken(*names)] if len(names) == 1 and "" not in names else ["metric", "score"]
-    heading = ["dataset", *(["model"] if models else []), *metric, "samples", "failed", *counts]
+    sure = _INTERVAL not in spared
+    if sure and any(s.interval for s in found):
+        metric[-1] += " [95 %]"
+    beside = [name for name, cell in _BESIDE.items() if name not in spared and any(map(cell, found))]
+    heading = ["dataset", *(["model"] if models else []), *metric, *beside, "samples", "failed", *counts]
     rows = [[*heading, *(["samples/s"] if timed else [])]]
     for summary, speed in summaries:
         row = [safe(summary.dataset), *([safe(summary.model)] if models else [])]
         row += [_spoken(summary.primary_metric) or "–"] if len(metric) > 1 else []
-        row += [_measured(summary), f"{summary.counts.total:,}", f"{summary.counts.failed:,}"]
+        row += [_measured(summary, sure=sure), *(_BESIDE[name](summary) or _NO_NUMBER for name in beside)]
+        row += [f"{summary.counts.total:,}", f"{summary.counts.failed:,}"]
         row += [f"{_COUNTS[name](summary.counts):,}" for name in counts]
         rows.append([*row, *([rate(speed).removesuffix("/s")] if timed else [])])
     return rows
@@ -129,13 +144,44 @@ def _spoken(metric: str) -> str:
     return safe(metric.removesuffix(_POINTS) + " points" if metric.endswith(_POINTS) else metric).replace("_", " ")
 
 
-def _measured(summary: Summary) -> str:
+def _included(summary: Summary) -> str:
+    """The metric with each failed sample as wrong, beside the one without; "" where none failed."""
     name = summary.primary_metric
+    if not summary.counts.failed or summary.bounds or f"{name}_all" not in summary.metrics:
+        return ""
+    return _number(name, summary.metrics[f"{name}_all"])
+
+
+def _coverage(summary: Summary) -> str:
+    """The share of the samples that the metric rests on; "" where it is all of them."""
+    counts = summary.counts
+    if summary.as_reported or counts.scored == counts.total:
+        return ""
+    return f"{min(99.99, 100 * counts.scored / counts.total):.2f} %"
+
+
+_BESIDE: dict[str, Callable[[Summary], str]] = {_INCLUDED: _included, _COVERAGE: _coverage}
+"""Columns right of the metric, only where some job has something to say there."""
+
+
+def _measured(summary: Summary, *, sure: bool = True) -> str:
+    """The metric with its 95 % interval, `sure` or not; what it lies between; or ± its error in an old summary."""
+    name = summary.primary_metric
+    if summary.bounds:
+        return f"{_number(name, summary.bounds[0])} to {_number(name, summary.bounds[1])}"
+    if summary.interval:
+        value = _number(name, summary.metrics.get(name))
+        return f"{value} {_interval(summary)}" if sure else value
     if summary.as_reported:
         value, error = (_plain(v) for v in (summary.metrics.get(name), summary.stderr))
         return value if summary.stderr is None else f"{value} ± {error}"
     value = _number(name, summary.metrics.get(name))
     return value if summary.stderr is None else f"{value} ± {_number(name, summary.stderr)}"
+
+
+def _interval(summary: Summary) -> str:
+    low, high = summary.interval or (None, None)
+    return f"[{_number(summary.primary_metric, low)}, {_number(summary.primary_metric, high)}]"
 
 
 def _plain(value: float | None) -> str:
@@ -162,6 +208,8 @@ def _notes(summaries: Results, folder: Path | None, spared: Sequence[str] = ()) 
     for summary in found:
         who = safe(f"{summary.model} on {summary.dataset}" if several else summary.dataset)
         untold = [f"{n:,} {name}" for name in _COUNTS if name in spared and (n := _COUNTS[name](summary.counts))]
+        untold += [f"95 % {_interval(summary)}"] if _INTERVAL in spared and summary.interval else []
+        untold += [f"{name} {cell(summary)}" for name, cell in _BESIDE.items() if name in spared and cell(summary)]
         notes += [f"{who}: {', '.join(untold)}"] if untold else []
         notes += [f"{who}: {note}"] if (note := _other(summary)) else []
         notes += [f"{who}: {safe(note)}" for note in (*summary.notes, summary.problem) if note]
@@ -178,6 +226,8 @@ def _other(summary: Summary) -> str:
         return ""
     theirs = next(iter(other.metrics), name)
     value = _number(theirs, other.metrics.get(theirs))
+    if other.bounds:
+        value = f"{_number(theirs, other.bounds[0])} to {_number(theirs, other.bounds[1])}"
     if not other.differ and (theirs, value) == (name, _number(name, summary.metrics.get(name))):
         return ""
     said = f"{safe(other.scoring)}: {'' if theirs == name else _spoken(theirs) + ' '}{value}"

@@ -47,11 +47,15 @@ class Rules:
 
 @dataclass(frozen=True, slots=True)
 class Scored:
-    """One sample, what came of it (None: nothing yet), and the verdict."""
+    """One sample, what came of it (None: nothing yet), and the verdict.
+
+    Samples with the same `cluster` may be right or wrong together, beside those that share a picture; "" is none.
+    """
 
     sample: Sample
     prediction: Prediction | None
     score: Score
+    cluster: str = ""
 
     @property
     def failed(self) -> bool:
@@ -60,11 +64,15 @@ class Scored:
 
 @dataclass(frozen=True, slots=True)
 class Metric:
-    """A number over many scores and its standard error; None where there are too few. Fractions in 0..1, unless the
-    name ends in `_points`."""
+    """A number over many scores, its standard error and 95 % interval; None where there are too few.
+
+    Fractions in 0..1, unless the name ends in `_points`. `method` names what made the interval.
+    """
 
     value: float | None
     stderr: float | None = None
+    interval: tuple[float, float] | None = None
+    method: str = ""
 
 
 Aggregator = Callable[[Sequence[Scored], Mode], dict[str, Metric]]

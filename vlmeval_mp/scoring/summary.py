@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from vlmeval_mp.core.records import Counts, OtherMode, Summary
 from vlmeval_mp.scoring.base import Metric, Mode, Rules, Scored, mode_name
 from vlmeval_mp.scoring.families import aggregator_of, breakdowns_of, family_of
+from vlmeval_mp.scoring.metrics import bounds
 from vlmeval_mp.scoring.metrics.groups import grouped
 
 Group = dict[str, float | int | None]
@@ -17,7 +18,7 @@ def summarize(
     model: str, dataset: str, scored: Sequence[Scored], rules: Rules, other: Sequence[Scored] | None = None
 ) -> Summary:
     """The summary of one job; `other` is the same samples scored in the other mode, if that was done."""
-    metrics = aggregator_of(rules.scorer)(scored, rules.mode)
+    metrics, between = _metrics(scored, rules, rules.mode)
     primary = next(iter(metrics))
     by, listed = breakdowns_of(rules.scorer)
     columns = ("category", "l2-category", "split", *by)
@@ -38,7 +39,26 @@ def summarize(
         scoring=mode_name(rules.mode),
         other=None if other is None else _other(scored, other, rules),
         imported=imported_of(scored),
+        interval=metrics[primary].interval,
+        method=metrics[primary].method,
+        intervals={name: metric.interval for name, metric in metrics.items()},
+        bounds=between,
+        warnings=(bounds.warning(scored),) if between else (),
     )
+
+
+def _metrics(
+    scored: Sequence[Scored], rules: Rules, mode: Mode
+) -> tuple[dict[str, Metric], tuple[float, float] | None]:
+    """The metrics, the primary one first, and what that one lies between where there is no number for it."""
+    aggregate = aggregator_of(rules.scorer)
+    metrics = aggregate(scored, mode)
+    if not bounds.rests_on_remnant(scored):
+        return metrics, None
+    primary = next(iter(metrics))
+    hidden = [name for name in (primary, f"{primary}_all") if name in metrics]
+    remnant = {f"{name}_scored": metrics[name] for name in hidden}
+    return {**metrics, **{name: Metric(None) for name in hidden}, **remnant}, bounds.bounds(scored, aggregate, mode)
 
 
 def imported_of(scored: Sequence[Scored]) -> dict[str, int]:
@@ -63,7 +83,7 @@ def counts_of(scored: Sequence[Scored]) -> Counts:
 
 def _other(scored: Sequence[Scored], other: Sequence[Scored], rules: Rules) -> OtherMode:
     mode: Mode = "strict" if rules.mode == "compat" else "compat"
-    metrics = aggregator_of(rules.scorer)(other, mode)
+    metrics, between = _metrics(other, rules, mode)
     return OtherMode(
         scoring=mode_name(mode),
         metrics={name: metric.value for name, metric in metrics.items()},
@@ -72,6 +92,7 @@ def _other(scored: Sequence[Scored], other: Sequence[Scored], rules: Rules) -> O
             for ours, theirs in zip(scored, other, strict=True)
         ),
         unscored=counts_of(other).unscored,
+        bounds=between,
     )
 
 
@@ -83,9 +104,13 @@ def _groups(groups: Mapping[str, Sequence[Scored]], rules: Rules) -> dict[str, G
 def _group(scored: Sequence[Scored], rules: Rules) -> Group:
     metrics: dict[str, Metric] = aggregator_of(rules.scorer)(scored, rules.mode)
     counts = counts_of(scored)
+    first = next(iter(metrics.values()))
+    low, high = first.interval or (None, None)
     return {
         **{name: metric.value for name, metric in metrics.items()},
-        "stderr": next(iter(metrics.values())).stderr,
+        "stderr": first.stderr,
+        "low": low,
+        "high": high,
         "total": counts.total,
         "scored": counts.scored,
         "unscored": counts.unscored,

@@ -63,19 +63,24 @@ class Counts(Struct, frozen=True, omit_defaults=False):
 class OtherMode(Struct, frozen=True, omit_defaults=False):
     """What the scoring mode that was not asked for says; `differ` samples are judged differently.
 
-    Its metrics leave out `unscored` answered samples, such as those that ms-vlmeval gives to a judge.
+    Its metrics leave out `unscored` answered samples, such as those that ms-vlmeval gives to a judge; where these are
+    too many for a number, its primary metric is None and lies within `bounds`.
     """
 
     scoring: str
     metrics: dict[str, float | None]
     differ: int
     unscored: int = 0
+    bounds: tuple[float, float] | None = None
 
 
 class Summary(Struct, frozen=True, omit_defaults=False):
     """`summary.json` of one job. Metrics are fractions in 0..1, unless the name ends in `_points`.
 
-    `stderr` is the standard error of the primary metric, `stderrs` has that of each. `imported`: answers that were
+    `stderr` is the standard error of the primary metric, `stderrs` has that of each; `interval` is its 95 % interval
+    (low, high), made by `method`, and `intervals` has that of each. Where more than 1 % of the samples have no verdict,
+    the primary metric is None and lies within `bounds`; what it is over the others is the metric called `…_scored`.
+    `warnings` are sentences about what makes the numbers doubtful. `imported`: answers that were
     taken over from a file, by file. With `as_reported` the metrics are another evaluator's own numbers in its own unit,
     and `counts.scored` are the samples that they rest on. `notes` say what a reader of the numbers must know, `problem`
     why scoring failed; both are sentences. `by` has what else a
@@ -100,3 +105,8 @@ class Summary(Struct, frozen=True, omit_defaults=False):
     notes: tuple[str, ...] = ()
     problem: str = ""
     by: dict[str, dict[str, dict[str, float | int | None]]] = {}
+    interval: tuple[float, float] | None = None
+    method: str = ""
+    intervals: dict[str, tuple[float, float] | None] = {}
+    bounds: tuple[float, float] | None = None
+    warnings: tuple[str, ...] = ()

@@ -1,32 +1,46 @@
-"""Ratios of sums over samples, and sums of such ratios, each with a standard error. Pure.
+"""Ratios of sums over samples, and sums of such ratios, each with a standard error and a 95 % interval. Pure.
 
-An `Estimate` is a value together with what each sample contributes to its error to first order (the delta method, as
-for a ratio estimator: Cochran, "Sampling Techniques", 3rd ed., §6.4). Contributions of samples that are not independent
-are added up before they are squared (Liang and Zeger 1986), so a mean, an F1 and MME's points are treated alike. Knows
-nothing of benchmarks.
+An `Estimate` is a value together with the ratios that it is made of, so that what each sample contributes to its error
+is known to first order (the delta method, as for a ratio estimator: Cochran, "Sampling Techniques", 3rd ed., §6.4).
+Contributions of samples that are not independent are added up before they are squared (Liang and Zeger 1986), so a
+mean, an F1 and MME's points are treated alike. Knows nothing of benchmarks; the formulas of intervals are `intervals`'.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 
 from vlmeval_mp.core.records import Sample
-from vlmeval_mp.scoring.base import Metric
+from vlmeval_mp.scoring.base import Metric, Scored
+from vlmeval_mp.scoring.metrics import intervals
+
+
+@dataclass(frozen=True, slots=True)
+class Ratio:
+    """`factor` times the sum of `tops` over that of `bottoms`, both by the place of a sample."""
+
+    tops: Mapping[int, float]
+    bottoms: Mapping[int, float]
+    factor: float = 1.0
+
+    @property
+    def plain(self) -> float:
+        """The ratio without its factor."""
+        return math.fsum(self.tops.values()) / math.fsum(self.bottoms.values())
 
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """A number, None where there is nothing to make it of. `shares` maps the place of each sample that takes part to
-    what it adds to the value's error."""
+    """A number, None where there is nothing to make it of, and the ratios whose sum it is."""
 
     value: float | None
-    shares: Mapping[int, float] = field(default_factory=dict)
+    ratios: tuple[Ratio, ...] = ()
 
     def __mul__(self, factor: float) -> Estimate:
         value = None if self.value is None else self.value * factor
-        return Estimate(value, {place: share * factor for place, share in self.shares.items()})
+        return Estimate(value, tuple(replace(each, factor=each.factor * factor) for each in self.ratios))
 
 
 NOTHING = Estimate(None)
@@ -34,11 +48,10 @@ NOTHING = Estimate(None)
 
 def ratio(tops: Mapping[int, float], bottoms: Mapping[int, float]) -> Estimate:
     """The sum of `tops` over that of `bottoms`, both by place; a place without a top has 0. No bottoms: nothing."""
-    below = math.fsum(bottoms.values())
-    if not below:
+    if not math.fsum(bottoms.values()):
         return NOTHING
-    value = math.fsum(tops.values()) / below
-    return Estimate(value, {place: (tops.get(place, 0.0) - value * each) / below for place, each in bottoms.items()})
+    found = Ratio(tops, bottoms)
+    return Estimate(found.plain, (found,))
 
 
 def mean(values: Mapping[int, float]) -> Estimate:
@@ -48,12 +61,10 @@ def mean(values: Mapping[int, float]) -> Estimate:
 
 def total(estimates: Iterable[Estimate]) -> Estimate:
     """The sum of those that have a value; nothing if none has."""
-    there = [(each.value, each.shares) for each in estimates if each.value is not None]
-    shares: dict[int, float] = {}
-    for _, each in there:
-        for place, share in each.items():
-            shares[place] = shares.get(place, 0.0) + share
-    return Estimate(math.fsum(value for value, _ in there), shares) if there else NOTHING
+    there = [(each.value, each.ratios) for each in estimates if each.value is not None]
+    if not there:
+        return NOTHING
+    return Estimate(math.fsum(value for value, _ in there), tuple(ratio for _, ratios in there for ratio in ratios))
 
 
 def average(estimates: Iterable[Estimate]) -> Estimate:
@@ -69,19 +80,49 @@ class Clusters:
     numbers: Sequence[int]
 
     def metric(self, estimate: Estimate) -> Metric:
-        """`estimate` with its standard error; None where fewer than two clusters take part.
-
-        Where every cluster is one sample, it is the sample standard deviation over √n for a mean, that is with Bessel's
-        correction n / (n - 1).
-        """
-        sums: dict[int, list[float]] = {}
-        for place, share in estimate.shares.items():
-            sums.setdefault(self.numbers[place], []).append(share)
-        if len(sums) < 2:
+        """`estimate` with its standard error and interval; without either where fewer than two clusters take part."""
+        parts = estimate.ratios
+        places = {self.numbers[place] for part in parts for place in part.bottoms}
+        if estimate.value is None or len(places) < 2:
             return Metric(estimate.value)
-        squares = math.fsum(math.fsum(shares) ** 2 for shares in sums.values())
-        n = len(estimate.shares)
-        return Metric(estimate.value, math.sqrt(squares if len(sums) < n else squares * n / (n - 1)))
+        order = {number: place for place, number in enumerate(places)}
+        sums = [(self._sums(part.tops, order), self._sums(part.bottoms, order)) for part in parts]
+        if len(parts) == 1 and set(parts[0].bottoms.values()) == {1.0}:
+            return _mean(parts[0], *sums[0])
+        shares = [0.0] * len(order)
+        for part, (tops, bottoms) in zip(parts, sums, strict=True):
+            plain, scale = part.plain, part.factor / math.fsum(bottoms)
+            for place, (top, bottom) in enumerate(zip(tops, bottoms, strict=True)):
+                shares[place] += (top - plain * bottom) * scale
+        found = intervals.combination(
+            [tops for tops, _ in sums], [bottoms for _, bottoms in sums], [part.factor for part in parts], shares
+        )
+        return Metric(estimate.value, found.stderr, found.interval, found.method)
+
+    def _sums(self, values: Mapping[int, float], order: Mapping[int, int]) -> list[float]:
+        sums = [0.0] * len(order)
+        for place, value in values.items():
+            if (number := self.numbers[place]) in order:
+                sums[order[number]] += value
+        return sums
+
+
+def _mean(part: Ratio, tops: Sequence[float], sizes: Sequence[float]) -> Metric:
+    kinds = set(part.tops.values())
+    bounded = all(0 <= value <= 1 for value in kinds)
+    found = intervals.mean(tops, sizes, proportions=kinds <= {0.0, 1.0}, bounded=bounded)
+    factor = part.factor
+    low, high = (bound * factor for bound in found.interval)
+    return Metric(part.plain * factor, found.stderr * factor, (low, high), found.method)
+
+
+def clusters_of(scored: Sequence[Scored], groups: Iterable[Sequence[int]] = ()) -> Clusters:
+    """The clusters of scored samples: as `clusters`, and those with the same name in `Scored.cluster` are one."""
+    named: dict[str, list[int]] = {}
+    for place, each in enumerate(scored):
+        if each.cluster:
+            named.setdefault(each.cluster, []).append(place)
+    return clusters([each.sample for each in scored], [*groups, *named.values()])
 
 
 def clusters(samples: Sequence[Sample], groups: Iterable[Sequence[int]] = ()) -> Clusters:

@@ -36,10 +36,6 @@ def all_right(known: Values, groups: Iterable[Sequence[int]]) -> Values:
     return found
 
 
-def _samples(scored: Sequence[Scored]) -> list[Sample]:
-    return [s.sample for s in scored]
-
-
 # --- MMBench ---------------------------------------------------------------------------------------------------
 
 
@@ -54,7 +50,7 @@ def circular(scored: Sequence[Scored], mode: Mode) -> dict[str, Metric]:
     if mode == "compat":
         groups = {name: places for name, places in groups.items() if first[name] is not None}
     ordered = [_led_by(places, first[name]) for name, places in groups.items()]
-    found = estimates.clusters(_samples(scored), ordered)
+    found = estimates.clusters_of(scored, ordered)
     known, every = values(scored), asked(scored)
     unrotated = [place for place in first.values() if place is not None]
     return {
@@ -99,7 +95,7 @@ def mme(scored: Sequence[Scored], mode: Mode) -> dict[str, Metric]:
     """
     categories = by(scored, lambda s: s.category)
     pairs = {name: _images(scored, places, mode) for name, places in categories.items()}
-    found = estimates.clusters(_samples(scored), chain.from_iterable(pairs.values()))
+    found = estimates.clusters_of(scored, chain.from_iterable(pairs.values()))
     known, every = values(scored), asked(scored)
     points = {name: _points(known, categories[name], pairs[name]) for name in categories}
     metrics = {"total_points": found.metric(estimates.total(points.values()))}
@@ -137,7 +133,7 @@ def hallusion(scored: Sequence[Scored], mode: Mode) -> dict[str, Metric]:  # noq
     """HallusionBench: `aAcc` over questions, `fAcc` over figures, `qAcc` over question pairs, and their mean."""
     figures = list(by(scored, lambda s: _part_of(s, 4, "figure_id")).values())
     questions = list(by(scored, lambda s: _part_of(s, 5, "question_id")).values())
-    found = estimates.clusters(_samples(scored), [*figures, *questions])
+    found = estimates.clusters_of(scored, [*figures, *questions])
     return _three(found, values(scored), "", figures, questions) | _three(
         found, asked(scored), "_all", figures, questions
     )

@@ -26,7 +26,7 @@ def mean_called(name: str) -> Aggregator:
     """The plain mean under the name by which a benchmark publishes it."""
 
     def aggregate(scored: Sequence[Scored], mode: Mode) -> dict[str, Metric]:  # noqa: ARG001 - both modes alike
-        found = estimates.clusters([s.sample for s in scored])
+        found = estimates.clusters_of(scored)
         return {
             name: found.metric(estimates.mean(values(scored))),
             f"{name}_all": found.metric(estimates.mean(asked(scored))),
@@ -42,7 +42,7 @@ def macro(name: str, column: str) -> Aggregator:
     """
 
     def aggregate(scored: Sequence[Scored], mode: Mode) -> dict[str, Metric]:
-        found = estimates.clusters([s.sample for s in scored])
+        found = estimates.clusters_of(scored)
         tasks = by(scored, lambda s: cell(s, column))
         means = {name: found.metric(average_of(values(scored), tasks.values()))}
         means[f"{name}_all"] = found.metric(average_of(asked(scored), tasks.values()))
@@ -56,7 +56,7 @@ def first_split(split: str) -> Aggregator:
     """The mean of the split that a benchmark is compared on, then of the others, then of all samples."""
 
     def aggregate(scored: Sequence[Scored], mode: Mode) -> dict[str, Metric]:
-        found = estimates.clusters([s.sample for s in scored])
+        found = estimates.clusters_of(scored)
         splits = by(scored, lambda s: s.split)
         names = sorted(splits, key=lambda name: (name != split, name))
         known, every = values(scored), asked(scored)
@@ -118,7 +118,7 @@ def standard_error(samples: Sequence[Sample], given: Sequence[float | None]) -> 
 
     Samples about the same image or video are not independent, so where any share one, they form clusters (connected
     through every shared digest) and the cluster-robust form counts: the root of the sum over clusters of (sum of
-    residuals)², over n (Miller 2024, "Adding Error Bars to Evals", arXiv:2411.00640, §2.2). Otherwise it is the sample
-    standard deviation over √n.
+    residuals)², over n (Miller 2024, "Adding Error Bars to Evals", arXiv:2411.00640, §2.2), each cluster corrected by
+    its share of the samples (Bell and McCaffrey 2002). Otherwise it is the sample standard deviation over √n.
     """
     return mean_of(samples, given).stderr

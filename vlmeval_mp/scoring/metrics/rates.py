@@ -37,7 +37,7 @@ def yes_rates(first: str, *, exploded: bool = False) -> Aggregator:
     """
 
     def aggregate(scored: Sequence[Scored], mode: Mode) -> dict[str, Metric]:
-        found = estimates.clusters([s.sample for s in scored])
+        found = estimates.clusters_of(scored)
         weigh = exploded and mode == "compat"
         weights = {p: float(s.sample.category.count(",") + 1) if weigh else 1.0 for p, s in enumerate(scored)}
         known, every = values(scored), asked(scored)
@@ -83,7 +83,7 @@ def ocrbench(scored: Sequence[Scored], mode: Mode) -> dict[str, Metric]:  # noqa
 
     A failed sample earns no point, so points need no second number.
     """
-    found = estimates.clusters([s.sample for s in scored])
+    found = estimates.clusters_of(scored)
     known = values(scored)
     categories = by(scored, lambda s: s.category)
     counted = {name: _count({p: known[p] for p in places if p in known}) for name, places in categories.items()}
@@ -116,7 +116,7 @@ AMBER = {
 
 def amber(scored: Sequence[Scored], mode: Mode) -> dict[str, Metric]:
     """AMBER: the mean of the accuracies of its areas, each of these, and the accuracy over all samples."""
-    found = estimates.clusters([s.sample for s in scored])
+    found = estimates.clusters_of(scored)
     known = values(scored)
     areas = by(scored, lambda s: AMBER.get(s.category, s.category))
     metrics = {

@@ -1,0 +1,78 @@
+"""What a number lies between while samples have no verdict. Pure.
+
+A mean over the samples that happen to have one is no estimate of the whole: those that a rule can read are the easy
+ones. So where more than `REMNANT` of a job is undetermined there is no number, only the two that it lies between, with
+every undetermined sample wrong and with every one right (Manski 1989, "Anatomy of the Selection Problem": worst-case
+bounds).
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import replace
+
+import msgspec
+
+from vlmeval_mp.core.records import Prediction
+from vlmeval_mp.scoring.base import Aggregator, Mode, Scored
+from vlmeval_mp.scoring.strict.yesno import read_yesno
+
+REMNANT = 0.01
+"""The share of samples without a verdict above which a number would rest on what is left."""
+SHOWN = 3
+
+_QUOTED = re.compile(r"'[^']*'|\"[^\"]*\"|\d+")
+
+
+def undetermined(each: Scored) -> bool:
+    """Whether a sample has no verdict though nothing failed (it needs a judge, or has no usable gold), or no answer."""
+    return each.prediction is None or (not each.failed and each.score.value is None)
+
+
+def rests_on_remnant(scored: Sequence[Scored]) -> bool:
+    """Whether too many samples are undetermined for a number over the others to speak for all."""
+    return sum(map(undetermined, scored)) > REMNANT * len(scored)
+
+
+def bounds(scored: Sequence[Scored], aggregate: Aggregator, mode: Mode) -> tuple[float, float] | None:
+    """The least and the greatest that the primary metric can be; None if there is nothing to make it of.
+
+    Failed samples are wrong in the one, and left out of the other, as in the two numbers of a complete job.
+    """
+    ends = []
+    for right in (False, True):
+        found = aggregate([_decided(each, mode, right=right) for each in scored], mode)
+        primary = next(iter(found))
+        metric = found.get(f"{primary}_all", found[primary]) if not right else found[primary]
+        if metric.value is None:
+            return None
+        ends.append(metric.value)
+    return min(ends), max(ends)
+
+
+def _decided(each: Scored, mode: Mode, *, right: bool) -> Scored:
+    if not undetermined(each):
+        return each
+    gold = each.sample.answer if mode == "compat" else read_yesno(each.sample.answer)[0] or each.sample.answer
+    opposite = "No" if gold == "Yes" else "Yes"
+    verdict = msgspec.structs.replace(each.score, value=float(right), extracted=gold if right else opposite)
+    answered = each.prediction or Prediction(index=each.sample.index, row=each.sample.row)
+    return replace(each, prediction=answered, score=verdict)
+
+
+def warning(scored: Sequence[Scored]) -> str:
+    """A sentence about the undetermined samples: how many, why, and one of each kind."""
+    first: dict[str, str] = {}
+    kinds: Counter[str] = Counter()
+    for each in scored:
+        if undetermined(each):
+            kind = _QUOTED.sub("…", each.score.note) or "no reason given"
+            kinds[kind] += 1
+            first.setdefault(kind, f"{each.score.note or kind} (index {each.sample.index})")
+    why = "; ".join(f"{n:,}: {first[kind]}" for kind, n in kinds.most_common(SHOWN))
+    return (
+        f"{kinds.total():,} of {len(scored):,} samples have no verdict, and a number over the others would not speak "
+        f"for all; shown is what it lies between. {why}"
+    )
