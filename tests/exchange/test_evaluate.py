@@ -65,7 +65,8 @@ def test_a_sample_without_a_row_failed_and_a_row_without_a_sample_is_left_out(tm
     file = predictions(tmp_path / "m.csv", ("1", "A"), ("9", "B"))
     found = evaluate.evaluate(Asked(file, str(data)))
     assert found.summary.counts == Counts(total=3, scored=1, unscored=0, failed=2)
-    assert found.summary.metrics == {"accuracy": 1.0, "accuracy_all": pytest.approx(1 / 3)}
+    assert found.summary.metrics["accuracy"] is None
+    assert found.summary.bounds == (pytest.approx(1 / 3), 1.0)
     assert found.warnings == (
         "m.csv: left out 1 row (index 9) of no sample of animals",
         "m.csv: counted as failed 2 samples (index 2, 3) of animals without a row",
@@ -186,13 +187,13 @@ def test_the_command_line_scores_a_file_and_writes_only_where_asked(
     shown = capsys.readouterr().out
     assert sorted(tmp_path.rglob("*")) == before
     assert "100.00" in shown
-    assert f"animals: 1 sample differs between compat and strict ({COMPAT}: 50.00 %)" in shown
+    assert f"animals: 1 sample differs between compat and strict ({COMPAT}: 33.33 to 66.67 %)" in shown
     assert "warning: m.csv: counted as failed 1 sample (index 3) of animals without a row" in shown
     assert main.main([*command, "--scoring", "compat", "--json", "--out", str(out)]) == 0
     record = json.loads(capsys.readouterr().out)
     assert record["results"][0]["scoring"] == COMPAT
     assert record["folder"] == str(out)
-    assert len(record["warnings"]) == 1
+    assert len(record["warnings"]) == 2
     assert {p.name for p in out.iterdir()} == {"predictions.jsonl", "scores.jsonl", "summary.json"}
     assert json.loads((out / "summary.json").read_bytes())["metrics"]["accuracy"] == 0.5
 

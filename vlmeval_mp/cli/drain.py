@@ -53,7 +53,7 @@ def drain(paths: RunPaths, wanted: LaunchWanted, spec: RunSpec | None) -> int:
         windows=laid_out.windows,
         render_processes=laid_out.render_processes,
         engine_args=laid_out.engine_args,
-        asked=rescored(record.spec, asked, wanted.scoring),
+        asked=rescored(record.spec, asked, wanted.scoring, numbers=wanted.numbers),
         scored=wanted.tree.scored,
         verbose=verbose,
         notes=laid_out.notes + ((("info", LIVE_ANSWERS),) if verbose and mode == "live" else ()),

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from vlmeval_mp.cli import flags, kitflags, outcome
 from vlmeval_mp.cli.specs import rescored
-from vlmeval_mp.cli.wanted import Scoring, jobs_of
+from vlmeval_mp.cli.wanted import NumbersWanted, Scoring, jobs_of
 from vlmeval_mp.core.errors import EXIT_COMPLETE, EXIT_INCOMPLETE, ConfigError, VlmevalError
 from vlmeval_mp.core.paths import RunPaths
 
@@ -35,6 +35,7 @@ class ScoresWanted:
     scoring: Scoring | None
     judge: str | None
     as_json: bool
+    numbers: NumbersWanted
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +74,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Score the named run, the latest one, or the file of `--predictions`."""
     from vlmeval_mp.runs import find
 
-    wanted = ScoresWanted(arguments.scoring, arguments.judge, arguments.json)
+    wanted = ScoresWanted(arguments.scoring, arguments.judge, arguments.json, NumbersWanted.of(arguments))
     given = FileWanted(
         data=arguments.data,
         prediction_column=arguments.prediction_column,
@@ -105,7 +106,7 @@ def score_run(paths: RunPaths, asked: RunSpec | None, wanted: ScoresWanted) -> i
 
     record = snapshot.read_record(paths)
     code, problems = EXIT_COMPLETE, []
-    asked = rescored(record.spec, asked or record.spec, wanted.scoring, wanted.judge)
+    asked = rescored(record.spec, asked or record.spec, wanted.scoring, wanted.judge, wanted.numbers)
     for job in record.jobs:
         samples, predictions = merge(paths, job)
         if len(samples) < job.samples:
@@ -144,6 +145,8 @@ def score_file(file: Path, given: FileWanted, wanted: ScoresWanted) -> int:
         judge=wanted.judge or "",
         scorer=given.scorer or "",
         extracted=given.extracted,
+        cluster=wanted.numbers.cluster or "",
+        group=wanted.numbers.group or "",
     )
     found = evaluate.evaluate(asked, given.out)
     if given.out:

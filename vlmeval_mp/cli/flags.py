@@ -93,6 +93,8 @@ def what(verb: argparse.ArgumentParser) -> None:
     )
     group.add_argument("--engine-args", type=json_object, default={}, metavar="JSON", help="arguments of the engine")
     group.add_argument("--limit", type=int, metavar="N", help="only the first N samples of each data set")
+    turned = "ask each choice with its options in every rotation; right if all are"
+    group.add_argument("--circular", action="store_true", help=turned)
     group.add_argument("--run", metavar="NAME", help="name of the run (default: the config's, or models and data)")
 
 
@@ -124,6 +126,10 @@ def how(verb: argparse.ArgumentParser) -> None:
 def scoring(verb: argparse._ActionsContainer) -> None:
     numbers = "whose numbers come first: by stated rules, or as VLMEvalKit counts (default: the config's, else strict)"
     verb.add_argument("--scoring", choices=("strict", "compat"), help=numbers)
+    alike = "a column whose equal cells are right or wrong together, for the intervals (always: one picture)"
+    verb.add_argument("--cluster", metavar="COLUMN", help=alike)
+    counted = "a column whose equal cells are also counted together: worst case, all right, pass^k"
+    verb.add_argument("--group", metavar="COLUMN", help=counted)
 
 
 def _batch_size(text: str) -> int:

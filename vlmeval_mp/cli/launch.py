@@ -95,7 +95,7 @@ def _score_again(specs: Sequence[RunSpec], jobs: JobsPaths, wanted: LaunchWanted
     from vlmeval_mp.cli import evaluate, outcome
     from vlmeval_mp.runs import submit
 
-    scores = evaluate.ScoresWanted(wanted.scoring, wanted.judge, wanted.screen.as_json)
+    scores = evaluate.ScoresWanted(wanted.scoring, wanted.judge, wanted.screen.as_json, wanted.numbers)
     worst = EXIT_COMPLETE
     for spec in specs:
         if not jobs.run(spec.name).record.exists() and not wanted.tree.work_dir:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from vlmeval_mp.cli import kitflags
-from vlmeval_mp.cli.wanted import SpecWanted
+from vlmeval_mp.cli.wanted import NumbersWanted, SpecWanted
 from vlmeval_mp.core.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -36,6 +36,9 @@ def specs_of(wanted: SpecWanted) -> list[RunSpec]:
         max_workers=wanted.max_workers,
         scoring=wanted.scoring,
         judge=wanted.judge,
+        cluster=wanted.numbers.cluster,
+        group=wanted.numbers.group,
+        circular=wanted.circular,
         base_url=api_base(wanted.base_url),
         run=wanted.run,
     )
@@ -66,8 +69,14 @@ def _read(path: Path) -> str:
         raise ConfigError(f"{path}: is not UTF-8 text ({error.reason} at byte {error.start})") from None
 
 
-def rescored(frozen: RunSpec, wanted: RunSpec, scoring: str | None, judge: str | None = None) -> RunSpec:
-    """Return `frozen` with what `wanted`, `--scoring` and `--judge` say of scoring, which changes no answer."""
+def rescored(
+    frozen: RunSpec,
+    wanted: RunSpec,
+    scoring: str | None,
+    judge: str | None = None,
+    numbers: NumbersWanted | None = None,
+) -> RunSpec:
+    """Return `frozen` with what `wanted` and the flags say of scoring, which changes no answer."""
     import msgspec
 
     scorers = {data.name: data.scorer for data in wanted.datasets}
@@ -77,6 +86,13 @@ def rescored(frozen: RunSpec, wanted: RunSpec, scoring: str | None, judge: str |
     read = {model.name: model.post_process for model in wanted.models}
     models = tuple(msgspec.structs.replace(m, post_process=read.get(m.name, m.post_process)) for m in frozen.models)
     chosen = wanted.judge if judge is None else judge
+    said = numbers or NumbersWanted()
     return msgspec.structs.replace(
-        frozen, scoring=scoring or wanted.scoring, judge=chosen, datasets=datasets, models=models
+        frozen,
+        scoring=scoring or wanted.scoring,
+        judge=chosen,
+        datasets=datasets,
+        models=models,
+        cluster=wanted.cluster if said.cluster is None else said.cluster,
+        group=wanted.group if said.group is None else said.group,
     )

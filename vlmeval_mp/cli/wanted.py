@@ -20,6 +20,18 @@ Scoring = Literal["strict", "compat"]
 
 
 @dataclass(frozen=True, slots=True)
+class NumbersWanted:
+    """The columns by which samples are clusters, and by which they are counted together. None leaves it to the run."""
+
+    cluster: str | None = None
+    group: str | None = None
+
+    @classmethod
+    def of(cls, arguments: argparse.Namespace) -> NumbersWanted:
+        return cls(arguments.cluster, arguments.group)
+
+
+@dataclass(frozen=True, slots=True)
 class SpecWanted:
     """What to run: configs, models, data sets and what holds for all of them. None leaves a choice to the config."""
 
@@ -36,6 +48,8 @@ class SpecWanted:
     judge: str | None
     batch_size: int | None = None
     max_workers: int | None = None
+    numbers: NumbersWanted = field(default_factory=NumbersWanted)
+    circular: bool = False
 
     @property
     def empty(self) -> bool:
@@ -60,6 +74,8 @@ class SpecWanted:
             judge=arguments.judge,
             batch_size=batch_size,
             max_workers=max_workers,
+            numbers=NumbersWanted.of(arguments),
+            circular=arguments.circular,
         )
 
 
@@ -109,6 +125,7 @@ class LaunchWanted:
     scoring: Scoring | None
     judge: str | None = None
     tree: TreeWanted = field(default_factory=TreeWanted)
+    numbers: NumbersWanted = field(default_factory=NumbersWanted)
 
     @classmethod
     def of(
@@ -121,6 +138,7 @@ class LaunchWanted:
             scoring=arguments.scoring,
             judge=judge,
             tree=tree or TreeWanted(),
+            numbers=NumbersWanted.of(arguments),
         )
 
 

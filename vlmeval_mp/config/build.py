@@ -21,13 +21,15 @@ from vlmeval_mp.core.records import DataSpec, Json, MediaLimits, ModelSpec, RunS
 
 TOP_KEYS = (
     "model", "data", "engine", "engine_args", "sampling", "media", "limit", "batch_size", "max_workers", "shard_size",
-    "scoring", "judge",
+    "scoring", "judge", "cluster", "group", "circular",
 )  # fmt: skip
 MODEL_KEYS = (
     "path", "model_path", "engine", "engine_args", "sampling", "prompt", "system_prompt", "post_process", "roles",
     "video", "processor",
 )  # fmt: skip
-DATA_KEYS = ("path", "dataset", "type", "prompt", "nframe", "fps", "limit", "scorer", "use_subtitle", "skip_noimg")
+DATA_KEYS = (
+    "path", "dataset", "type", "prompt", "nframe", "fps", "limit", "scorer", "use_subtitle", "skip_noimg", "circular",
+)  # fmt: skip
 TYPES = ("", "mcq", "yorn", "vqa")
 ROLES = ("user", "system", "chat")
 SHARD_SIZE = 32
@@ -50,6 +52,9 @@ class Overrides:
     max_workers: int | None = None
     scoring: str | None = None
     judge: str | None = None
+    cluster: str | None = None
+    group: str | None = None
+    circular: bool = False
     base_url: str = ""
     run: str | None = None
 
@@ -97,7 +102,10 @@ def build(config: Json, flags: Overrides, *, name: str | None, default_engine: s
             raise ConfigError(f"there is no {key} to run; give {example} or a config with a {key!r} object")
     limit = _integer(config.get("limit", 0) if flags.limit is None else flags.limit, "limit")
     specs = tuple(_model(n, v, config, flags, default_engine) for n, v in models.items())
-    datasets = tuple(_dataset(n, v, limit, flagged=flags.limit is not None) for n, v in data.items())
+    circular = flags.circular or convert(config.get("circular", False), bool, "circular")
+    datasets = tuple(
+        _dataset(n, {"circular": circular, **v}, limit, flagged=flags.limit is not None) for n, v in data.items()
+    )
     return RunSpec(
         name=flags.run or name or slug("-".join([*models, *data])),
         models=specs,
@@ -108,6 +116,8 @@ def build(config: Json, flags: Overrides, *, name: str | None, default_engine: s
         max_workers=_pick(flags.max_workers, config.get("max_workers", 0), "max_workers"),
         scoring=_one_of(flags.scoring or config.get("scoring", "strict"), ("strict", "compat"), "scoring"),
         judge=_text(config.get("judge", "") if flags.judge is None else flags.judge, "judge"),
+        cluster=_text(config.get("cluster", "") if flags.cluster is None else flags.cluster, "cluster"),
+        group=_text(config.get("group", "") if flags.group is None else flags.group, "group"),
     )
 
 
@@ -221,6 +231,7 @@ def _dataset(name: str, value: Json, limit: int, *, flagged: bool) -> DataSpec:
         limit=limit if flagged else _integer(value.get("limit", limit), f"{where}.limit"),
         scorer=_text(value.get("scorer", ""), f"{where}.scorer"),
         use_subtitle=convert(value.get("use_subtitle", False), bool, f"{where}.use_subtitle"),
+        circular=convert(value["circular"], bool, f"{where}.circular"),
         skip_noimg=convert(value["skip_noimg"], bool, f"{where}.skip_noimg") if "skip_noimg" in value else None,
     )
 

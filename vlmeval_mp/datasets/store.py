@@ -29,7 +29,7 @@ from vlmeval_mp.core.errors import ConfigError, StorageError
 from vlmeval_mp.core.files import atomic_write, sync_folder
 from vlmeval_mp.core.paths import slug
 from vlmeval_mp.core.records import DatasetInfo, DataSpec, Sample, Struct
-from vlmeval_mp.datasets import benchmarks, names
+from vlmeval_mp.datasets import arrangement, benchmarks, names
 from vlmeval_mp.datasets.mediafiles import FileFinder
 from vlmeval_mp.datasets.reading import READER_VERSION, Reading
 from vlmeval_mp.datasets.rows import KINDS
@@ -80,6 +80,9 @@ class Dataset:
     def __len__(self) -> int:
         return len(self._ends)
 
+    def __iter__(self) -> Iterator[Sample]:
+        return (self.samples(row, row)[0] for row in range(len(self)))
+
     def samples(self, first: int, last: int) -> list[Sample]:
         """The samples of rows `first` to `last`, both included."""
         if not 0 <= first <= last < len(self):
@@ -111,6 +114,7 @@ def prepare(spec: DataSpec, store: Path) -> Dataset:
         raise ConfigError(f"data set {spec.name!r}: {source} cannot be read: {error.strerror or error}") from error
     official = spec.prompt == READY
     kind = f"{READY}: {client.version(client.interpreter())}" if official else _kind(spec)
+    kind = " ".join(filter(None, [kind, arrangement.described(spec)]))
     with file:
         for folder in sorted(store.glob(f"{slug(spec.name)}-*")):
             if (ready := _ready(folder, spec, kind, source, stat)) is not None:
@@ -126,6 +130,7 @@ def prepare(spec: DataSpec, store: Path) -> Dataset:
                     finder = FileFinder((source.parent, *names.media_folders(spec)))
                     needed = ("index",) if spec.prompt in benchmarks.PICTURED else ("index", "question")
                     info = Reading(spec, Reader(file, source, needed), finder, folder).run(stat)
+                info = arrangement.arrange(folder, info, spec)
                 origin = Origin(kind, READER_VERSION, finder.seen, finder.missing, spec.layout, spec.use_subtitle)
                 (folder / "origin.json").write_bytes(msgspec.json.encode(origin))
                 (folder / "dataset.json").write_bytes(msgspec.json.encode(info))

@@ -17,7 +17,7 @@ from rich.live import Live as RichLive
 
 from vlmeval_mp.core.records import Event, Job, Prediction
 from vlmeval_mp.display.terminal import Terminal, silence
-from vlmeval_mp.display.text import duration, fraction, percent, rate, safe
+from vlmeval_mp.display.text import duration, fraction, margin, percent, rate, safe
 from vlmeval_mp.display.view import render
 from vlmeval_mp.runs.state import RunState
 
@@ -266,7 +266,7 @@ def _time(seconds: float) -> str:
 
 
 def progress_line(state: RunState) -> str:
-    """`demo 512/1260 41% 186.3/s eta 4s failed 0 · DigitsMCQ 97.8 %`."""
+    """`demo 512/1260 41% 186.3/s eta 4s failed 0 · DigitsMCQ 97.8 ±0.9 %`."""
     facts = f"{safe(state.run)} {state.done}/{state.total} {fraction(state.done, state.total)}"
     if state.finished or not state.running:
         facts += f" {'finished' if state.finished else state.phase} in {duration(state.elapsed)}"
@@ -275,8 +275,8 @@ def progress_line(state: RunState) -> str:
     begun = [job for job in state.jobs if job.score is not None]
     active = [job for job in begun if not job.finished] or begun
     several_models = len({job.model for job in state.jobs}) > 1
-    named = [(job.name if several_models else job.dataset, job.score) for job in active[:SHOWN_JOBS]]
-    scores = "".join(f" · {safe(name)} {percent(score)} %" for name, score in named)
+    named = [(job.name if several_models else job.dataset, job) for job in active[:SHOWN_JOBS]]
+    scores = "".join(f" · {safe(name)} {percent(job.score)}{margin(job.interval)} %" for name, job in named)
     return f"{facts} failed {state.failed}{scores}"
 
 

@@ -212,11 +212,27 @@ def _notes(summaries: Results, folder: Path | None, spared: Sequence[str] = ()) 
         untold += [f"{name} {cell(summary)}" for name, cell in _BESIDE.items() if name in spared and cell(summary)]
         notes += [f"{who}: {', '.join(untold)}"] if untold else []
         notes += [f"{who}: {note}"] if (note := _other(summary)) else []
+        notes += [f"{who}: {note}"] if (note := _together(summary)) else []
         notes += [f"{who}: {safe(note)}" for note in (*summary.notes, summary.problem) if note]
         notes += [f"{who}: {n:,} of its answers imported from {safe(file)}" for file, n in summary.imported.items()]
     if any(s.other is not None and s.other.differ for s in found):
         notes.append(WHY_MODES_DIFFER)
     return notes + ([] if folder is None else [_where(folder)])
+
+
+def _together(summary: Summary) -> str:
+    """What the groups of a column give, counted as one each; "" where nobody asked."""
+    found = summary.together
+    if found is None:
+        return ""
+    size = f"{found.smallest}" if found.smallest == found.largest else f"{found.smallest} to {found.largest}"
+    numbers = []
+    for name, value in found.metrics.items():
+        low, high = found.intervals.get(name) or (None, None)
+        sure = f" [{_number(name, low)}, {_number(name, high)}]" if low is not None else ""
+        numbers.append(f"{_spoken(name)} {_number(name, value)}{sure}")
+    rest = f"; {found.left_out:,} without a verdict are left out" if found.left_out else ""
+    return f"{found.groups:,} groups of {size} by {safe(found.column)}: {', '.join(numbers)}{rest}"
 
 
 def _other(summary: Summary) -> str:

@@ -55,3 +55,10 @@ def fraction(part: int, whole: int) -> str:
 def percent(value: float | None) -> str:
     """A metric in 0..1 as `97.8`; a dash where there is none."""
     return "–" if value is None else f"{100 * value:.1f}"
+
+
+def margin(interval: tuple[float, float] | None) -> str:
+    """Half the width of an interval in 0..1 as ` ±0.7`, rounded up, so that it is never zero; "" without one."""
+    if interval is None:
+        return ""
+    return f" ±{math.ceil(500 * (interval[1] - interval[0]) - 1e-9) / 10:.1f}"

@@ -23,7 +23,7 @@ from rich.text import Text
 from vlmeval_mp.core.records import Event, Phase
 from vlmeval_mp.display import spent
 from vlmeval_mp.display.terminal import Terminal, silence
-from vlmeval_mp.display.text import duration, fraction, percent, rate, safe, size
+from vlmeval_mp.display.text import duration, fraction, margin, percent, rate, safe, size
 from vlmeval_mp.runs.state import JobState, RunState, WorkerState
 
 WIDE = 120
@@ -198,7 +198,7 @@ def _jobs(state: RunState, width: int, lines: int) -> list[RenderableType]:
             "done": (f"{job.done:,}/{job.total:,}", ""),
             "%": (fraction(job.done, job.total), DIM),
             "failed": (f"{job.failed:,}", "red" if job.failed else DIM),
-            "score": (percent(job.score), "bold" if job.score is not None else DIM),
+            "score": (percent(job.score) + margin(job.interval), "bold" if job.score is not None else DIM),
         }
         rows.append(_row(columns, cells, {"progress": _bar(job.done, job.total, bar, bool(job.failed))}))
     more = [Text(f"  … {hidden} more jobs", style=DIM)] if hidden else []
@@ -211,7 +211,7 @@ def _job_columns(width: int, *, several_models: bool) -> list[Column]:
     if several_models:
         head += [Column("model", 24 if wide else 12)]
     tail = [Column("done", 17 if wide else 15, "right"), Column("%", 4, "right")]
-    tail += [Column("failed", 6, "right"), Column("score", 5, "right")]
+    tail += [Column("failed", 6, "right"), Column("score", 11, "right")]
     used = sum(c.width for c in head + tail) + 2 * (len(head) + len(tail))
     return [*head, Column("progress", max(4, width - used)), *tail]
 

@@ -45,6 +45,8 @@ class Asked:
     scorer: str = ""
     extracted: bool = False
     judge: str = ""
+    cluster: str = ""
+    group: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +79,15 @@ def evaluate(asked: Asked, folder: Path | None = None) -> Found:
     by_index, extra = _matched(sheet, asked, samples)
     predictions = tuple(_prediction(s, by_index[s.index][asked.column]) for s in samples if s.index in by_index)
     missing = tuple(s.index for s in samples if s.index not in by_index)
-    rules = Rules(scorer=spec.scorer, mode=asked.mode, extracted=asked.extracted, source=spec.path, judge=asked.judge)
+    rules = Rules(
+        scorer=spec.scorer,
+        mode=asked.mode,
+        extracted=asked.extracted,
+        source=spec.path,
+        judge=asked.judge,
+        cluster=asked.cluster,
+        group=asked.group,
+    )
     model = _stem(asked.file).removesuffix(f"_{spec.name}")
     scored, summary = results.judged(model, spec.name, samples, predictions, rules, folder)
     if extra:

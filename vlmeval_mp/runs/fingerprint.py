@@ -37,6 +37,8 @@ LEFT_OUT: dict[type[msgspec.Struct], dict[str, str]] = {
         "max_workers": "says who works",
         "scoring": "reads answers, makes none",
         "judge": "reads answers, makes none",
+        "cluster": "reads answers, makes none",
+        "group": "reads answers, makes none",
     },
     ModelSpec: {
         "name": "is part of each key",

@@ -129,7 +129,16 @@ def rules_of(spec: RunSpec, job: Job) -> Rules:
     model = next(m for m in spec.models if m.name == job.model)
     data = next(d for d in spec.datasets if d.name == job.dataset)
     mode: Mode = "compat" if spec.scoring == "compat" else "strict"
-    return Rules(data.scorer, mode, model.post_process, source=data.path, judge=spec.judge)
+    return Rules(
+        data.scorer,
+        mode,
+        model.post_process,
+        source=data.path,
+        judge=spec.judge,
+        cluster=spec.cluster,
+        group=spec.group,
+        circular=data.circular,
+    )
 
 
 def _other(mode: Mode) -> Mode:

@@ -28,7 +28,10 @@ GONE = "process is gone"
 
 
 class JobState(Struct, frozen=True, omit_defaults=False):
-    """One job. `done` counts samples with an answer or an error; `score` is the running mean over the scored ones."""
+    """One job. `done` counts samples with an answer or an error; `score` is the running mean over the scored ones.
+
+    `interval` is the 95 % interval of the score. `health` has the scored replies so far and how many show each sign.
+    """
 
     name: str
     model: str
@@ -42,6 +45,8 @@ class JobState(Struct, frozen=True, omit_defaults=False):
     shards_failed: int
     score: float | None
     finished: bool
+    interval: tuple[float, float] | None = None
+    health: dict[str, int] = {}
 
 
 class WorkerState(Struct, frozen=True, omit_defaults=False):
@@ -154,6 +159,8 @@ def fold(snapshot: Snapshot, now: float) -> RunState:
                 shards_failed=counts.failed,
                 score=tally.value / tally.scored if tally and tally.scored else None,
                 finished=job.name in finished or (all_done and settled >= job.samples),
+                interval=tally.interval if tally else None,
+                health=tally.health if tally else {},
             )
         )
     total, done = sum(j.total for j in jobs), sum(j.done for j in jobs)

@@ -8,17 +8,17 @@ from __future__ import annotations
 import importlib.util
 import os
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import msgspec
 from filelock import FileLock, Timeout
 
 from vlmeval_mp.core import credentials, files
-from vlmeval_mp.core.errors import ConfigError
+from vlmeval_mp.core.errors import ConfigError, did_you_mean
 from vlmeval_mp.core.paths import JobsPaths, RunPaths, slug
 from vlmeval_mp.core.records import DataSpec, Job, ModelSpec, RunRecord, RunSpec
-from vlmeval_mp.datasets import names, videobenchmarks
+from vlmeval_mp.datasets import arrangement, names, videobenchmarks
 from vlmeval_mp.datasets.store import Dataset, prepare
 from vlmeval_mp.engines.registry import ENGINES
 from vlmeval_mp.runs import fingerprint, kept, queue, snapshot
@@ -44,6 +44,7 @@ def submit(spec: RunSpec, jobs: JobsPaths) -> tuple[RunPaths, RunRecord, bool]:
     paths = jobs.run(spec.name)
     spec = resolved(spec)
     datasets = {d.name: prepare(d, jobs.datasets) for d in spec.datasets}
+    _check_columns(spec, datasets)
     planned = tuple(_job(m, d, datasets[d.name]) for m in spec.models for d in spec.datasets)
     wanted = fingerprint.fingerprint_of(spec, datasets)
     if paths.record.exists():
@@ -152,11 +153,24 @@ def resolved_data(data: DataSpec) -> DataSpec:
         families.check(data.scorer)
     data = msgspec.structs.replace(data, path=str(names.find(data.path)), **unsaid)
     videobenchmarks.check(data)
+    arrangement.check(data)
     return data
+
+
+def _check_columns(spec: RunSpec, datasets: Mapping[str, Dataset]) -> None:
+    """Raise `ConfigError` if no data set has the column that `cluster` or `group` names."""
+    there = {column for dataset in datasets.values() for column in dataset.info.columns}
+    for key in ("cluster", "group"):
+        column = getattr(spec, key)
+        if column and column not in there:
+            hint = did_you_mean(column, sorted(there), f"there are: {', '.join(sorted(there))}")
+            raise ConfigError(f"{key}: no data set has a column {column!r}; {hint}")
 
 
 def _job(model: ModelSpec, data: DataSpec, dataset: Dataset) -> Job:
     samples = min(len(dataset), data.limit) if data.limit else len(dataset)
+    if data.limit and data.circular:
+        samples = arrangement.rows_of_questions(iter(dataset), data.limit)
     name = f"{slug(model.name, 60)}+{slug(data.name, 60)}"
     return Job(name=name, model=model.name, dataset=data.name, folder=dataset.folder.name, samples=samples)
 

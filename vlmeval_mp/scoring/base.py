@@ -30,6 +30,8 @@ class Rules:
 
     `extracted`: the predictions are answers already read out of replies, to be compared as they are; the family then
     only says what is made of the verdicts. `source` is the data set's TSV and `judge` a judge's name, for `EVALUATOR`.
+    Samples with the same cell in the column `cluster` are one cluster; those with the same in `group` are also counted
+    together. `circular`: samples are rotations of questions, which are right if all of their rotations are.
     """
 
     scorer: str = ""
@@ -38,6 +40,9 @@ class Rules:
     extracted: bool = False
     source: str = ""
     judge: str = ""
+    cluster: str = ""
+    group: str = ""
+    circular: bool = False
 
     @property
     def pure(self) -> bool:

@@ -97,8 +97,10 @@ def scorer_for(family: str, mode: Mode) -> Scorer:
     return found.compat if mode == "compat" else found.strict
 
 
-def aggregator_of(scorer: str) -> Aggregator:
-    """What turns the verdicts of a data set that names `scorer` into metrics."""
+def aggregator_of(scorer: str, *, circular: bool = False) -> Aggregator:
+    """What turns the verdicts of a data set that names `scorer` into metrics; `circular`: it is asked in rotations."""
+    if circular:
+        return jointly.circular
     return check(scorer).aggregate if scorer else metrics.mean
 
 

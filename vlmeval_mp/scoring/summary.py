@@ -4,20 +4,39 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from vlmeval_mp.core.records import Counts, OtherMode, Summary
 from vlmeval_mp.scoring.base import Metric, Mode, Rules, Scored, mode_name
 from vlmeval_mp.scoring.families import aggregator_of, breakdowns_of, family_of
+from vlmeval_mp.scoring.health import Watch, warnings, watched
 from vlmeval_mp.scoring.metrics import bounds
 from vlmeval_mp.scoring.metrics.groups import grouped
+from vlmeval_mp.scoring.metrics.metrics import cell
+from vlmeval_mp.scoring.metrics.together import together
 
 Group = dict[str, float | int | None]
 
 
 def summarize(
-    model: str, dataset: str, scored: Sequence[Scored], rules: Rules, other: Sequence[Scored] | None = None
+    model: str,
+    dataset: str,
+    scored: Sequence[Scored],
+    rules: Rules,
+    other: Sequence[Scored] | None = None,
+    watch: Watch | None = None,
 ) -> Summary:
-    """The summary of one job; `other` is the same samples scored in the other mode, if that was done."""
+    """The summary of one job; `other` is the same samples scored in the other mode, if that was done.
+
+    `watch` has seen all of its samples; None lets them be looked at here.
+    """
+    if rules.circular:
+        turned = any(each.sample.extra.get("g_index", each.sample.index) != each.sample.index for each in scored)
+        rules = replace(rules, circular=turned)
+    if rules.cluster:
+        scored = [replace(each, cluster=cell(each.sample, rules.cluster)) for each in scored]
+    watch = watch or watched(scored, other if other and rules.mode == "compat" else scored)
+    health = watch.health()
     metrics, between = _metrics(scored, rules, rules.mode)
     primary = next(iter(metrics))
     by, listed = breakdowns_of(rules.scorer)
@@ -43,15 +62,31 @@ def summarize(
         method=metrics[primary].method,
         intervals={name: metric.interval for name, metric in metrics.items()},
         bounds=between,
-        warnings=(bounds.warning(scored),) if between else (),
+        warnings=(
+            *([watch.reasons.warning(len(scored))] if between else []),
+            *warnings(health),
+            *_unknown(scored, rules),
+        ),
+        health=health,
+        together=together(scored, rules.group) if rules.group else None,
     )
+
+
+def _unknown(scored: Sequence[Scored], rules: Rules) -> list[str]:
+    """A sentence for each column that was asked for and is not there."""
+    asked = {"clusters": rules.cluster, "groups": rules.group}
+    return [
+        f"no sample has anything in column {column!r}, so there are no {what} by it"
+        for what, column in asked.items()
+        if column and scored and not any(cell(each.sample, column) for each in scored)
+    ]
 
 
 def _metrics(
     scored: Sequence[Scored], rules: Rules, mode: Mode
 ) -> tuple[dict[str, Metric], tuple[float, float] | None]:
     """The metrics, the primary one first, and what that one lies between where there is no number for it."""
-    aggregate = aggregator_of(rules.scorer)
+    aggregate = aggregator_of(rules.scorer, circular=rules.circular)
     metrics = aggregate(scored, mode)
     if not bounds.rests_on_remnant(scored):
         return metrics, None
@@ -102,7 +137,7 @@ def _groups(groups: Mapping[str, Sequence[Scored]], rules: Rules) -> dict[str, G
 
 
 def _group(scored: Sequence[Scored], rules: Rules) -> Group:
-    metrics: dict[str, Metric] = aggregator_of(rules.scorer)(scored, rules.mode)
+    metrics: dict[str, Metric] = aggregator_of(rules.scorer, circular=rules.circular)(scored, rules.mode)
     counts = counts_of(scored)
     first = next(iter(metrics.values()))
     low, high = first.interval or (None, None)

@@ -8,7 +8,16 @@ writers).
 from __future__ import annotations
 
 from vlmeval_mp.core.records.base import Json, Kind, Struct
-from vlmeval_mp.core.records.outcomes import Counts, OtherMode, Prediction, Reading, Score, Summary
+from vlmeval_mp.core.records.outcomes import (
+    Counts,
+    Health,
+    OtherMode,
+    Prediction,
+    Reading,
+    Score,
+    Summary,
+    Together,
+)
 from vlmeval_mp.core.records.requests import Completion, Draft, Frames, Rendered, Request, Source
 from vlmeval_mp.core.records.runs import (
     DataSpec,
@@ -56,6 +65,7 @@ __all__ = [
     "Event",
     "Frames",
     "GpuStats",
+    "Health",
     "ImagePart",
     "Job",
     "Json",
@@ -89,6 +99,7 @@ __all__ = [
     "SupervisorStatus",
     "Tally",
     "TextPart",
+    "Together",
     "VideoPart",
     "WorkerStatus",
 ]

@@ -74,17 +74,49 @@ class OtherMode(Struct, frozen=True, omit_defaults=False):
     bounds: tuple[float, float] | None = None
 
 
+class Health(Struct, frozen=True, omit_defaults=False):
+    """What the answered samples of a job show beside being right or wrong.
+
+    `counts` are those of `replies` that show each sign, such as "empty" or "looped"; `by_category` has these and the
+    replies of each category, without zeros. `most_common` replies are the very same, `most_common_gold` answers are.
+    `letters` says of each option how often it is said and how often it is right, where it was read at all.
+    """
+
+    replies: int = 0
+    counts: dict[str, int] = {}
+    by_category: dict[str, dict[str, int]] = {}
+    most_common: int = 0
+    most_common_gold: int = 0
+    letters: dict[str, tuple[int, int]] = {}
+
+
+class Together(Struct, frozen=True, omit_defaults=False):
+    """Metrics over the groups of a `column`, with their 95 % intervals: see `scoring.metrics.together`.
+
+    `groups` of `smallest` to `largest` samples; `left_out` of them have no verdict.
+    """
+
+    column: str
+    groups: int
+    smallest: int
+    largest: int
+    left_out: int
+    metrics: dict[str, float | None]
+    intervals: dict[str, tuple[float, float] | None]
+
+
 class Summary(Struct, frozen=True, omit_defaults=False):
     """`summary.json` of one job. Metrics are fractions in 0..1, unless the name ends in `_points`.
 
     `stderr` is the standard error of the primary metric, `stderrs` has that of each; `interval` is its 95 % interval
     (low, high), made by `method`, and `intervals` has that of each. Where more than 1 % of the samples have no verdict,
     the primary metric is None and lies within `bounds`; what it is over the others is the metric called `…_scored`.
-    `warnings` are sentences about what makes the numbers doubtful. `imported`: answers that were
-    taken over from a file, by file. With `as_reported` the metrics are another evaluator's own numbers in its own unit,
-    and `counts.scored` are the samples that they rest on. `notes` say what a reader of the numbers must know, `problem`
-    why scoring failed; both are sentences. `by` has what else a
-    benchmark is broken down by: a column of its file, or two ("duration/domain"), to a group per value.
+    `warnings` are sentences about what makes the numbers doubtful, such as what `health` counts. `imported`: answers
+    that were taken over from a file, by file. With `as_reported` the metrics are another evaluator's own numbers in its
+    own unit, and `counts.scored` are the samples that they rest on. `notes` say what a reader of the numbers must know,
+    `problem` why scoring failed; both are sentences. `by` has what else a benchmark is broken down by: a column of its
+    file, or two ("duration/domain"), to a group per value. `together` counts the samples of each value of a column as
+    one, where that was asked for.
     """
 
     model: str
@@ -110,3 +142,5 @@ class Summary(Struct, frozen=True, omit_defaults=False):
     intervals: dict[str, tuple[float, float] | None] = {}
     bounds: tuple[float, float] | None = None
     warnings: tuple[str, ...] = ()
+    health: Health | None = None
+    together: Together | None = None

@@ -57,8 +57,9 @@ class DataSpec(Struct, frozen=True):
 
     `scorer` is a family of `scoring.families`, "vlmevalkit" for VLMEvalKit's own evaluator, or "" for the one of each
     sample's kind. `layout` names the video benchmark (`datasets.videobench`) whose columns the file has, "" for the
-    general ones. With `skip_noimg`, rows whose `image` cell is empty are left out, as VLMEvalKit
-    does; None leaves it to the data set.
+    general ones. With `skip_noimg`, rows whose `image` cell is empty are left out, as VLMEvalKit does; None leaves it
+    to the data set. With `circular` each choice is asked with its options in every rotation, and is right if all are.
+    `order` is the seed of a random order of the rows; 0 keeps that of the file.
     """
 
     name: str
@@ -72,6 +73,8 @@ class DataSpec(Struct, frozen=True):
     layout: str = ""
     use_subtitle: bool = False
     skip_noimg: bool | None = None
+    circular: bool = False
+    order: int = 0
 
 
 class Job(Struct, frozen=True):
@@ -87,7 +90,9 @@ class Job(Struct, frozen=True):
 class RunSpec(Struct, frozen=True):
     """One frozen configuration: everything that can change an answer, and nothing about the machine.
 
-    `batch_size` 0 leaves the window to the engine. `scoring` ("strict" or "compat") and `judge` change no answer.
+    `batch_size` 0 leaves the window to the engine. `scoring` ("strict" or "compat") and `judge` change no answer, nor
+    do `cluster` and `group`, columns by which samples are right or wrong together, and by which they are counted
+    together. With `stop_at` a job ends when half its 95 % interval is that many percentage points; 0 asks everything.
     """
 
     name: str
@@ -99,6 +104,9 @@ class RunSpec(Struct, frozen=True):
     max_workers: int = 0
     scoring: str = "strict"
     judge: str = ""
+    cluster: str = ""
+    group: str = ""
+    stop_at: float = 0.0
 
 
 class RunRecord(Struct, frozen=True):

@@ -104,12 +104,17 @@ class Event(Struct, frozen=True):
 
 
 class Tally(Struct, frozen=True):
-    """Running totals over the scored part of a job."""
+    """Running totals over the scored part of a job.
+
+    `interval` is the 95 % interval of its mean; `health` has the replies so far, and how many of them show each sign.
+    """
 
     value: float = 0.0
     scored: int = 0
     unscored: int = 0
     failed: int = 0
+    interval: tuple[float, float] | None = None
+    health: dict[str, int] = {}
 
 
 class SupervisorStatus(Struct, frozen=True):

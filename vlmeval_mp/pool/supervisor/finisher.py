@@ -13,12 +13,14 @@ import logging
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import replace
 
 from vlmeval_mp import scoring
 from vlmeval_mp.core.errors import StorageError, VlmevalError
 from vlmeval_mp.core.paths import RunPaths
 from vlmeval_mp.core.records import Done, Job, Prediction, RunRecord, RunSpec, Tally
 from vlmeval_mp.datasets.store import Dataset
+from vlmeval_mp.pool.supervisor.live import Live
 from vlmeval_mp.runs import checkpoint, results
 from vlmeval_mp.runs.merge import dataset_of, merge
 from vlmeval_mp.runs.state import ShardCounts
@@ -30,7 +32,8 @@ log = logging.getLogger(__name__)
 class Finisher:
     """One run's scoring thread. `error` is the first thing that went wrong there, for the caller to raise.
 
-    `left`: a job is answered and was not scored, because `stop` was called.
+    `left`: a job is answered and was not scored, because `stop` was called. `news` waits for whoever tells people: what
+    of the answers so far is beyond a threshold, each thing once.
 
     How answers are scored is what `asked` says, not what was frozen with the run: it changes no answer.
     """
@@ -47,6 +50,8 @@ class Finisher:
         self._jobs = {j.name: j for j in record.jobs}
         self._datasets: dict[str, Dataset] = {}
         self._tallies = {j.name: Tally() for j in record.jobs}
+        self._running = {j.name: Live() for j in record.jobs}
+        self.news: deque[str] = deque()
         self._tallied: set[str] | None = None
         self._begun: set[str] = set()
         self._finished: list[str] = []
@@ -114,22 +119,13 @@ class Finisher:
         if job.name not in self._datasets:
             self._datasets[job.name] = dataset_of(self._paths, job)
         samples = self._datasets[job.name].samples(done.shard.first, done.shard.last)
-        value, scored, unscored, failed = 0.0, 0, 0, 0
+        live, rules = self._running[job.name], self._rules[job.name]
+        strict = None if rules.mode == "strict" else replace(rules, mode="strict")
         for sample, prediction in zip(samples, predictions, strict=True):
-            verdict = scoring.score(sample, prediction, self._rules[job.name]).value
-            if prediction.error is not None:
-                failed += 1
-            elif verdict is None:
-                unscored += 1
-            else:
-                value, scored = value + verdict, scored + 1
-        old = self._tallies[job.name]
-        self._tallies[job.name] = Tally(
-            value=old.value + value,
-            scored=old.scored + scored,
-            unscored=old.unscored + unscored,
-            failed=old.failed + failed,
-        )
+            verdict = scoring.score(sample, prediction, rules)
+            live.add(sample, prediction, verdict, scoring.score(sample, prediction, strict) if strict else verdict)
+        self._tallies[job.name] = live.tally()
+        self.news.extend(f"{job.model} on {job.dataset}: {text}" for text in live.news())
 
     def _finish(self, job: Job) -> None:
         if self._stopping and self._scored and not self._rules[job.name].pure:

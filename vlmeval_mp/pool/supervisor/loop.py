@@ -251,6 +251,8 @@ class Supervisor:
         )
 
     def _show(self, snapshot: Snapshot) -> None:
+        while self.finisher.news:
+            self.telemetry.event(self.finisher.news.popleft(), "warning")
         status = self._write_status()
         while self.on_answer is not None and self.finisher.answers:
             self.on_answer(*self.finisher.answers.popleft())

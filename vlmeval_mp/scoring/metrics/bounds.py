@@ -15,7 +15,7 @@ from dataclasses import replace
 
 import msgspec
 
-from vlmeval_mp.core.records import Prediction
+from vlmeval_mp.core.records import Prediction, Sample, Score
 from vlmeval_mp.scoring.base import Aggregator, Mode, Scored
 from vlmeval_mp.scoring.strict.yesno import read_yesno
 
@@ -62,17 +62,25 @@ def _decided(each: Scored, mode: Mode, *, right: bool) -> Scored:
     return replace(each, prediction=answered, score=verdict)
 
 
-def warning(scored: Sequence[Scored]) -> str:
-    """A sentence about the undetermined samples: how many, why, and one of each kind."""
-    first: dict[str, str] = {}
-    kinds: Counter[str] = Counter()
-    for each in scored:
-        if undetermined(each):
-            kind = _QUOTED.sub("…", each.score.note) or "no reason given"
-            kinds[kind] += 1
-            first.setdefault(kind, f"{each.score.note or kind} (index {each.sample.index})")
-    why = "; ".join(f"{n:,}: {first[kind]}" for kind, n in kinds.most_common(SHOWN))
-    return (
-        f"{kinds.total():,} of {len(scored):,} samples have no verdict, and a number over the others would not speak "
-        f"for all; shown is what it lies between. {why}"
-    )
+class Reasons:
+    """Why samples are undetermined: how many of each kind, and one of each."""
+
+    def __init__(self) -> None:
+        self._kinds: Counter[str] = Counter()
+        self._first: dict[str, str] = {}
+
+    def add(self, sample: Sample, prediction: Prediction | None, score: Score) -> None:
+        """Take notice of one sample, if it is undetermined."""
+        if not undetermined(Scored(sample, prediction, score)):
+            return
+        kind = _QUOTED.sub("…", score.note) or "no reason given"
+        self._kinds[kind] += 1
+        self._first.setdefault(kind, f"{score.note or kind} (index {sample.index})")
+
+    def warning(self, total: int) -> str:
+        """Return a sentence about the undetermined ones of `total` samples."""
+        why = "; ".join(f"{n:,}: {self._first[kind]}" for kind, n in self._kinds.most_common(SHOWN))
+        return (
+            f"{self._kinds.total():,} of {total:,} samples have no verdict, and a number over the others would not "
+            f"speak for all; shown is what it lies between. {why}"
+        )

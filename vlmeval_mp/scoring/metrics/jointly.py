@@ -63,15 +63,21 @@ def circular(scored: Sequence[Scored], mode: Mode) -> dict[str, Metric]:
 
 def question_of(sample: Sample) -> str:
     """The question that a sample is a rotation of."""
-    given = _whole(sample.extra.get("g_index", ""))
+    named = sample.extra.get("g_index", "").strip()
+    given = _whole(named)
     own = _whole(sample.index)
-    if given is not None:
-        return str(given)
+    if named:
+        return named if given is None else str(given)
     return sample.index if own is None else str(own % ROTATION)
 
 
 def _unrotated(scored: Sequence[Scored], name: str, places: Sequence[int]) -> int | None:
-    return next((place for place in places if str(_whole(scored[place].sample.index)) == name), None)
+    def own(place: int) -> str:
+        index = scored[place].sample.index
+        number = _whole(index)
+        return index if number is None else str(number)
+
+    return next((place for place in places if own(place) == name), None)
 
 
 def _led_by(places: list[int], first: int | None) -> list[int]:
