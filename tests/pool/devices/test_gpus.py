@@ -70,6 +70,15 @@ def test_a_worker_never_sees_torchruns_variables():
     assert not env.keys() & (outer.keys() - {"PATH"})
 
 
+def test_a_worker_on_a_gpu_has_one_openmp_thread_unless_the_user_chose():
+    (group,) = gpus.gpu_groups(["0"], 1, FOUND)
+    assert gpus.worker_environment({"PATH": "/bin"}, group)["OMP_NUM_THREADS"] == "1"
+    assert gpus.worker_environment({"OMP_NUM_THREADS": "6"}, group)["OMP_NUM_THREADS"] == "6"
+    assert gpus.worker_environment({"CUDA_VISIBLE_DEVICES": "5"}, group)["CUDA_VISIBLE_DEVICES"] == "0"
+    (shared,) = gpus.cpu_groups(1, [0, 1, 2])
+    assert gpus.worker_environment({"OMP_NUM_THREADS": "6"}, shared)["OMP_NUM_THREADS"] == "3"
+
+
 def test_a_host_without_gpus_says_so():
     with pytest.raises(DependencyError, match="use --device cpu"):
         gpus.require_gpus([])

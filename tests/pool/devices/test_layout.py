@@ -40,6 +40,17 @@ def test_on_gpus_the_fullest_decides_for_all(two_gpus):
     assert text.startswith("model: window 256: 1.5 M parameters (2.9 MB bf16) on 80 GB, 30 GB of it taken by others")
 
 
+def test_render_processes_follow_from_the_cores_of_each_worker_or_are_as_asked(two_gpus, monkeypatch):
+    monkeypatch.setattr("os.sched_getaffinity", lambda _: set(range(16)))
+    assert fit(spec()).render_processes == 6
+    assert fit(spec(), "--gpus", "0").render_processes == 8
+    assert fit(spec(), "--render-processes", "3").render_processes == 3
+    assert fit(spec(), "--render-processes", "0").render_processes == 0
+    assert fit(spec(), "--render-processes", "auto").render_processes == 6
+    monkeypatch.setattr("os.sched_getaffinity", lambda _: {0, 1})
+    assert fit(spec(), "--device", "cpu", "--max-workers", "1").render_processes == 0
+
+
 def test_a_gpu_that_nobody_uses_gets_no_share_said(two_gpus):
     assert fit(spec(), "--gpus", "0").engine_args["model"] == {}
 
