@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+import os
 import sys
 import tempfile
 import threading
@@ -19,6 +20,8 @@ from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
+
+os.environ["OMP_NUM_THREADS"] = "1"  # as a worker has it
 
 import numpy as np
 import psutil
@@ -144,6 +147,9 @@ def same(one: Any, other: Any) -> bool:
     import torch
 
     ours, theirs = tensors(one), tensors(other)
+    for a, b in zip(ours, theirs, strict=True):
+        if not torch.equal(a, b):
+            print(f"differs: {a.dtype} {tuple(a.shape)}, {tuple(b.shape)}", file=sys.stderr)
     return bool(ours) and all(torch.equal(a, b) for a, b in zip(ours, theirs, strict=True))
 
 
