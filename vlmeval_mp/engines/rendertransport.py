@@ -26,7 +26,7 @@ import numpy as np
 HEADER = struct.Struct("<QQB")
 """Bytes of the pickle, bytes of the block, and whether the block is a file descriptor (1) or follows (0)."""
 ALIGNMENT = 64
-PIECE = 1 << 20
+PIECE = 1 << 18
 MOST_FDS = 16
 PROBE_BYTES = 1 << 16
 

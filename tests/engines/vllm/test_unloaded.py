@@ -1,4 +1,4 @@
-"""Which errors of vLLM are one request's own, and which end the worker. No engine is started."""
+"""What can be told of the vLLM engine without loading one: which errors are a request's own, who gets processes."""
 
 from __future__ import annotations
 
@@ -43,6 +43,31 @@ async def test_a_mistake_of_the_program_ends_the_worker_with_its_traceback() -> 
     ):
         with pytest.raises(type(error)):
             await engine_that_raises(error).generate(ask("a", "?"))
+
+
+@pytest.mark.parametrize(
+    ("images", "videos", "processes", "expected"), [(0, 0, 4, 0), (1, 0, 4, 4), (0, 1, 2, 2), (3, 0, 0, 0)]
+)
+def test_render_processes_are_started_where_there_are_media_and_before_the_weights_load(
+    monkeypatch: pytest.MonkeyPatch, images: int, videos: int, processes: int, expected: int
+) -> None:
+    from vlmeval_mp.engines.vllm import engine as module
+
+    events: list[str] = []
+
+    class Pool:
+        def __init__(self, count: int, *_: object) -> None:
+            events.append(f"pool of {count}")
+
+        def start(self) -> None:
+            events.append("started")
+
+    monkeypatch.setattr(module, "RenderPool", Pool)
+    monkeypatch.setattr(module.AsyncLLM, "from_vllm_config", lambda *_, **__: events.append("weights"))
+    spec = EngineSpec(MODEL, max_images=images, max_videos=videos, render_processes=processes)
+    args = SimpleNamespace(create_engine_config=lambda _: "config", enable_log_requests=False, disable_log_stats=True)
+    module.VllmEngine(spec)._load(args)  # type: ignore[arg-type]
+    assert events == [*([f"pool of {expected}", "started"] if expected else []), "weights"]
 
 
 async def test_whatever_a_dead_engine_says_is_the_engines_error() -> None:
