@@ -189,7 +189,7 @@ class RenderPool:
             return
         if said == MADE:
             d = job.draft
-            job.outcome.set_result(Request(d.id, d.messages, d.sampling, rendered=Rendered(value)))
+            job.outcome.set_result(Request(d.id, d.messages, d.sampling, source=d.source, rendered=Rendered(value)))
         elif said == UNOPENED:
             job.outcome.set_exception(MediaError(value))
         elif said == REFUSED:

@@ -80,7 +80,7 @@ def open_draft(draft: Draft, kept: Kept | None = None) -> Request:
     """
     asked = draft.id, draft.messages, draft.sampling, draft.folder, draft.limits, draft.nframe, draft.fps, draft.video
     try:
-        return replace(prepare(*asked, kept), processor=draft.processor)
+        return replace(prepare(*asked, kept), processor=draft.processor, source=draft.source)
     except RequestError as error:
         raise MediaError(str(error)) from error
 

@@ -21,12 +21,24 @@ import pytest
 from PIL import Image
 
 from tests.endpoint import GOOD, Endpoint, endpoint
-from tests.engines.contract import ask, begun, clip, picture
+from tests.engines.contract import ask, begun, clip, descendants, picture
 from tests.served import free_port
 from vlmeval_mp.core.errors import ConfigError, EngineError, RequestError, UnavailableError
-from vlmeval_mp.core.records import DataSpec, ImagePart, Media, Message, Sample, Source, TextPart
+from vlmeval_mp.core.records import (
+    DataSpec,
+    Draft,
+    ImagePart,
+    Media,
+    MediaLimits,
+    Message,
+    Sample,
+    Sampling,
+    Source,
+    TextPart,
+)
 from vlmeval_mp.engines.base import EngineSpec
 from vlmeval_mp.engines.openai.engine import OpenaiEngine
+from vlmeval_mp.requests import media
 
 KEY = "s3cret"
 
@@ -67,6 +79,41 @@ async def test_an_image_arrives_pixel_by_pixel_and_the_answer_comes_back(server:
     assert body["messages"][0]["content"][1]["text"] == "What?"
     assert (body["top_k"], body["max_tokens"], body["temperature"]) == (5, 8, 0.0)
     assert "repetition_penalty" not in body
+
+
+async def test_pictures_that_a_render_process_encodes_arrive_as_those_of_the_worker(
+    server: Endpoint, tmp_path: Path
+) -> None:
+    picture(3).save(tmp_path / "plain.png")
+    picture(4).convert("RGBA").save(tmp_path / "other.gif")
+    parts = (
+        *(ImagePart(media=Media(kind="image", file=name, digest=name)) for name in ("plain.png", "other.gif")),
+        TextPart(text="What?"),
+    )
+    sample = Sample(index="1", row=0, kind="vqa", question="What?")
+    source = Source(sample, DataSpec(name="d", path="d.tsv"), tmp_path)
+    asked = (Message(role="user", parts=parts),)
+    draft = Draft("1", asked, Sampling(), tmp_path, MediaLimits(), source=source)
+    args = {"base_url": server.url}
+    engine = OpenaiEngine(EngineSpec(model="m", args=args, max_images=2, render_processes=5))
+    await engine.start()
+    try:
+        assert engine.renders
+        assert len(descendants()) == 2, "encoding is light; more processes would only take memory"
+        await engine.generate(media.open_draft(draft))
+        await engine.generate(await engine.render(draft))
+        here, there = server.bodies[-2:]
+        assert there == here
+        assert sent(urls(server)[0]) == (tmp_path / "plain.png").read_bytes()
+        with pytest.raises(RequestError, match=r"image 1 \(gone.png\) does not exist any more"):
+            gone = (ImagePart(media=Media(kind="image", file="gone.png")), TextPart(text="What?"))
+            await engine.render(dataclasses.replace(draft, messages=(Message(role="user", parts=gone),)))
+    finally:
+        await engine.close()
+    assert descendants() == {}
+    assert OpenaiEngine(EngineSpec(model="m", args=args, render_processes=5)).renders is False, (
+        "no pictures, no process"
+    )
 
 
 async def test_a_video_is_sent_as_its_frames(server: Endpoint) -> None:

@@ -53,6 +53,7 @@ class Draft:
     fps: float = 0.0
     video: Literal["native", "images", "whole"] = "native"
     processor: Json = field(default_factory=dict)
+    source: Source | None = None
 
 
 class Rendered:

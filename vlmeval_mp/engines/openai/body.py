@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import base64
 import io
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import quote
@@ -26,6 +26,11 @@ FAST = 1
 """zlib level of a PNG: a fifth of the default's time for a few percent more bytes."""
 OPEN_FIELDS = ("top_k", "repetition_penalty")
 """Fields beyond OpenAI's own that the servers of open models know."""
+
+
+def build(how: tuple[Media, str, int]) -> Callable[[Request], list[dict[str, Any]]]:
+    """Return what a render process does with a request: `messages` with these arguments."""
+    return lambda request: messages(request, *how)
 
 
 def messages(request: Request, media: Media = "data", detail: str = "", side: int = 0) -> list[dict[str, Any]]:

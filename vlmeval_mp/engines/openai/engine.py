@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import pickle
 import time
 from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
@@ -18,13 +19,14 @@ import openai
 
 from vlmeval_mp.core import credentials
 from vlmeval_mp.core.errors import ConfigError, RequestError, UnavailableError
-from vlmeval_mp.core.records import Completion, Notice, Request
-from vlmeval_mp.engines.base import EngineSpec, refuse_unknown
+from vlmeval_mp.core.records import Completion, Draft, Notice, Request
+from vlmeval_mp.engines.base import EngineSpec, NotRenderedError, refuse_unknown
 from vlmeval_mp.engines.chattemplate import ending, reason
 from vlmeval_mp.engines.openai import body as chatbody
 from vlmeval_mp.engines.openai import retries
 from vlmeval_mp.engines.openai.absence import Absence
 from vlmeval_mp.engines.registry import DEFAULT_WINDOWS
+from vlmeval_mp.engines.renderpool import RenderPool
 
 log = logging.getLogger("vlmeval_mp.openai")
 T = TypeVar("T")
@@ -37,6 +39,8 @@ RENAMED = {"max_tokens": "max_completion_tokens"}
 """Fields that OpenAI's reasoning models have under another name."""
 UNSUPPORTED = frozenset({"unsupported_parameter", "unsupported_value"})
 ADAPTABLE = frozenset({"max_tokens", "temperature", "top_p", "presence_penalty"})
+MOST_PROCESSES = 2
+"""Render processes that encode pictures: opening and encoding one takes milliseconds, an answer seconds."""
 PATIENCE = 2.0
 """Times `wait` after which a request that is turned away while others are answered is given up alone."""
 
@@ -83,9 +87,33 @@ class OpenaiEngine:
         self._all_known = False
         self._unsupported: set[str] = set()
         self._absence = Absence(self.args.base_url, self.args.wait, self.args.start_wait)
+        self._pool: RenderPool | None = None
+        if spec.render_processes and spec.max_images + spec.max_videos:
+            how = self.args.media, self.args.image_detail, self.args.image_side
+            target = "vlmeval_mp.engines.openai.body:build"
+            self._pool = RenderPool(min(MOST_PROCESSES, spec.render_processes), target, pickle.dumps(how))
         self._counts = {"prompt_tokens": 0.0, "completion_tokens": 0.0, "retries": 0.0}
 
+    @property
+    def renders(self) -> bool:
+        """Whether `render` has processes to do it with."""
+        return self._pool is not None and self._pool.usable
+
+    async def render(self, draft: Draft) -> Request:
+        """Return the request of `draft`, its pictures encoded in a render process.
+
+        Raises:
+            RequestError: a picture cannot be opened.
+            NotRenderedError: there is no render process (any more).
+        """
+        if self._pool is None:
+            raise NotRenderedError
+        return await self._pool.render(draft)
+
     async def start(self) -> None:
+        if self._pool is not None:
+            self._pool.start()
+            self._pool.attach()
         for name in CHATTY:
             logging.getLogger(name).setLevel(logging.WARNING)
         limits = openai.Timeout(self.args.timeout, connect=min(self.args.timeout, retries.CONNECT_SECONDS))
@@ -96,7 +124,10 @@ class OpenaiEngine:
 
     async def generate(self, request: Request) -> Completion:
         args = self.args
-        said = await asyncio.to_thread(chatbody.messages, request, args.media, args.image_detail, args.image_side)
+        if request.rendered is not None:
+            said = request.rendered.take()
+        else:
+            said = await asyncio.to_thread(chatbody.messages, request, args.media, args.image_detail, args.image_side)
         own, extra = chatbody.sampling_fields(request.sampling, all_known=self._all_known)
         if self._all_known and request.messages[-1].role == "assistant":
             extra |= ending(request)  # a vendor goes on with a begun answer by its own rule, if at all
@@ -117,6 +148,9 @@ class OpenaiEngine:
         return dict(self._counts)
 
     async def close(self) -> None:
+        if self._pool is not None:
+            pool, self._pool = self._pool, None
+            await pool.close()
         if self._client is not None:
             await self._client.close()
             self._client = None

@@ -10,7 +10,6 @@ import contextlib
 import os
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -125,10 +124,9 @@ class Asker:
 
     async def _prepare(self, job: Job, sample: Sample) -> Request:
         draft = self.draft(job, sample)
-        source = Source(sample, self._data[job.name], draft.folder)
         if not sample.media:
-            return Request(sample.index, draft.messages, draft.sampling, source=source)
-        return replace(await self._open(draft), source=source)
+            return Request(draft.id, draft.messages, draft.sampling, source=draft.source)
+        return await self._open(draft)
 
     def draft(self, job: Job, sample: Sample) -> Draft:
         """Return what `sample` asks, its media still files."""
@@ -142,16 +140,18 @@ class Asker:
             system=self._model.system_prompt,
             roles=self._model.roles or registry.ROLES.get(self._model.engine, "user"),
         )
+        folder = self._datasets[job.name].folder
         return Draft(
             id=sample.index,
             messages=messages,
             sampling=self._model.sampling,
-            folder=self._datasets[job.name].folder,
+            folder=folder,
             limits=self._spec.media,
             nframe=data.nframe,
             fps=data.fps,
             video=self._video_as(job.name),
             processor=self._model.processor.get(benchmark, {}),
+            source=Source(sample, data, folder),
         )
 
     async def _open(self, draft: Draft) -> Request:
