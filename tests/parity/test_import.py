@@ -18,7 +18,8 @@ from vlmeval_mp.core.paths import JobsPaths
 from vlmeval_mp.exchange import intake
 from vlmeval_mp.exchange.predictions import FAILED
 from vlmeval_mp.runs import results, snapshot, submit
-from vlmeval_mp.runs.checkpoint import Checkpoint, load
+from vlmeval_mp.runs.checkpoint import Checkpoint
+from vlmeval_mp.runs.index import Index
 from vlmeval_mp.runs.merge import merge
 from vlmeval_mp.runs.queue import Queue
 
@@ -77,10 +78,10 @@ async def test_shards_that_are_answered_in_full_are_done_and_pinned(tmp_path):
     theirs(tmp_path / "fake_numbers.tsv", dict.fromkeys(range(6), "A"))
     takeover.into(paths, record, tmp_path / "fake_numbers.tsv", unpickle=False)
     queue = Queue(paths.queue)
-    (name,) = queue.done_names()
-    done = queue.read_done(name)
+    queue.read_news()
+    (done,) = queue.done.values()
     assert (done.shard.first, done.shard.last, done.worker) == (0, 3, "import")
-    assert [p.prediction for p in load(paths.checkpoints, done)] == ["A"] * 4
+    assert [p.prediction for p in Index(paths.checkpoints, done.shard.job, 12).load(done)] == ["A"] * 4
     waiting = {(e.shard.first, e.attempt) for e in queue.entries("pending")}
     assert waiting == {(4, 1), (8, 1)}
     assert not queue.entries("claimed")

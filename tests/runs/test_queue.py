@@ -1,22 +1,39 @@
 """The queue's rules: who owns a shard is the folder its file is in, and no interruption changes that."""
 
+import contextlib
+import itertools
 import multiprocessing
 import os
+import shutil
+import tempfile
+from collections import Counter
+from pathlib import Path
 
+import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from vlmeval_mp.core.records import Done, Shard
-from vlmeval_mp.runs import owners, queue
-from vlmeval_mp.runs.queue import Entry, Queue
+from vlmeval_mp.runs import owners, queue, shards
+from vlmeval_mp.runs.queue import Queue
+from vlmeval_mp.runs.shards import Entry
 
 JOB = "model+data"
 
 
 def make(folder, samples=100, size=10):
-    queue.create(folder, queue.shards_of(JOB, samples, size))
+    queue.create(folder, shards.shards_of(JOB, samples, size))
     return Queue(folder)
+
+
+def finished(q):
+    q.read_news()
+    return list(q.done.values())
+
+
+def rows(shard):
+    return set(range(shard.first, shard.last + 1))
 
 
 def done_for(entry):
@@ -24,19 +41,18 @@ def done_for(entry):
 
 
 def test_shards_cover_every_row_once():
-    shards = queue.shards_of(JOB, 70, 32)
-    assert [row for s in shards for row in range(s.first, s.last + 1)] == list(range(70))
-    assert queue.shards_of(JOB, 0, 32) == []
+    assert [row for s in shards.shards_of(JOB, 70, 32) for row in range(s.first, s.last + 1)] == list(range(70))
+    assert shards.shards_of(JOB, 0, 32) == []
 
 
 def test_a_file_name_round_trips_and_foreign_names_are_left_alone():
     entry = Entry(Shard(job="a.b+c.tsv", first=0, last=31), 3, 1, str(owners.current()))
-    assert queue.parse(entry.name) == entry
-    assert [queue.parse(n) for n in ("README", "x@1", "x.1@2", ".nfs0001", "a.1-2@x-y")] == [None] * 5
+    assert shards.parse(entry.name) == entry
+    assert [shards.parse(n) for n in ("README", "x@1", "x.1@2", ".nfs0001", "a.1-2@x-y")] == [None] * 5
 
 
 def test_claims_come_in_job_order_and_then_row_order(tmp_path):
-    queue.create(tmp_path / "q", [*queue.shards_of("m+b", 20, 10), *queue.shards_of("m+a", 20, 10)])
+    queue.create(tmp_path / "q", [*shards.shards_of("m+b", 20, 10), *shards.shards_of("m+a", 20, 10)])
     q = Queue(tmp_path / "q")
     me = owners.current()
     taken = [q.claim(me, ["m+b", "m+a"]).shard for _ in range(4)]
@@ -45,7 +61,7 @@ def test_claims_come_in_job_order_and_then_row_order(tmp_path):
 
 
 def test_a_worker_takes_only_shards_of_its_model(tmp_path):
-    queue.create(tmp_path / "q", [*queue.shards_of("m1+a", 10, 10), *queue.shards_of("m2+a", 10, 10)])
+    queue.create(tmp_path / "q", [*shards.shards_of("m1+a", 10, 10), *shards.shards_of("m2+a", 10, 10)])
     q = Queue(tmp_path / "q")
     assert q.claim(owners.current(), ["m2+a"]).shard.job == "m2+a"
     assert q.claim(owners.current(), ["m2+a"]) is None
@@ -96,7 +112,7 @@ def test_the_second_to_finish_a_shard_learns_that_it_lost(tmp_path):
     heir = q.claim(owners.current(), [JOB])
     assert q.complete([(zombie, done_for(zombie))]) == [True]
     assert q.complete([(heir, done_for(heir))]) == [False]
-    assert q.read_done(q.done_names()[0]).digest == zombie.owner
+    assert [d.digest for d in finished(q)] == [zombie.owner]
     assert q.entries("claimed") == q.entries("pending") == []
 
 
@@ -141,14 +157,62 @@ def test_a_shard_whose_owners_are_killed_from_outside_is_never_given_up(tmp_path
 
 def test_a_shard_in_no_folder_is_pending_again_and_others_are_left_alone(tmp_path):
     q = make(tmp_path / "q", samples=40)
-    shards = queue.shards_of(JOB, 40, 10)
+    every = shards.shards_of(JOB, 40, 10)
     entry = q.claim(owners.current(), [JOB])
     q.complete([(entry, done_for(entry))])
     q.claim(owners.current(), [JOB])
-    (tmp_path / "q" / "pending" / Entry(shards[3], 0, 0).name).unlink()
-    assert q.restore(shards) == 1
+    (tmp_path / "q" / "pending" / JOB / Entry(every[3], 0, 0).name).unlink()
+    assert q.restore(every) == 1
     assert sorted((e.shard.first, e.attempt) for e in q.entries("pending")) == [(20, 0), (30, 1)]
-    assert q.restore(shards) == 0
+    assert q.restore(every) == 0
+
+
+def test_a_run_made_before_each_job_had_a_folder_goes_on(tmp_path):
+    q = make(tmp_path / "q", samples=30)
+    flat = tmp_path / "q" / "pending"
+    for path in sorted((flat / JOB).iterdir()):
+        path.rename(flat / path.name)
+    (flat / JOB).rmdir()
+    assert q.any_left()
+    assert q.pending_counts() == {JOB: 3}
+    assert q.restore(shards.shards_of(JOB, 30, 10)) == 0
+    assert [q.claim(owners.current(), [JOB]).shard.first for _ in range(3)] == [0, 10, 20]
+    assert [p.name for p in flat.iterdir()] == [JOB]
+
+
+def test_a_claim_looks_at_no_other_job_s_shards(tmp_path, monkeypatch):
+    queue.create(tmp_path / "q", [*shards.shards_of("m1+a", 10, 10), *shards.shards_of("m2+a", 1000, 10)])
+    q, listed, real = Queue(tmp_path / "q"), [], os.scandir
+    monkeypatch.setattr(os, "scandir", lambda folder: listed.append(Path(folder).name) or real(folder))
+    assert q.claim(owners.current(), ["m1+a"]) is not None
+    assert q.claim(owners.current(), ["m1+a"]) is None
+    assert "m1+a" in listed
+    assert "m2+a" not in listed
+
+
+def test_a_claim_that_finds_nothing_takes_no_lock(tmp_path, monkeypatch):
+    q = make(tmp_path / "q", samples=0)
+    monkeypatch.setattr(q, "_lock", None)
+    assert q.claim(owners.current(), [JOB]) is None
+
+
+def test_a_claim_of_less_than_a_shard_leaves_the_rest_to_others(tmp_path):
+    q = make(tmp_path / "q", samples=20)
+    sizes = [q.claim(owners.current(), [JOB], most).shard.size for most in (4, 0, 3)]
+    assert sizes == [4, 6, 3]
+    assert sorted(row for e in (*q.entries("claimed"), *q.entries("pending")) for row in rows(e.shard)) == [*range(20)]
+
+
+def test_a_shard_that_was_cut_is_never_done_as_a_whole(tmp_path):
+    """A worker that was taken for dead cuts its shard; its heir, which has all answers, learns that there are two."""
+    q = make(tmp_path / "q", samples=10)
+    zombie = q.claim(owners.current(), [JOB])
+    q.reap(lambda _: True)
+    heir = q.claim(owners.current(), [JOB])
+    assert q.cut(zombie, 6) is None
+    assert q.complete([(heir, done_for(heir))]) == [False]
+    assert sorted((e.shard.first, e.shard.last) for e in q.entries("pending")) == [(0, 5), (6, 9)]
+    assert q.entries("claimed") == finished(q) == []
 
 
 def _claim_all(folder, lock_works, results):
@@ -192,64 +256,158 @@ def test_racing_claimers_share_the_shards_even_if_the_lock_is_granted_to_everybo
     assert _race(tmp_path / "q", lock_works=False) == list(range(0, 2000, 10))
 
 
+class CrashError(BaseException):
+    """The process is killed here."""
+
+
+@contextlib.contextmanager
+def killed_before(operation):
+    """Kill this process before its file operation of that number, counted from 0: nothing after it happens."""
+    left = itertools.count(operation, -1)
+
+    def counted(real):
+        def call(*arguments, **options):
+            if next(left) <= 0:
+                raise CrashError
+            return real(*arguments, **options)
+
+        return call
+
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("rename", "touch", "unlink"):
+            patch.setattr(Path, name, counted(getattr(Path, name)))
+        patch.setattr(os, "link", counted(os.link))
+        with contextlib.suppress(CrashError):
+            yield
+
+
 class QueueMachine(RuleBasedStateMachine):
-    """Random claims, completions, releases, deaths and zombies: every shard is in exactly one state, done is final."""
+    """Random claims, cuts, completions, releases, deaths, zombies, and kills between any two file operations.
+
+    At every moment each row is in exactly one shard that is pending, claimed or done, once what the dead left is
+    reaped; what is done stays done, by the worker that was first.
+    """
+
+    ROWS = 40
 
     def __init__(self):
         super().__init__()
-        import tempfile
-        from pathlib import Path
-
         self.folder = Path(tempfile.mkdtemp()) / "q"
-        self.queue = make(self.folder, samples=40)
+        self.patch = pytest.MonkeyPatch()
+        self.patch.setattr(os, "fsync", lambda _: None)  # a hundred thousand of them; no power fails here
+        self.queue = make(self.folder, samples=self.ROWS)
         self.held = {}
         self.zombies = []
         self.done = {}
 
-    @rule()
-    def claim(self):
-        owner = owners.current()
-        entry = self.queue.claim(owner, [JOB])
+    def teardown(self):
+        self.patch.undo()
+        shutil.rmtree(self.folder.parent)
+
+    def _draw(self, data):
+        return self.held.pop(data.draw(st.sampled_from(sorted(self.held))))
+
+    @rule(most=st.integers(0, 11))
+    def claim(self, most):
+        entry = self.queue.claim(owners.current(), [JOB], most)
         if entry:
-            assert entry.shard.first not in self.done
+            assert most == 0 or entry.shard.size <= most
+            assert not self.done.keys() & rows(entry.shard)
             self.held[entry.name] = entry
 
+    @precondition(lambda self: self.held)
+    @rule(data=st.data(), at=st.integers(1, 9))
+    def give_a_part_back(self, data, at):
+        entry = self._draw(data)
+        row = entry.shard.first + at
+        kept = self.queue.cut(entry, row) if row <= entry.shard.last else entry
+        if kept is None:  # a zombie had cut it before
+            self._finish(entry)
+        else:
+            self.held[kept.name] = kept
+
+    @precondition(lambda self: self.held)
     @rule(data=st.data())
     def complete(self, data):
-        if self.held:
-            entry = self.held.pop(data.draw(st.sampled_from(sorted(self.held))))
-            self._finish(entry)
+        self._finish(self._draw(data))
 
+    @precondition(lambda self: self.zombies)
     @rule(data=st.data())
     def zombie_completes(self, data):
-        if self.zombies:
-            self._finish(self.zombies.pop(data.draw(st.integers(0, len(self.zombies) - 1))))
+        self._finish(self.zombies.pop(data.draw(st.integers(0, len(self.zombies) - 1))))
+
+    @precondition(lambda self: self.zombies)
+    @rule(data=st.data(), at=st.integers(1, 9))
+    def zombie_gives_a_part_back(self, data, at):
+        """Whether it wins the cut or not, it finds that its claim is no more."""
+        place = data.draw(st.integers(0, len(self.zombies) - 1))
+        entry = self.zombies[place]
+        if entry.shard.first + at <= entry.shard.last:
+            assert self.queue.cut(entry, entry.shard.first + at) is None
 
     def _finish(self, entry):
         (won,) = self.queue.complete([(entry, done_for(entry))])
-        assert won == (entry.shard.first not in self.done)
-        self.done.setdefault(entry.shard.first, entry.owner)
+        if won:
+            assert not self.done.keys() & rows(entry.shard)
+            self.done |= dict.fromkeys(rows(entry.shard), entry.owner)
 
+    @precondition(lambda self: self.held)
     @rule(data=st.data())
     def release(self, data):
-        if self.held:
-            self.queue.release(self.held.pop(data.draw(st.sampled_from(sorted(self.held)))))
+        self.queue.release(self._draw(data))
 
+    @precondition(lambda self: self.held)
     @rule(data=st.data())
     def reap(self, data):
-        if self.held:
-            victim = self.held.pop(data.draw(st.sampled_from(sorted(self.held))))
-            self.zombies.append(victim)
-            self.queue.reap(lambda owner: str(owner) == victim.owner)
+        victim = self._draw(data)
+        self.zombies.append(victim)
+        self.queue.reap(lambda owner: str(owner) == victim.owner)
+
+    @rule(data=st.data(), operation=st.integers(0, 6), what=st.sampled_from(["claim", "cut", "complete", "release"]))
+    def is_killed(self, data, operation, what):
+        """A worker is killed before any file operation of what it does; then its claims are reaped."""
+        if what == "claim":
+            owner, doomed = owners.current(), Queue(self.folder)
+            with killed_before(operation):
+                doomed.claim(owner, [JOB], data.draw(st.integers(0, 5)))
+        elif self.held:
+            entry, doomed = self._draw(data), Queue(self.folder)
+            owner = owners.parse(entry.owner)
+            with killed_before(operation):
+                if what == "cut" and entry.shard.size > 1:
+                    doomed.cut(entry, entry.shard.first + data.draw(st.integers(1, entry.shard.size - 1)))
+                elif what == "complete":
+                    doomed.complete([(entry, done_for(entry))])
+                elif what == "release":
+                    doomed.release(entry)
+            if any(d.shard == entry.shard for d in finished(self.queue)):
+                self.done |= dict.fromkeys(rows(entry.shard) - self.done.keys(), entry.owner)
+        else:
+            return
+        with killed_before(data.draw(st.integers(0, 6))):  # whoever reaps may be killed too
+            Queue(self.folder).reap(lambda each: each == owner)
+        self.queue.reap(lambda each: each == owner)
+
+    @rule()
+    def supervisor_begins(self):
+        """What zombies alone held is found missing and pending again; nothing else is."""
+        self.queue.restore(shards.shards_of(JOB, self.ROWS, 10))
 
     @invariant()
-    def every_shard_is_somewhere_and_done_never_changes(self):
-        pending = {e.shard.first for e in self.queue.entries("pending")}
-        claimed = {e.shard.first for e in self.queue.entries("claimed")}
-        done = {d.shard.first: d.digest for d in map(self.queue.read_done, self.queue.done_names())}
-        assert done == self.done
-        assert not pending & claimed
-        assert pending | claimed | done.keys() == {0, 10, 20, 30}
+    def every_row_is_in_one_place_and_done_never_changes(self):
+        """A claim of a shard that was cut stands for those of its parts that no file stands for."""
+        assert {row: d.digest for d in finished(self.queue) for row in rows(d.shard)} == self.done
+        entries = [*self.queue.entries("pending"), *self.queue.entries("claimed")]
+        live = [e.shard for e in entries if not self.queue.done_path(e.shard).exists()]
+        places = Counter(row for shard in live for row in rows(shard))
+        assert max(places.values(), default=1) == 1
+        assert not places.keys() & self.done.keys()
+        there = {shards.stem(e.shard) for e in entries} | {
+            name.removesuffix(".json") for name in self.queue.done_names()
+        }
+        cut = [self.queue.cuts.get(f"{shards.stem(e.shard)}.json") for e in entries]
+        owed = {row for c in cut if c for part in c.parts if shards.stem(part) not in there for row in rows(part)}
+        assert places.keys() | self.done.keys() | owed == set(range(self.ROWS))
 
 
 TestQueueMachine = QueueMachine.TestCase

@@ -103,7 +103,7 @@ def test_a_missing_model_folder_is_refused_before_anything_starts(tmp_path, jobs
 def test_unfinished_runs_are_found_and_finished_ones_are_not(tmp_path, jobs):
     paths, _, _ = submit.submit(fake_spec(text_tsv(tmp_path / "a.tsv", 10)), jobs)
     assert find.unfinished(jobs) == [paths]
-    for path in (paths.queue / "pending").iterdir():
+    for path in (paths.queue / "pending").glob("*/*"):
         path.unlink()
     assert find.unfinished(jobs) == []
     assert find.latest(jobs) == paths

@@ -102,24 +102,24 @@ def score_run(paths: RunPaths, asked: RunSpec | None, wanted: ScoresWanted) -> i
         VlmevalError: an evaluator failed; what could be scored is written.
     """
     from vlmeval_mp.runs import results, snapshot
-    from vlmeval_mp.runs.merge import merge
+    from vlmeval_mp.runs.holding import hold
+    from vlmeval_mp.runs.merge import Merged
 
     record = snapshot.read_record(paths)
     code, problems = EXIT_COMPLETE, []
     asked = rescored(record.spec, asked or record.spec, wanted.scoring, wanted.judge, wanted.numbers)
-    for job in record.jobs:
-        samples, predictions = merge(paths, job)
-        if len(samples) < job.samples:
-            missing = job.samples - len(samples)
-            print(
-                f"{job.model} on {job.dataset}: {missing} of {job.samples} samples have no answer yet", file=sys.stderr
-            )
-            code = EXIT_INCOMPLETE
-            continue
-        rules = results.rules_of(asked, job)
-        folder = paths.results(job.model, job.dataset)
-        summary = results.write(folder, job.model, job.dataset, samples, predictions, rules)
-        problems += [f"{job.model} on {job.dataset}: {summary.problem}"] if summary.problem else []
+    with hold(paths, record.spec.name):  # a launch writes the same files, perhaps in another mode
+        for job in record.jobs:
+            with Merged(paths, job) as merged:
+                missing = job.samples - merged.settled
+                if missing:
+                    left = f"{missing} of {job.samples} samples have no answer yet"
+                    print(f"{job.model} on {job.dataset}: {left}", file=sys.stderr)
+                    code = EXIT_INCOMPLETE
+                    continue
+                rules, folder = results.rules_of(asked, job), paths.results(job.model, job.dataset)
+                summary = results.write_pairs(folder, job.model, job.dataset, merged, rules)
+            problems += [f"{job.model} on {job.dataset}: {summary.problem}"] if summary.problem else []
     outcome.show_results(paths, record, wanted.as_json, code)
     if problems:
         raise VlmevalError("\n".join(problems))

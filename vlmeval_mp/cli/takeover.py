@@ -19,8 +19,8 @@ from vlmeval_mp.exchange import intake, outputs, pickles
 from vlmeval_mp.exchange.answers import Offer
 from vlmeval_mp.exchange.outputs import Left
 from vlmeval_mp.runs import snapshot
-from vlmeval_mp.runs.merge import dataset_of, merge
-from vlmeval_mp.runs.queue import Queue
+from vlmeval_mp.runs.listing import Listing
+from vlmeval_mp.runs.merge import Merged, dataset_of
 
 if TYPE_CHECKING:
     from vlmeval_mp.core.records import Job, RunRecord, RunSpec
@@ -58,8 +58,8 @@ def into(paths: RunPaths, record: RunRecord, place: Path, *, unpickle: bool) -> 
 
 def reuse(paths: RunPaths, work_dir: Path, *, unpickle: bool) -> int:
     """Do what VLMEvalKit's `--reuse` means: as `into`, but an empty work dir is not an error."""
-    queue = Queue(paths.queue)
-    waiting = {entry.shard.job for folder in ("pending", "claimed") for entry in queue.entries(folder)}
+    queue = Listing(paths.queue)
+    waiting = {entry.shard.job for entry in (*queue.entries("pending"), *queue.entries("claimed"))}
     jobs = [job for job in snapshot.read_record(paths).jobs if job.name in waiting]
     if not work_dir.is_dir():
         return 0
@@ -68,14 +68,23 @@ def reuse(paths: RunPaths, work_dir: Path, *, unpickle: bool) -> int:
 
 def finish(paths: RunPaths, record: RunRecord, asked: RunSpec) -> None:
     """Write the results of jobs that are answered in full, and say of which there is no score."""
+    from vlmeval_mp.runs.holding import BusyError, hold
+
+    try:
+        with hold(paths, record.spec.name):
+            for job in record.jobs:
+                _finish_job(paths, job, asked)
+    except BusyError:
+        _say("a launch is at work on this run and writes its results")
+
+
+def _finish_job(paths: RunPaths, job: Job, asked: RunSpec) -> None:
     from vlmeval_mp.runs import results
 
-    for job in record.jobs:
-        samples, predictions = merge(paths, job)
-        if len(samples) == job.samples:
-            folder = paths.results(job.model, job.dataset)
-            rules = results.rules_of(asked, job)
-            summary = results.write(folder, job.model, job.dataset, samples, predictions, rules)
+    with Merged(paths, job) as merged:
+        if merged.settled == job.samples:
+            folder, rules = paths.results(job.model, job.dataset), results.rules_of(asked, job)
+            summary = results.write_pairs(folder, job.model, job.dataset, merged, rules)
             if not summary.metrics:
                 why = summary.problem or " ".join(summary.notes) or "nothing of it can be scored"
                 _say(f"{job.model} on {job.dataset}: no score: {why}")

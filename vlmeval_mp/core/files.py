@@ -16,8 +16,12 @@ import secrets
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
+from typing import BinaryIO
 
 from vlmeval_mp.core.errors import StorageError
+
+BLOCK = 1 << 18
+"""Bytes that are read or written at once."""
 
 
 def _temporary(path: Path) -> Path:
@@ -63,6 +67,32 @@ def atomic_write(path: Path, data: bytes, *, durable: bool = True) -> None:
         with contextlib.suppress(OSError):
             temporary.unlink()
         raise StorageError(f"cannot replace {path}: {error.strerror or error}") from error
+
+
+@contextlib.contextmanager
+def replacing(*paths: Path) -> Iterator[list[BinaryIO]]:
+    """Files to write; `paths` are replaced by them, in that order, when the block ends well, and left alone otherwise.
+
+    Raises:
+        StorageError: the data could not be written.
+    """
+    temporary = [_temporary(path) for path in paths]
+    try:
+        with contextlib.ExitStack() as stack:
+            opened = [stack.enter_context(path.open("xb", buffering=BLOCK)) for path in temporary]
+            yield list(opened)
+            for file in opened:
+                file.flush()
+                os.fsync(file.fileno())
+        for path, target in zip(temporary, paths, strict=True):
+            path.replace(target)
+            sync_folder(target.parent)
+    except OSError as error:
+        raise StorageError(f"cannot write {paths[0].parent}: {error.strerror or error}") from error
+    finally:
+        for path in temporary:
+            with contextlib.suppress(OSError):
+                path.unlink()
 
 
 def publish_new(path: Path, data: bytes, *, sync_parent: bool = True) -> bool:
@@ -112,20 +142,21 @@ def decode_line(line: bytes) -> bytes | None:
 def read_lines(path: Path, start: int = 0, end: int | None = None) -> Iterator[tuple[int, int, bytes]]:
     """Valid lines within bytes [start, end) of `path`, as (offset, offset behind it, payload).
 
-    A missing file has no lines. The last line counts only with its newline.
+    A missing file has no lines. The last line counts only with its newline. One block is in memory at a time.
     """
     try:
-        with path.open("rb") as file:
+        with path.open("rb", buffering=BLOCK) as file:
             file.seek(start)
-            data = file.read() if end is None else file.read(end - start)
+            for line in file:
+                behind = start + len(line)
+                if not line.endswith(b"\n") or (end is not None and behind > end):
+                    return
+                payload = decode_line(line[:-1])
+                if payload is not None:
+                    yield start, behind, payload
+                start = behind
     except FileNotFoundError:
         return
-    position = 0
-    while (newline := data.find(b"\n", position)) >= 0:
-        payload = decode_line(data[position:newline])
-        if payload is not None:
-            yield start + position, start + newline + 1, payload
-        position = newline + 1
 
 
 class Appender:

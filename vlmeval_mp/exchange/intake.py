@@ -9,15 +9,20 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from vlmeval_mp.core.paths import RunPaths
-from vlmeval_mp.core.records import Done, Job, Prediction, Shard
+from vlmeval_mp.core.records import Done, Job, Prediction, Sample
 from vlmeval_mp.runs import checkpoint, owners
-from vlmeval_mp.runs.checkpoint import Answer, Checkpoint
+from vlmeval_mp.runs.checkpoint import Checkpoint
+from vlmeval_mp.runs.index import Index
 from vlmeval_mp.runs.merge import dataset_of
-from vlmeval_mp.runs.queue import Entry, Queue
+from vlmeval_mp.runs.queue import Queue
+from vlmeval_mp.runs.shards import Entry
+
+BATCH = 256
+"""Shards that are published at a time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,44 +44,60 @@ def take(paths: RunPaths, job: Job, answers: Mapping[str, str], source: str) -> 
     """
     queue, owner = Queue(paths.queue), owners.current()
     queue.reap(lambda each: owners.is_dead(each) is True, to_blame=lambda _: False)  # an import that was killed
-    whole = Shard(job=job.name, first=0, last=job.samples - 1)
-    samples = dataset_of(paths, job).samples(0, job.samples - 1) if job.samples else []
-    held = []
+    held: dict[str, Entry] = {}
     while (entry := queue.claim(owner, [job.name])) is not None:
-        held.append(entry)
+        held[entry.name] = entry
     try:
-        known = checkpoint.search(paths.checkpoints, whole).answers
-        free = {row for entry in held for row in range(entry.shard.first, entry.shard.last + 1)} - known.keys()
-        new = [s for s in samples if s.row in free and s.index in answers]
-        own = _record(paths, job, [Prediction(s.index, s.row, answers[s.index], source=source) for s in new])
-        given = {**known, **own}
-        done = [(entry, _pinned(paths, entry, given)) for entry in held if _whole(entry, given)]
-        if done:
-            queue.complete(done)
-        finished = {entry.name for entry, _ in done}
-        held = [entry for entry in held if entry.name not in finished]
+        with Index(paths.checkpoints, job.name, job.samples) as index:
+            index.refresh()
+            had, known = index.answered, set(index.rows())
+            free = (s for s in _samples(paths, job, held.values()) if s.row not in known and s.index in answers)
+            taken = _record(paths, job, (Prediction(s.index, s.row, answers[s.index], source=source) for s in free))
+            index.refresh()
+            _complete(paths, queue, held, index)
+            left = job.samples - index.answered
     finally:
-        for entry in held:
+        for entry in held.values():
             queue.release(entry, begun=False)
-    return Taken(taken=len(new), had=len(known), left=job.samples - len(given))
+    return Taken(taken=taken, had=had, left=left)
 
 
-def _record(paths: RunPaths, job: Job, predictions: list[Prediction]) -> dict[int, Answer]:
-    if not predictions:
-        return {}
+def _samples(paths: RunPaths, job: Job, held: Iterable[Entry]) -> Iterator[Sample]:
+    """The samples of claimed shards, in the order of the claims."""
+    dataset = dataset_of(paths, job) if job.samples else None
+    for entry in held if dataset else ():
+        yield from dataset.samples(entry.shard.first, entry.shard.last) if dataset else ()
+
+
+def _record(paths: RunPaths, job: Job, predictions: Iterable[Prediction]) -> int:
+    """Make `predictions` durable; give how many there were."""
     writer = f"import-{time.strftime('%Y%m%dT%H%M%S', time.gmtime())}-{secrets.token_hex(3)}"
-    lines = Checkpoint(paths.checkpoints, writer)
+    lines, count = Checkpoint(paths.checkpoints, writer), 0
     try:
-        return {prediction.row: lines.record(job.name, prediction) for prediction in predictions}
+        for prediction in predictions:
+            lines.record(job.name, prediction)
+            count += 1
     finally:
         lines.close()
+    return count
 
 
-def _whole(entry: Entry, answers: Mapping[int, Answer]) -> bool:
-    return all(row in answers for row in range(entry.shard.first, entry.shard.last + 1))
+def _complete(paths: RunPaths, queue: Queue, held: dict[str, Entry], index: Index) -> None:
+    """Publish the claimed shards that are answered in full, and hold them no more."""
+    waiting = list(held.values())
+    for start in range(0, len(waiting), BATCH):
+        done = [(entry, pinned) for entry in waiting[start : start + BATCH] if (pinned := _pinned(paths, entry, index))]
+        if done:
+            queue.complete(done)
+        for entry, _ in done:
+            del held[entry.name]
 
 
-def _pinned(paths: RunPaths, entry: Entry, answers: Mapping[int, Answer]) -> Done:
+def _pinned(paths: RunPaths, entry: Entry, index: Index) -> Done | None:
+    """What a shard rests on, if all its rows are answered."""
+    answers = index.found(entry.shard).answers
+    if len(answers) < entry.shard.size:
+        return None
     done = checkpoint.pin(entry.shard, answers, "import")
     checkpoint.sync_spans(paths.checkpoints, done, "")
     return done

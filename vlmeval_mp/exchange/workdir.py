@@ -24,14 +24,15 @@ from vlmeval_mp import __version__
 from vlmeval_mp.core import credentials, files
 from vlmeval_mp.core.errors import StorageError
 from vlmeval_mp.core.paths import RunPaths, slug
-from vlmeval_mp.core.records import Job, Json, ModelSpec, RunRecord, Shard, Summary
+from vlmeval_mp.core.records import Job, Json, ModelSpec, Prediction, RunRecord, Sample, Shard, Summary
 from vlmeval_mp.exchange import outputs, scorefiles
 from vlmeval_mp.exchange import predictions as predictiontable
 from vlmeval_mp.exchange.predictions import Damage
 from vlmeval_mp.exchange.scoreshapes import ScoreFile
-from vlmeval_mp.runs import checkpoint, results
+from vlmeval_mp.runs import results
+from vlmeval_mp.runs.index import search
 from vlmeval_mp.runs.merge import dataset_of, merge
-from vlmeval_mp.scoring.base import Rules
+from vlmeval_mp.scoring.base import Rules, Scored
 from vlmeval_mp.scoring.reading.postprocess import applied
 from vlmeval_mp.vlmevalkit import evaluation
 
@@ -107,7 +108,7 @@ class _Tree:
         samples, predictions = merge(self.paths, job)
         if len(samples) < job.samples or (self.scored and summary is None):
             rows = Shard(job=job.name, first=0, last=job.samples - 1)
-            answered = len(checkpoint.search(self.paths.checkpoints, rows).answers)
+            answered = len(search(self.paths.checkpoints, rows).answers)
             return {"status": "infer" if answered else "pending", "total": job.samples, "answered": answered}, []
         seen = [applied(self.model.post_process, prediction) for prediction in predictions]
         columns = dataset_of(self.paths, job).info.columns
@@ -129,14 +130,23 @@ class _Tree:
             copied = self._copy_evaluators(job, rules, folder, stem)
             entry |= {"judge_model": rules.judge or "exact_matching"} | _scores(summary, None) | _unscored(summary)
             return entry, [name, *copied]
-        by_rules = replace(rules, judge="")
-        scored, _ = results.judged(job.model, job.dataset, samples, predictions, by_rules)
+        scored = self._compat(job, samples, predictions, rules)
         made = scorefiles.score_file(rules.scorer, scored)
         linked = [name]
         if made and made.ending:
             files.atomic_write(folder / f"{stem}{made.ending}", made.content)
             linked.append(f"{stem}{made.ending}")
         return entry | _scores(summary, made), linked
+
+    def _compat(
+        self, job: Job, samples: Sequence[Sample], predictions: Sequence[Prediction], rules: Rules
+    ) -> list[Scored]:
+        """The samples with their compat verdicts: those in the job's results, or new ones if they are not there."""
+        kept = None if rules.judge else results.read_scores(self.paths.results(job.model, job.dataset), "compat")
+        if kept is None or [score.index for score in kept] != [sample.index for sample in samples]:
+            by_rules = replace(rules, judge="")
+            return results.judged(job.model, job.dataset, samples, predictions, by_rules)[0]
+        return [Scored(*each) for each in zip(samples, predictions, kept, strict=True)]
 
     def _copy_evaluators(self, job: Job, rules: Rules, folder: Path, stem: str) -> list[str]:
         """Bring over what VLMEvalKit's own evaluator wrote beside its prediction file; the names there."""

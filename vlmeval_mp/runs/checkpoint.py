@@ -2,7 +2,7 @@
 
 One file per job and writer, `checkpoints/<job>/<writer>.jsonl`, appended by that writer alone and never by anybody
 again. A row may be answered in several files (a worker that was taken for dead may have gone on); the first valid line
-in (file name, offset) order counts, here and for every reader. Knows nothing of queues or engines.
+in (file name, offset) order counts, for every reader; `index` finds it. Knows nothing of queues or engines.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ class Intent(Struct, frozen=True, tag_field="type", tag="intent"):
     row: int
 
 
-_INTENT = b'{"type":"intent"'
+INTENT = b'{"type":"intent"'
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +75,10 @@ class Checkpoint:
         start, end = self._file(job).append(payload)
         return Answer(prediction, payload, self._name(job), start, end)
 
+    def open(self, job: str) -> None:
+        """Create the file of `job`, which may take a while on a network disk, before the first answer is there."""
+        self._file(job)
+
     def intend(self, job: str, row: int) -> None:
         """Say that `row` is about to run alone."""
         self._file(job).append(self._encode(Intent(row=row)))
@@ -101,25 +105,6 @@ def _whole(text: str) -> str:
     return text.encode("utf-8", "replace").decode()
 
 
-def search(folder: Path, shard: Shard) -> Found:
-    """Everything any worker has recorded for `shard`; `folder` is the run's checkpoint folder."""
-    found = Found()
-    for path in sorted((folder / shard.job).glob("*.jsonl")):
-        name = f"{shard.job}/{path.name}"
-        for start, end, payload in files.read_lines(path):
-            if payload.startswith(_INTENT):
-                row = msgspec.json.decode(payload, type=Intent).row
-                if shard.first <= row <= shard.last:
-                    found.alone[row] += 1
-                continue
-            prediction = _prediction(payload)
-            if prediction is not None and shard.first <= prediction.row <= shard.last:
-                found.answers.setdefault(prediction.row, Answer(prediction, payload, name, start, end))
-    for row in found.answers:
-        found.alone.pop(row, None)
-    return found
-
-
 def pin(shard: Shard, answers: Mapping[int, Answer], worker: str) -> Done:
     """What `shard` rests on, given one answer for each of its rows."""
     chosen = [answers[row] for row in range(shard.first, shard.last + 1)]
@@ -130,7 +115,7 @@ def pin(shard: Shard, answers: Mapping[int, Answer], worker: str) -> Done:
     return Done(
         shard=shard,
         spans=tuple(Span(file=f, start=s, end=e) for f, (s, e) in sorted(spans.items())),
-        digest=_digest(a.payload for a in chosen),
+        digest=digest_of(a.payload for a in chosen),
         failed=sum(a.prediction.error is not None for a in chosen),
         worker=worker,
     )
@@ -154,31 +139,8 @@ def _sync_file(path: Path) -> None:
         raise StorageError(f"cannot sync {path}: {error.strerror or error}") from error
 
 
-def load(folder: Path, done: Done) -> list[Prediction]:
-    """The predictions that `done` pins, in row order.
-
-    Raises:
-        StorageError: they are not on disk any more as they were; the message names the files.
-    """
-    chosen: dict[int, bytes] = {}
-    predictions: dict[int, Prediction] = {}
-    for span in done.spans:
-        for _, _, payload in files.read_lines(folder / span.file, span.start, span.end):
-            prediction = None if payload.startswith(_INTENT) else _prediction(payload)
-            if prediction and done.shard.first <= prediction.row <= done.shard.last and prediction.row not in chosen:
-                chosen[prediction.row], predictions[prediction.row] = payload, prediction
-    rows = sorted(chosen)
-    if len(rows) != done.shard.size or _digest(chosen[r] for r in rows) != done.digest:
-        where = ", ".join(str(folder / span.file) for span in done.spans)
-        raise StorageError(
-            f"rows {done.shard.first}–{done.shard.last} of {done.shard.job} are not as they were recorded in {where}; "
-            f"delete queue/done/{done.shard.job}.{done.shard.first:07d}-{done.shard.last:07d}.json and launch again "
-            "to have what is missing answered again"
-        )
-    return [predictions[row] for row in rows]
-
-
-def _prediction(payload: bytes) -> Prediction | None:
+def parse(payload: bytes) -> Prediction | None:
+    """The prediction of one line; None if it is something else."""
     try:
         return _DECODER.decode(payload)
     except (msgspec.DecodeError, msgspec.ValidationError):
@@ -188,7 +150,8 @@ def _prediction(payload: bytes) -> Prediction | None:
 _DECODER = msgspec.json.Decoder(Prediction)
 
 
-def _digest(payloads: Iterable[bytes]) -> str:
+def digest_of(payloads: Iterable[bytes]) -> str:
+    """What a `done` file pins: the digest of the chosen payloads in row order."""
     digest = hashlib.sha256()
     for payload in payloads:
         digest.update(payload + b"\n")

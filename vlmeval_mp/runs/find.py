@@ -7,6 +7,7 @@ from pathlib import Path
 
 from vlmeval_mp.core.errors import ConfigError
 from vlmeval_mp.core.paths import JobsPaths, RunPaths
+from vlmeval_mp.runs.listing import Listing
 
 
 def _records(jobs: JobsPaths) -> list[Path]:
@@ -21,7 +22,7 @@ def every(jobs: JobsPaths) -> list[RunPaths]:
 def unfinished(jobs: JobsPaths) -> list[RunPaths]:
     """Return the runs under `jobs` with shards that are neither done nor failed, oldest first."""
     runs = [RunPaths(p.parent) for p in _records(jobs)]
-    left = [r for r in runs if _any(r.queue / "pending") or _any(r.queue / "claimed")]
+    left = [r for r in runs if Listing(r.queue).any_left()]
     return sorted(left, key=lambda r: r.record.stat().st_mtime)
 
 
@@ -71,7 +72,3 @@ def chosen(jobs: JobsPaths, run: str | None) -> RunPaths:
         return latest(jobs)
     given = Path(run)
     return RunPaths(given.resolve()) if (given / "run.json").exists() else named(jobs, run)
-
-
-def _any(folder: Path) -> bool:
-    return folder.is_dir() and next(folder.iterdir(), None) is not None

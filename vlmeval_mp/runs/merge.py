@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from vlmeval_mp.core.paths import RunPaths
-from vlmeval_mp.core.records import Job, Prediction, Sample
+from vlmeval_mp.core.records import Done, Job, Prediction, Sample, Shard
 from vlmeval_mp.datasets.store import Dataset
-from vlmeval_mp.runs import checkpoint, kept
-from vlmeval_mp.runs.queue import Queue
+from vlmeval_mp.runs import kept
+from vlmeval_mp.runs.index import Index
+from vlmeval_mp.runs.listing import Listing
+from vlmeval_mp.runs.shards import Failure
+
+Pair = tuple[Sample, Prediction]
 
 
 def dataset_of(paths: RunPaths, job: Job) -> Dataset:
@@ -19,22 +25,89 @@ def dataset_of(paths: RunPaths, job: Job) -> Dataset:
 
 
 def merge(paths: RunPaths, job: Job) -> tuple[list[Sample], list[Prediction]]:
-    """Samples and predictions of `job` that are final, both in data set order.
+    """Samples and predictions of `job` that are final, both in data set order, as `Merged` gives them one by one.
+
+    Raises:
+        StorageError: as `Merged`.
+    """
+    with Merged(paths, job) as merged:
+        pairs = list(merged)
+    return [sample for sample, _ in pairs], [prediction for _, prediction in pairs]
+
+
+class Merged:
+    """The final samples of `job` with their predictions, in data set order; may be walked through again and again.
 
     A row of a shard that was given up has a prediction with the reason as its error. Rows of unfinished shards are
-    left out of both.
+    left out. One shard is in memory at a time. `index` is a kept one of the job; None makes one. What is final is
+    looked up when this is made.
 
     Raises:
         StorageError: what a shard rests on is damaged; the message says how to have it answered again.
     """
-    queue = Queue(paths.queue)
-    dones = [queue.read_done(name) for name in queue.done_names() if name.startswith(f"{job.name}.")]
-    predictions = {p.row: p for d in dones if d.shard.job == job.name for p in checkpoint.load(paths.checkpoints, d)}
-    samples = dataset_of(paths, job).samples(0, job.samples - 1) if job.samples else []
-    for failure in queue.failures():
-        if failure.shard.job == job.name:
-            for sample in samples[failure.shard.first : failure.shard.last + 1]:
-                given_up = Prediction(index=sample.index, row=sample.row, error=f"shard given up: {failure.reason}")
-                predictions.setdefault(sample.row, given_up)
-    final = [s for s in samples if s.row in predictions]
-    return final, [predictions[s.row] for s in final]
+
+    def __init__(self, paths: RunPaths, job: Job, *, index: Index | None = None) -> None:
+        listing = Listing(paths.queue)
+        listing.read_news(job.name)
+        self._own = None if index else Index(paths.checkpoints, job.name, job.samples)
+        self._index = index or self._own or Index(paths.checkpoints, job.name, job.samples)
+        self._index.refresh()
+        self._dataset = dataset_of(paths, job)
+        facts: list[Done | Failure] = [d for d in listing.done.values() if d.shard.job == job.name]
+        facts += [f for f in listing.failures() if f.shard.job == job.name]
+        self._facts = _without_overlap(facts)
+
+    @property
+    def settled(self) -> int:
+        """How many samples are final."""
+        return sum(last - first + 1 for first, last, _ in self._facts)
+
+    def __iter__(self) -> Iterator[Pair]:
+        for first, last, fact in self._facts:
+            samples = self._dataset.samples(first, last)
+            if isinstance(fact, Done):
+                found = self._index.load(fact)[first - fact.shard.first :]
+                yield from zip(samples, found, strict=True)
+                continue
+            for sample in samples:
+                yield sample, Prediction(index=sample.index, row=sample.row, error=f"shard given up: {fact.reason}")
+
+    def close(self) -> None:
+        """Close the index, unless it was given."""
+        if self._own is not None:
+            self._own.close()
+
+    def __enter__(self) -> Merged:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def _without_overlap(facts: list[Done | Failure]) -> list[tuple[int, int, Done | Failure]]:
+    """Rows (first, last) and what is known of them, in row order.
+
+    Where a finished shard and one that was given up have a row both, the finished one counts; of two finished ones,
+    which only somebody can make who moves files by hand, the larger.
+    """
+    found: list[tuple[int, int, Done | Failure]] = []
+    done = sorted((f for f in facts if isinstance(f, Done)), key=lambda f: (f.shard.first, -f.shard.last))
+    end = -1
+    for fact in done:
+        first = max(fact.shard.first, end + 1)
+        if first <= fact.shard.last:
+            found.append((first, fact.shard.last, fact))
+            end = fact.shard.last
+    for failure in (f for f in facts if isinstance(f, Failure)):
+        found += [(first, last, failure) for first, last in _gaps(failure.shard, found)]
+    return sorted(found, key=lambda each: each[0])
+
+
+def _gaps(shard: Shard, taken: list[tuple[int, int, Done | Failure]]) -> list[tuple[int, int]]:
+    """The parts of `shard` in which no range of `taken` has a row."""
+    gaps, first = [], shard.first
+    for start, end in sorted((start, end) for start, end, _ in taken if start <= shard.last and end >= shard.first):
+        if start > first:
+            gaps.append((first, start - 1))
+        first = max(first, end + 1)
+    return [*gaps, (first, shard.last)] if first <= shard.last else gaps

@@ -2,13 +2,14 @@
 
 A pending or claimed shard is an empty file whose name says everything, so no claim can be torn:
 
-    pending/<job>.<first>-<last>@<attempt>-<deaths>
+    pending/<job>/<job>.<first>-<last>@<attempt>-<deaths>
     claimed/<job>.<first>-<last>@<attempt>-<deaths>@<owner>
-    done/<job>.<first>-<last>.json      what its answers rest on; created once, never replaced
+    done/<job>.<first>-<last>.json      what its answers rest on, or where it was cut; created once, never replaced
     failed/<job>.<first>-<last>.json    why it was given up
 
 What decides is the rename of a uniquely named file, or the no-replace link of a `done` file. The lock only keeps
-claimers from running into each other; every method is correct without it. Knows nothing of samples or answers.
+claimers from running into each other; every method is correct without it. A shard is either done as a whole or cut,
+never both, because both are the same file. Knows nothing of samples or answers.
 """
 
 from __future__ import annotations
@@ -16,18 +17,18 @@ from __future__ import annotations
 import contextlib
 import logging
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
 
 import msgspec
 from filelock import FileLock, Timeout
 
 from vlmeval_mp.core import files
 from vlmeval_mp.core.errors import StorageError, VlmevalError
-from vlmeval_mp.core.records import Done, Shard, Struct
+from vlmeval_mp.core.records import Done, Shard
 from vlmeval_mp.runs import owners
+from vlmeval_mp.runs.listing import Listing, entries_in, read_fact
 from vlmeval_mp.runs.owners import Owner
+from vlmeval_mp.runs.shards import Cut, Entry, Failure, parse, parts, stem
 
 log = logging.getLogger(__name__)
 
@@ -37,99 +38,113 @@ MAX_DEATHS = 200
 LOCK_TIMEOUT = 10.0
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """A pending or claimed shard, as its file name says. `deaths` counts claims in which an engine died from inside."""
-
-    shard: Shard
-    attempt: int
-    deaths: int
-    owner: str = ""
-
-    @property
-    def name(self) -> str:
-        tail = f"@{self.owner}" if self.owner else ""
-        return f"{stem(self.shard)}@{self.attempt}-{self.deaths}{tail}"
-
-
-class Failure(Struct, frozen=True):
-    """Content of a file in `failed/`."""
-
-    shard: Shard
-    reason: str
-
-
-def stem(shard: Shard) -> str:
-    return f"{shard.job}.{shard.first:07d}-{shard.last:07d}"
-
-
-def parse(name: str) -> Entry | None:
-    """The entry a file name stands for; None for a name that is not ours."""
-    head, _, tail = name.partition("@")
-    counts, _, owner = tail.partition("@")
-    job, _, rows = head.rpartition(".")
-    first, _, last = rows.partition("-")
-    attempt, _, deaths = counts.partition("-")
-    if not (job and first.isdigit() and last.isdigit() and attempt.isdigit() and deaths.isdigit()):
-        return None
-    return Entry(Shard(job=job, first=int(first), last=int(last)), int(attempt), int(deaths), owner)
-
-
-def shards_of(job: str, samples: int, size: int) -> list[Shard]:
-    """`samples` rows of `job` cut into contiguous shards of at most `size`."""
-    return [Shard(job=job, first=i, last=min(i + size, samples) - 1) for i in range(0, samples, size)]
-
-
 def create(folder: Path, shards: Iterable[Shard]) -> None:
     """Lay out a new queue with all `shards` pending. The caller publishes the folder as a whole."""
     for name in FOLDERS:
         (folder / name).mkdir(parents=True)
+    jobs = set()
     for shard in shards:
-        (folder / "pending" / Entry(shard, 0, 0).name).touch()
+        place = folder / "pending" / shard.job
+        if shard.job not in jobs:
+            jobs.add(shard.job)
+            place.mkdir()
+        (place / Entry(shard, 0, 0).name).touch()
+    for job in jobs:
+        files.sync_folder(folder / "pending" / job)
     files.sync_folder(folder / "pending")
 
 
-class Queue:
-    """One run's queue, as one process sees it."""
+class Queue(Listing):
+    """One run's queue, as one process sees it. One thread claims; others may meanwhile complete, cut and release."""
 
     def __init__(self, folder: Path) -> None:
-        self.folder = folder
+        super().__init__(folder)
         self._lock = FileLock(folder / "lock", timeout=LOCK_TIMEOUT)
-        self._seen: list[Entry] = []
+        self._kept: dict[str, list[Entry]] = {}
+        self._migrated = False
 
-    def claim(self, owner: Owner, jobs: Sequence[str]) -> Entry | None:
+    # --- claiming ----------------------------------------------------------------------------------------------
+
+    def claim(self, owner: Owner, jobs: Sequence[str], most: int = 0) -> Entry | None:
         """Take the first pending shard of `jobs` (in that order); None if there is none.
 
-        The listing is kept between calls: an entry that others took meanwhile costs one failed rename, and the folder
-        is listed again before None is returned.
+        Of a shard of more than `most` samples only the first `most` are taken, and the rest stays pending; 0 takes it
+        whole. The listing is kept between calls: an entry that others took meanwhile costs one failed rename, and the
+        jobs' folders are listed again before None is returned. Nobody is locked out by a claim that finds nothing.
         """
+        if not any(self._kept.get(job) for job in jobs) and not self._list(jobs):
+            return None
         with self._transition():
             for fresh in (False, True):
                 if fresh:
-                    self._seen = self._pending(jobs)
-                while self._seen:
-                    claimed = self._take(self._seen.pop(), owner)
-                    if claimed is not None:
+                    self._list(jobs)
+                for entry in self._popped(jobs):
+                    claimed = self._take(entry, owner)
+                    if claimed is None:
+                        continue
+                    if not 0 < most < claimed.shard.size:
                         return claimed
+                    if (part := self.cut(claimed, claimed.shard.first + most)) is not None:
+                        self._keep(claimed.shard, part)
+                        return part
+                    self._settle(claimed)
         return None
 
-    def _pending(self, jobs: Sequence[str]) -> list[Entry]:
-        """Pending entries of `jobs`, the next one last."""
-        order = {job: place for place, job in enumerate(jobs)}
-        found = [e for e in self.entries("pending") if e.shard.job in order]
-        return sorted(found, key=lambda e: (order[e.shard.job], e.shard.first), reverse=True)
+    def pending(self, jobs: Sequence[str], *, fresh: bool = False) -> int:
+        """Samples of pending shards of `jobs`: by the kept listing, which may be out of date, or a new one."""
+        if fresh:
+            self._list(jobs)
+        return sum(entry.shard.size for job in jobs for entry in self._kept.get(job, ()))
+
+    def _list(self, jobs: Sequence[str]) -> int:
+        """Read which shards of `jobs` are pending, the next one last; gives how many there are."""
+        if not self._migrated:
+            self._migrated = True
+            self._migrate()
+        for job in jobs:
+            found = entries_in(self.folder / "pending" / job)
+            found.sort(key=lambda entry: entry.shard.first, reverse=True)
+            self._kept[job] = found
+        return sum(len(self._kept[job]) for job in jobs)
+
+    def _popped(self, jobs: Sequence[str]) -> Iterator[Entry]:
+        for job in jobs:
+            kept = self._kept.get(job, [])
+            while kept:
+                yield kept.pop()
+
+    def _keep(self, whole: Shard, part: Entry) -> None:
+        """What this process left of a shard is the next one it would take."""
+        rest = Shard(job=whole.job, first=part.shard.last + 1, last=whole.last)
+        self._kept.setdefault(whole.job, []).append(Entry(rest, part.attempt, part.deaths))
 
     def _take(self, entry: Entry, owner: Owner) -> Entry | None:
         claimed = Entry(entry.shard, entry.attempt, entry.deaths, str(owner))
-        if not self._move("pending", entry, "claimed", claimed):
+        if not self._move(entry, claimed):
             return None
-        if self._done_path(entry.shard).exists():  # a worker that was taken for dead finished it meanwhile
-            self._forget(claimed)
+        if self.done_path(entry.shard).exists():  # a worker that was taken for dead finished or cut it meanwhile
+            self._settle(claimed)
             return None
         return claimed
 
+    def _migrate(self) -> None:
+        """Move pending shards of a run that was made before each job had a folder into those folders."""
+        pending = self.folder / "pending"
+        flat = [path for path in pending.iterdir() if not path.is_dir()]
+        if not flat:
+            return
+        with self._transition():
+            for path in flat:
+                entry = parse(path.name)
+                if entry is not None:
+                    (pending / entry.shard.job).mkdir(exist_ok=True)
+                    with contextlib.suppress(FileNotFoundError):  # somebody else is moving them too
+                        path.rename(pending / entry.shard.job / path.name)
+
+    # --- a claim's end -----------------------------------------------------------------------------------------
+
     def complete(self, finished: Sequence[tuple[Entry, Done]]) -> list[bool]:
-        """Publish what `finished` shards rest on; for each, False if another worker had done so first.
+        """Publish what `finished` shards rest on; for each, False if another worker had done so, or cut it, first.
 
         The answers must be durable before this is called. On return the `done` files are.
 
@@ -137,13 +152,31 @@ class Queue:
             StorageError: they may not be; the claims are still held.
         """
         won = [
-            files.publish_new(self._done_path(entry.shard), msgspec.json.encode(done), sync_parent=False)
+            files.publish_new(self.done_path(entry.shard), msgspec.json.encode(done), sync_parent=False)
             for entry, done in finished
         ]
         files.sync_folder(self.folder / "done")
-        for entry, _ in finished:
-            self._forget(entry)
+        for (entry, _), ours in zip(finished, won, strict=True):
+            if ours:
+                self._forget(entry)
+            else:
+                self._settle(entry)
         return won
+
+    def cut(self, entry: Entry, row: int) -> Entry | None:
+        """Make what `entry` has from `row` on pending for others; gives the claim on what is before.
+
+        None: the shard was finished or cut by another, or taken from us, and this claim will be settled in `complete`.
+        In whatever place this is interrupted, the `done` file says that there are two shards now, and whoever finds
+        the claim of the whole makes pending what is missing of them.
+        """
+        head, tail = parts(entry.shard, row)
+        content = msgspec.json.encode(Cut(cut=row, shard=entry.shard))
+        if not files.publish_new(self.done_path(entry.shard), content):
+            return None
+        self._make_pending(Entry(tail, entry.attempt, entry.deaths))
+        kept = Entry(head, entry.attempt, entry.deaths, entry.owner)
+        return kept if self._move(entry, kept) else None
 
     def release(self, entry: Entry, *, begun: bool = True) -> None:
         """Give a claim back unfinished; nobody died.
@@ -152,7 +185,7 @@ class Queue:
         checkpoints hold of a shard is looked up.
         """
         attempt = entry.attempt + 1 if begun else max(1, entry.attempt)
-        self._move("claimed", entry, "pending", Entry(entry.shard, attempt, entry.deaths))
+        self._move(entry, Entry(entry.shard, attempt, entry.deaths))
 
     def reap(
         self, is_dead: Callable[[Owner], bool], *, to_blame: Callable[[Entry], bool] = lambda _: True
@@ -167,26 +200,36 @@ class Queue:
             for entry in self.entries("claimed"):
                 if not _holds(entry, is_dead):
                     continue
-                if self._done_path(entry.shard).exists():
-                    self._forget(entry)
+                if self.done_path(entry.shard).exists():
+                    self._settle(entry, deaths=entry.deaths + to_blame(entry))
                 elif entry.deaths + 1 >= MAX_DEATHS:
                     self.fail(entry, f"its workers died {MAX_DEATHS} times and no sample of it could be found to blame")
                 else:
                     deaths = entry.deaths + to_blame(entry)
-                    if self._move("claimed", entry, "pending", Entry(entry.shard, entry.attempt + 1, deaths)):
+                    if self._move(entry, Entry(entry.shard, entry.attempt + 1, deaths)):
                         reaped.append(entry)
         return reaped
 
     def restore(self, shards: Iterable[Shard]) -> int:
         """Make pending what is in no folder, such as a shard whose damaged `done` file was moved away; gives how many.
 
-        What is answered of it is looked up in the checkpoints, not asked again.
+        What is answered of it is looked up in the checkpoints, not asked again. `pending` is listed before `claimed`
+        and without the lock, so a claim that is released in between seems to be in neither and becomes pending twice.
+        That does no harm: the two claims of it race for one `done` file.
         """
-        known = {stem(e.shard) for folder in ("pending", "claimed") for e in self.entries(folder)}
-        known |= {p.stem for folder in ("done", "failed") for p in (self.folder / folder).iterdir()}
-        missing = [s for s in shards if stem(s) not in known]
+        self.read_news()
+        known = {stem(e.shard) for e in (*self.entries("pending"), *self.entries("claimed"))}
+        known |= self.failed_stems() | {name.removesuffix(".json") for name in self.done}
+        missing, left = [], list(shards)
+        while left:
+            shard = left.pop()
+            cut = self.cuts.get(f"{stem(shard)}.json")
+            if cut is not None:
+                left += cut.parts
+            elif stem(shard) not in known:
+                missing.append(shard)
         for shard in missing:
-            (self.folder / "pending" / Entry(shard, 1, 0).name).touch()
+            self._make_pending(Entry(shard, 1, 0))
         return len(missing)
 
     def fail(self, entry: Entry, reason: str) -> None:
@@ -195,39 +238,56 @@ class Queue:
         files.publish_new(self.folder / "failed" / f"{stem(entry.shard)}.json", failure)
         self._forget(entry)
 
-    def entries(self, folder: str) -> list[Entry]:
-        """What is pending or claimed now, in no particular order."""
-        return [e for p in (self.folder / folder).iterdir() if (e := parse(p.name)) is not None]
+    # --- single steps ------------------------------------------------------------------------------------------
 
-    def done_names(self) -> list[str]:
-        """File names in `done/`; with `read_done` they give what each rests on."""
-        return [p.name for p in (self.folder / "done").iterdir() if not p.name.startswith(".")]
+    def _settle(self, entry: Entry, deaths: int = 0) -> None:
+        """End a claim whose `done` file is there: of a shard that was cut, make the parts pending that are nowhere."""
+        fact = read_fact(self.done_path(entry.shard))
+        for shard in fact.parts if isinstance(fact, Cut) else ():
+            if not self._is_somewhere(shard):
+                self._make_pending(Entry(shard, max(1, entry.attempt), max(deaths, entry.deaths)))
+        self._forget(entry)
 
-    def read_done(self, name: str) -> Done:
-        """What `done/<name>` pins.
+    def _is_somewhere(self, shard: Shard) -> bool:
+        """Whether any file stands for `shard`; looked for in the order in which a shard moves on."""
+        name = stem(shard)
+        return (
+            any(entry.shard == shard for entry in entries_in(self.folder / "pending" / shard.job))
+            or any(entry.shard == shard for entry in self.entries("claimed"))
+            or self.done_path(shard).exists()
+            or (self.folder / "failed" / f"{name}.json").exists()
+        )
 
-        Raises:
-            StorageError: the file is damaged.
-        """
-        return _decode(self.folder / "done" / name, Done)
+    def _make_pending(self, entry: Entry) -> None:
+        place = self.folder / "pending" / entry.shard.job
+        try:
+            place.mkdir(exist_ok=True)
+            (place / entry.name).touch()
+        except OSError as error:
+            raise StorageError(f"cannot create {place / entry.name}: {error.strerror or error}") from error
 
-    def failures(self) -> list[Failure]:
-        return [_decode(p, Failure) for p in (self.folder / "failed").iterdir() if not p.name.startswith(".")]
-
-    def _done_path(self, shard: Shard) -> Path:
-        return self.folder / "done" / f"{stem(shard)}.json"
+    def _path(self, entry: Entry) -> Path:
+        """Where the file of an entry is: with an owner it is claimed, else pending."""
+        place = self.folder / "claimed" if entry.owner else self.folder / "pending" / entry.shard.job
+        return place / entry.name
 
     def _forget(self, entry: Entry) -> None:
         with contextlib.suppress(FileNotFoundError):
-            (self.folder / "claimed" / entry.name).unlink()
+            self._path(entry).unlink()
 
-    def _move(self, source: str, old: Entry, target: str, new: Entry) -> bool:
+    def _move(self, old: Entry, new: Entry) -> bool:
         """Rename; True if this call did it. On NFS an error may hide success, so our own unique target decides."""
-        to = self.folder / target / new.name
+        source, target = self._path(old), self._path(new)
         try:
-            (self.folder / source / old.name).rename(to)
+            try:
+                source.rename(target)
+            except FileNotFoundError:
+                if new.owner or target.parent.is_dir():
+                    return bool(new.owner) and target.exists()
+                target.parent.mkdir(exist_ok=True)
+                source.rename(target)
         except FileNotFoundError:
-            return bool(new.owner) and to.exists()
+            return False
         except OSError as error:
             raise StorageError(f"cannot move {old.name} to {target}: {error.strerror or error}") from error
         return True
@@ -248,21 +308,9 @@ class Queue:
                 self._lock.release()
 
 
-T = TypeVar("T")
-
-
 def _holds(entry: Entry, condition: Callable[[Owner], bool]) -> bool:
     """Whether `condition` holds for the owner of a claim; a name that is no process's owns nothing."""
     try:
         return condition(owners.parse(entry.owner))
     except VlmevalError:
         return True
-
-
-def _decode(path: Path, kind: type[T]) -> T:
-    try:
-        return msgspec.json.decode(path.read_bytes(), type=kind)
-    except (OSError, msgspec.DecodeError, msgspec.ValidationError) as error:
-        raise StorageError(
-            f"{path} cannot be read: {error}; move it away and launch again to have its shard looked up again"
-        ) from error

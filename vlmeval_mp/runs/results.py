@@ -1,7 +1,8 @@
 """What a job ends with: `predictions.jsonl`, `scores.jsonl` and `summary.json` in its results folder.
 
 A pure function of samples and predictions: nothing of when, where or by whom is in these files, so two runs of one
-configuration can be compared byte for byte. Knows no queue and no engine; who answered what stays in the checkpoints.
+configuration can be compared byte for byte. The verdicts of the mode that was not asked for are in a file of their own.
+Knows no queue and no engine; who answered what stays in the checkpoints.
 """
 
 from __future__ import annotations
@@ -16,12 +17,16 @@ from vlmeval_mp.core import files
 from vlmeval_mp.core.errors import StorageError, VlmevalError
 from vlmeval_mp.core.records import Job, Prediction, RunSpec, Sample, Score, Struct, Summary
 from vlmeval_mp.runs import judges
+from vlmeval_mp.runs.verdicts import Pair, Retyping, Slim, Verdicts
 from vlmeval_mp.scoring import STRICT, score_all
-from vlmeval_mp.scoring.base import Mode, Rules, Scored
+from vlmeval_mp.scoring.base import Mode, Rules, Scored, mode_name
+from vlmeval_mp.scoring.health import Watch
 from vlmeval_mp.scoring.summary import summarize
 from vlmeval_mp.vlmevalkit.evaluation import evaluate_job
 
 PREDICTIONS, SCORES, SUMMARY = "predictions.jsonl", "scores.jsonl", "summary.json"
+OTHER_SCORES: dict[Mode, str] = {"strict": "scores.strict.jsonl", "compat": "scores.compat.jsonl"}
+"""Where the verdicts of each mode are if it was not the one asked for, which is in `SCORES`."""
 
 
 class Answered(Struct, frozen=True, omit_defaults=False):
@@ -57,9 +62,70 @@ def write(
         StorageError: a file could not be written.
         VlmevalError: a prediction belongs to no sample.
     """
-    scored, summary = judged(model, dataset, samples, predictions, rules, folder)
-    save(folder, scored, summary)
+    pairs = list(zip(samples, _in_order(dataset, samples, predictions), strict=True))
+    return write_pairs(folder, model, dataset, pairs, rules)
+
+
+def write_pairs(
+    folder: Path, model: str, dataset: str, pairs: Iterable[Pair], rules: Rules, verdicts: Verdicts | None = None
+) -> Summary:
+    """Do what `write` does for samples that come one by one with their predictions; `verdicts` are used if given.
+
+    Of the samples only what the summary needs is kept in memory, unless `pairs` have to be walked through again: for
+    VLMEvalKit's own evaluator, and where its tables would hold numbers for texts.
+
+    Raises:
+        StorageError: a file could not be written.
+    """
+    _make(folder)
+    if not rules.pure or rules.judge in judges.JUDGES:
+        scored, summary = _judged(folder, model, dataset, list(pairs), rules)
+        save(folder, scored, summary)
+        return summary
+    verdicts, slim, retyping = verdicts or Verdicts(rules), Slim(rules), Retyping(rules)
+    names = (
+        folder / PREDICTIONS,
+        folder / SCORES,
+        folder / OTHER_SCORES[_other(rules.mode)],
+    )
+    (folder / OTHER_SCORES[rules.mode]).unlink(missing_ok=True)  # of an earlier scoring that was asked for otherwise
+    watch = Watch()
+    ours: list[Scored] = []
+    theirs: list[Scored] = []
+    with files.replacing(*names) as (predictions, scores, others):
+        for sample, prediction in pairs:
+            retyping.add(sample, prediction)
+            found = verdicts.of(sample, prediction)
+            watch.add(sample, prediction, found[0], found[0] if rules.mode == "strict" else found[1])
+            if prediction is not None:
+                predictions.write(_ENCODE(_line(prediction)) + b"\n")
+            for verdict, file, kept in zip(found, (scores, others), (ours, theirs), strict=True):
+                file.write(_ENCODE(verdict) + b"\n")
+                kept.append(slim.scored(sample, prediction, verdict))
+        compat, kept, file = (rules, ours, scores) if rules.mode == "compat" else (verdicts.other, theirs, others)
+        if (again := retyping.again(pairs, compat)) is not None:
+            file.seek(0)
+            file.truncate()
+            file.writelines(_ENCODE(verdict) + b"\n" for verdict in again)
+            kept[:] = [slim.scored(*pair, verdict) for pair, verdict in zip(pairs, again, strict=True)]
+            if rules.mode == "compat":
+                watch = Watch()
+                for (sample, prediction), verdict in zip(pairs, again, strict=True):
+                    watch.add(sample, prediction, verdict, verdicts.of(sample, prediction)[1])
+    summary = summarize(model, dataset, ours, rules, theirs, watch)
+    _write_summary(folder, summary)
     return summary
+
+
+def read_scores(folder: Path, mode: Mode) -> list[Score] | None:
+    """The verdicts of `mode` in `folder`; None if they are not there."""
+    try:
+        summary = read_summary(folder)
+        asked = summary is not None and summary.scoring == mode_name(mode)
+        with (folder / (SCORES if asked else OTHER_SCORES[mode])).open("rb") as lines:
+            return [msgspec.json.decode(line, type=Score) for line in lines]
+    except (OSError, VlmevalError, msgspec.DecodeError):
+        return None
 
 
 def save(folder: Path, scored: Sequence[Scored], summary: Summary) -> None:
@@ -70,6 +136,12 @@ def save(folder: Path, scored: Sequence[Scored], summary: Summary) -> None:
     """
     _write_predictions(folder, [s.prediction for s in scored])
     files.atomic_write(folder / SCORES, _lines(s.score for s in scored))
+    for name in OTHER_SCORES.values():  # of an earlier scoring by other rules
+        (folder / name).unlink(missing_ok=True)
+    _write_summary(folder, summary)
+
+
+def _write_summary(folder: Path, summary: Summary) -> None:
     files.atomic_write(folder / SUMMARY, msgspec.json.format(msgspec.json.encode(summary), indent=2) + b"\n")
 
 
@@ -90,6 +162,12 @@ def judged(
         VlmevalError: a prediction belongs to no sample.
     """
     pairs = list(zip(samples, _in_order(dataset, samples, predictions), strict=True))
+    return _judged(folder, model, dataset, pairs, rules)
+
+
+def _judged(
+    folder: Path | None, model: str, dataset: str, pairs: Sequence[Pair], rules: Rules
+) -> tuple[list[Scored], Summary]:
     if not rules.pure:
         return evaluate_job(folder, model, dataset, pairs, rules)
     scored = score_all(pairs, rules)
@@ -99,9 +177,11 @@ def judged(
     return scored, summarize(model, dataset, scored, rules, other)
 
 
-def write_predictions(folder: Path, dataset: str, samples: Sequence[Sample], predictions: Sequence[Prediction]) -> None:
+def write_predictions(folder: Path, pairs: Iterable[Pair]) -> None:
     """Write `predictions.jsonl` alone, as `write` does."""
-    _write_predictions(folder, _in_order(dataset, samples, predictions))
+    _make(folder)
+    with files.replacing(folder / PREDICTIONS) as (file,):
+        file.writelines(_ENCODE(_line(prediction)) + b"\n" for _, prediction in pairs if prediction is not None)
 
 
 def _in_order(dataset: str, samples: Sequence[Sample], predictions: Sequence[Prediction]) -> list[Prediction | None]:
@@ -117,11 +197,15 @@ def _in_order(dataset: str, samples: Sequence[Sample], predictions: Sequence[Pre
 
 
 def _write_predictions(folder: Path, found: Sequence[Prediction | None]) -> None:
+    _make(folder)
+    files.atomic_write(folder / PREDICTIONS, _lines(_line(p) for p in found if p is not None))
+
+
+def _make(folder: Path) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise StorageError(f"cannot create {folder}: {error.strerror or error}") from error
-    files.atomic_write(folder / PREDICTIONS, _lines(_line(p) for p in found if p is not None))
 
 
 def rules_of(spec: RunSpec, job: Job) -> Rules:
@@ -181,9 +265,12 @@ def _line(prediction: Prediction) -> Answered | Failed:
     )
 
 
+_ENCODE = msgspec.json.Encoder().encode
+
+
 def _lines(values: Iterable[Answered | Failed | Score]) -> bytes:
-    encode, buffer = msgspec.json.Encoder().encode, bytearray()
+    buffer = bytearray()
     for value in values:
-        buffer += encode(value)
+        buffer += _ENCODE(value)
         buffer += b"\n"
     return bytes(buffer)

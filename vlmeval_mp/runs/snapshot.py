@@ -7,8 +7,10 @@ change, so a `Reader` that is kept reads each of them once.
 from __future__ import annotations
 
 import contextlib
+import itertools
 import time
 from collections import defaultdict
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
@@ -18,7 +20,8 @@ from vlmeval_mp.core.errors import ConfigError, StorageError, VlmevalError
 from vlmeval_mp.core.paths import RunPaths
 from vlmeval_mp.core.records import Done, RunRecord, SupervisorStatus, WorkerStatus
 from vlmeval_mp.runs import owners
-from vlmeval_mp.runs.queue import Queue
+from vlmeval_mp.runs.listing import Listing
+from vlmeval_mp.runs.shards import stem
 from vlmeval_mp.runs.state import ShardCounts, Snapshot
 
 T = TypeVar("T")
@@ -48,12 +51,18 @@ def read_supervisor(paths: RunPaths) -> SupervisorStatus | None:
 class Reader:
     """Takes snapshots of one run."""
 
-    def __init__(self, paths: RunPaths, record: RunRecord | None = None) -> None:
+    def __init__(self, paths: RunPaths, record: RunRecord | None = None, queue: Listing | None = None) -> None:
         self.paths = paths
         self.record = record or read_record(paths)
-        self.done: dict[str, Done] = {}
         self.damage: StorageError | None = None
-        self._queue = Queue(paths.queue)
+        self.queue = queue or Listing(paths.queue)
+        self._settled: dict[str, _Settled] = defaultdict(_Settled)
+        self._counted = 0
+
+    @property
+    def done(self) -> dict[str, Done]:
+        """Finished shards by file name, as of the last snapshot."""
+        return self.queue.done
 
     def read(self) -> Snapshot:
         """The facts now."""
@@ -65,21 +74,9 @@ class Reader:
             shards=self._shards(),
             workers=tuple(workers),
             supervisor=supervisor,
-            supervisor_alive=supervisor is not None and _alive(supervisor.owner, supervisor.time),
-            live=tuple(w.worker for w in workers if w.phase not in ("stopped", "failed") and _alive(w.owner, w.time)),
+            supervisor_alive=supervisor is not None and is_alive(supervisor.owner, supervisor.time),
+            live=tuple(w.worker for w in workers if w.phase not in ("stopped", "failed") and is_alive(w.owner, w.time)),
         )
-
-    def new_done(self) -> list[Done]:
-        """Shards that became done since the last call; they are then in `done`. `damage` is an unreadable one."""
-        fresh = []
-        for name in self._queue.done_names():
-            if name not in self.done:
-                try:
-                    self.done[name] = self._queue.read_done(name)
-                    fresh.append(self.done[name])
-                except StorageError as error:
-                    self.damage = error
-        return fresh
 
     def _workers(self) -> list[WorkerStatus]:
         found = []
@@ -90,28 +87,49 @@ class Reader:
         return found
 
     def _shards(self) -> dict[str, ShardCounts]:
-        self.new_done()
+        try:
+            self.queue.read_news()
+        except StorageError as error:
+            self.damage = error
+        for done in itertools.islice(self.queue.done.values(), self._counted, None):
+            self._settled[done.shard.job].add(done)
+        self._counted = len(self.queue.done)
         counts: dict[str, dict[str, int]] = defaultdict(lambda: defaultdict(int))
-        for folder in ("pending", "claimed"):
-            for entry in self._queue.entries(folder):
-                counts[entry.shard.job][folder] += 1
-        for done in self.done.values():
-            job = counts[done.shard.job]
-            job["done"] += 1
-            job["done_samples"] += done.shard.size
-            job["failed_samples"] += done.failed
+        for job, pending in self.queue.pending_counts().items():
+            counts[job]["pending"] += pending
+        for entry in self.queue.entries("claimed"):
+            counts[entry.shard.job]["claimed"] += 1
+            counts[entry.shard.job]["claimed_samples"] += entry.shard.size
+        for job, settled in self._settled.items():
+            counts[job] |= {"done": settled.shards, "done_samples": settled.samples, "failed_samples": settled.failed}
         with contextlib.suppress(StorageError):
-            for failure in self._queue.failures():
-                counts[failure.shard.job]["failed"] += 1
-                counts[failure.shard.job]["failed_shard_samples"] += failure.shard.size
+            for failure in self.queue.failures():
+                name = f"{stem(failure.shard)}.json"
+                if name not in self.queue.done and name not in self.queue.cuts:
+                    counts[failure.shard.job]["failed"] += 1
+                    counts[failure.shard.job]["failed_shard_samples"] += failure.shard.size
         return {job: ShardCounts(**by_folder) for job, by_folder in counts.items()}
+
+
+@dataclass(slots=True)
+class _Settled:
+    """What the finished shards of one job come to."""
+
+    shards: int = 0
+    samples: int = 0
+    failed: int = 0
+
+    def add(self, done: Done) -> None:
+        self.shards += 1
+        self.samples += done.shard.size
+        self.failed += done.failed
 
 
 def _natural(path: Path) -> tuple[int, str]:
     return len(path.stem), path.stem
 
 
-def _alive(owner: str, last_beat: float) -> bool:
+def is_alive(owner: str, last_beat: float) -> bool:
     """Whether the process lives; where that cannot be told from here, whether it was heard of lately."""
     try:
         dead = owners.is_dead(owners.parse(owner))

@@ -106,6 +106,7 @@ class ShardCounts(Struct, frozen=True):
     done_samples: int = 0
     failed_shard_samples: int = 0
     failed_samples: int = 0
+    claimed_samples: int = 0
 
     @property
     def settled(self) -> int:

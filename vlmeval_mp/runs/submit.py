@@ -22,6 +22,7 @@ from vlmeval_mp.datasets import arrangement, names, videobenchmarks
 from vlmeval_mp.datasets.store import Dataset, prepare
 from vlmeval_mp.engines.registry import ENGINES
 from vlmeval_mp.runs import fingerprint, kept, queue, snapshot
+from vlmeval_mp.runs.shards import shards_of
 from vlmeval_mp.scoring import families
 from vlmeval_mp.scoring.base import EVALUATOR
 
@@ -82,7 +83,7 @@ def check(paths: RunPaths, record: RunRecord) -> None:
 
 def _discard_unanswered(paths: RunPaths) -> bool:
     """Remove a run in which nothing was answered and nobody is at work, such as one whose first launch had a typo."""
-    if next(paths.checkpoints.rglob("*.jsonl"), None) is not None:
+    if any(path.stat().st_size for path in paths.checkpoints.rglob("*.jsonl")):
         return False
     lock = FileLock(paths.supervisor_lock, timeout=0)
     try:
@@ -181,7 +182,7 @@ def publish(paths: RunPaths, record: RunRecord, datasets: Sequence[Path]) -> Non
     building = paths.root.with_name(f".{paths.root.name}.{os.getpid()}.tmp")
     shutil.rmtree(building, ignore_errors=True)
     new = RunPaths(building)
-    shards = [s for j in record.jobs for s in queue.shards_of(j.name, j.samples, record.spec.shard_size)]
+    shards = [s for j in record.jobs for s in shards_of(j.name, j.samples, record.spec.shard_size)]
     queue.create(new.queue, shards)
     for folder in (new.workers, new.logs, new.checkpoints):
         folder.mkdir()

@@ -153,7 +153,7 @@ def test_an_error_that_ends_a_run_waits_for_no_evaluator(tmp_path, monkeypatch):
         if evaluating.is_set():
             raise BrokenPipeError  # as when the reader of a pipe has left
 
-    monkeypatch.setattr(results, "write", evaluate)
+    monkeypatch.setattr(results, "write_pairs", evaluate)
     supervisor = supervise(fake_run(tmp_path, 4), on_tick=show)
     with pytest.raises(BrokenPipeError):
         supervisor.run()

@@ -13,8 +13,9 @@ from vlmeval_mp.core.errors import EXIT_DISK, EXIT_NO_WORKER, EXIT_USAGE, Reques
 from vlmeval_mp.core.paths import JobsPaths
 from vlmeval_mp.core.records import Prediction
 from vlmeval_mp.pool.worker.__main__ import live
-from vlmeval_mp.runs import checkpoint, inflight, owners, submit
+from vlmeval_mp.runs import inflight, owners, submit
 from vlmeval_mp.runs.checkpoint import Checkpoint
+from vlmeval_mp.runs.index import search
 from vlmeval_mp.runs.merge import merge
 from vlmeval_mp.runs.queue import Queue
 from vlmeval_mp.runs.snapshot import Reader, read_record
@@ -170,7 +171,7 @@ def test_a_dead_engine_ends_the_worker_and_keeps_what_was_answered(tmp_path):
     assert code == EXIT_NO_WORKER
     assert worker.phase == "failed"
     claimed = [e.shard for e in Queue(paths.queue).entries("claimed")]
-    assert 0 < sum(len(checkpoint.search(paths.checkpoints, shard).answers) for shard in claimed) <= 10
+    assert 0 < sum(len(search(paths.checkpoints, shard).answers) for shard in claimed) <= 10
 
 
 def test_an_heir_asks_only_what_the_dead_worker_had_not_recorded(tmp_path):

@@ -17,6 +17,8 @@ from vlmeval_mp.pool.devices.gpus import GpuMeter
 from vlmeval_mp.pool.launchers.base import Command
 
 GUARDIAN = Path(__file__).with_name("guardian.py")
+LONG_LOG = 32 << 20
+"""Bytes of a log at which the next worker begins a new one."""
 
 
 START_SECONDS = 60.0
@@ -44,6 +46,7 @@ class LocalLauncher:
                 its guardian does not answer in `START_SECONDS`.
         """
         command.log.parent.mkdir(parents=True, exist_ok=True)
+        _bound(command.log)
         guardian = subprocess.Popen(
             [sys.executable, "-I", "-S", str(GUARDIAN)],
             stdin=subprocess.PIPE,
@@ -68,6 +71,13 @@ class LocalLauncher:
             guardian.wait()
             raise StorageError(f"the worker process could not be started; is {command.log.parent} writable?")
         return LocalHandle(guardian, int(pid))
+
+
+def _bound(log: Path) -> None:
+    """Move a log that earlier workers made long out of the way, over the one that was moved before."""
+    with contextlib.suppress(OSError):
+        if log.stat().st_size > LONG_LOG:
+            log.replace(log.with_name(f"{log.name}.1"))
 
 
 class LocalHandle:

@@ -13,17 +13,17 @@ import logging
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import replace
 
-from vlmeval_mp import scoring
 from vlmeval_mp.core.errors import StorageError, VlmevalError
 from vlmeval_mp.core.paths import RunPaths
 from vlmeval_mp.core.records import Done, Job, Prediction, RunRecord, RunSpec, Tally
 from vlmeval_mp.datasets.store import Dataset
 from vlmeval_mp.pool.supervisor.live import Live
-from vlmeval_mp.runs import checkpoint, results
-from vlmeval_mp.runs.merge import dataset_of, merge
+from vlmeval_mp.runs import results
+from vlmeval_mp.runs.index import Index
+from vlmeval_mp.runs.merge import Merged, dataset_of
 from vlmeval_mp.runs.state import ShardCounts
+from vlmeval_mp.runs.verdicts import Verdicts
 from vlmeval_mp.vlmevalkit import client
 
 log = logging.getLogger(__name__)
@@ -49,6 +49,8 @@ class Finisher:
         self._rules = {j.name: results.rules_of(asked, j) for j in record.jobs}
         self._jobs = {j.name: j for j in record.jobs}
         self._datasets: dict[str, Dataset] = {}
+        self._indexes: dict[str, Index] = {}
+        self._verdicts = {name: Verdicts(rules) for name, rules in self._rules.items()}
         self._tallies = {j.name: Tally() for j in record.jobs}
         self._running = {j.name: Live() for j in record.jobs}
         self.news: deque[str] = deque()
@@ -67,7 +69,7 @@ class Finisher:
             self._tallied.add(name)
             self._submit(self._look_at, done[name], old)
         for name, job in self._jobs.items():
-            if shards.get(name, ShardCounts()).settled == job.samples and name not in self._begun:
+            if shards.get(name, ShardCounts()).settled >= job.samples and name not in self._begun:
                 self._begun.add(name)
                 self._submit(self._finish, job)
 
@@ -109,33 +111,40 @@ class Finisher:
         shown = self._collected and not old
         if not shown and not self._scored:
             return
-        predictions = checkpoint.load(self._paths.checkpoints, done)
+        predictions = self._index(job).load(done)
         if shown:
             self.answers.extend((job, prediction) for prediction in predictions)
         if self._scored:
             self._tally(job, done, predictions)
+
+    def _index(self, job: Job) -> Index:
+        if job.name not in self._indexes:
+            self._indexes[job.name] = Index(self._paths.checkpoints, job.name, job.samples)
+        return self._indexes[job.name]
 
     def _tally(self, job: Job, done: Done, predictions: Sequence[Prediction]) -> None:
         if job.name not in self._datasets:
             self._datasets[job.name] = dataset_of(self._paths, job)
         samples = self._datasets[job.name].samples(done.shard.first, done.shard.last)
         live, rules = self._running[job.name], self._rules[job.name]
-        strict = None if rules.mode == "strict" else replace(rules, mode="strict")
         for sample, prediction in zip(samples, predictions, strict=True):
-            verdict = scoring.score(sample, prediction, rules)
-            live.add(sample, prediction, verdict, scoring.score(sample, prediction, strict) if strict else verdict)
+            verdict, other = self._verdicts[job.name].of(sample, prediction)
+            live.add(sample, prediction, verdict, verdict if rules.mode == "strict" else other)
         self._tallies[job.name] = live.tally()
         self.news.extend(f"{job.model} on {job.dataset}: {text}" for text in live.news())
 
     def _finish(self, job: Job) -> None:
-        if self._stopping and self._scored and not self._rules[job.name].pure:
+        rules, folder = self._rules[job.name], self._paths.results(job.model, job.dataset)
+        if self._stopping and self._scored and not rules.pure:
             raise client.StoppedError
-        samples, predictions = merge(self._paths, job)
-        folder = self._paths.results(job.model, job.dataset)
-        if self._scored:
-            summary = results.write(folder, job.model, job.dataset, samples, predictions, self._rules[job.name])
-            if summary.problem:
-                self.error = self.error or VlmevalError(f"{job.model} on {job.dataset}: {summary.problem}")
-        else:
-            results.write_predictions(folder, job.dataset, samples, predictions)
+        with self._index(job) as index:
+            merged = Merged(self._paths, job, index=index)
+            if self._scored:
+                verdicts = self._verdicts[job.name]
+                summary = results.write_pairs(folder, job.model, job.dataset, merged, rules, verdicts)
+                if summary.problem:
+                    self.error = self.error or VlmevalError(f"{job.model} on {job.dataset}: {summary.problem}")
+            else:
+                results.write_predictions(folder, merged)
+        del self._indexes[job.name], self._verdicts[job.name]
         self._finished.append(job.name)

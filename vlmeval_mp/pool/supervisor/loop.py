@@ -14,7 +14,6 @@ from types import FrameType
 from typing import Literal
 
 import msgspec
-from filelock import FileLock, Timeout
 
 from vlmeval_mp.core.errors import (
     EXIT_COMPLETE,
@@ -26,7 +25,6 @@ from vlmeval_mp.core.errors import (
     EXIT_SIGINT,
     EXIT_SIGTERM,
     EXIT_USAGE,
-    ConfigError,
 )
 from vlmeval_mp.core.paths import RunPaths
 from vlmeval_mp.core.records import GpuStats, Job, Prediction, RunRecord, SupervisorStatus
@@ -40,9 +38,11 @@ from vlmeval_mp.pool.supervisor.orphans import sweep_orphans
 from vlmeval_mp.pool.supervisor.slots import Slots
 from vlmeval_mp.pool.supervisor.status import Telemetry
 from vlmeval_mp.runs import owners
+from vlmeval_mp.runs.holding import hold
 from vlmeval_mp.runs.notices import NoticeLog
 from vlmeval_mp.runs.owners import Owner
-from vlmeval_mp.runs.queue import Queue, shards_of
+from vlmeval_mp.runs.queue import Queue
+from vlmeval_mp.runs.shards import shards_of
 from vlmeval_mp.runs.snapshot import Reader
 from vlmeval_mp.runs.state import RunState, ShardCounts, Snapshot, fold, noticed
 
@@ -69,7 +69,7 @@ class Supervisor:
         self.slots = Slots(paths, record, groups, launcher, options, self.telemetry, self._memory_is_back)
         self.has_gpus = any(group.gpus for group in groups)
         self.queue = Queue(paths.queue)
-        self.reader = Reader(paths, record)
+        self.reader = Reader(paths, record, self.queue)
         self.finisher = Finisher(
             paths, record, options.asked or record.spec, scored=options.scored, collected=on_answer is not None
         )
@@ -91,14 +91,10 @@ class Supervisor:
         Raises:
             ConfigError: another supervisor is at work on this run.
         """
-        lock = FileLock(self.paths.supervisor_lock, timeout=0)
-        try:
-            lock.acquire()
-        except Timeout:
-            raise ConfigError(
-                f"run {self.record.spec.name!r} is being worked on by another launch; watch it with: "
-                f"vlmeval-mp status {self.record.spec.name} --watch"
-            ) from None
+        with hold(self.paths, self.record.spec.name):
+            return self._run_alone()
+
+    def _run_alone(self) -> int:
         previous = {s: signal.signal(s, self._on_signal) for s in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
         try:
             return self._run()
@@ -108,7 +104,6 @@ class Supervisor:
             self._stop_all()
             for number, handler in previous.items():
                 signal.signal(number, handler)
-            lock.release()
 
     def _run(self) -> int:
         sweep_orphans(self.paths.root)

@@ -28,7 +28,7 @@ from vlmeval_mp.pool.supervisor.options import Options
 from vlmeval_mp.pool.supervisor.orphans import RUN_MARKER
 from vlmeval_mp.pool.supervisor.status import Telemetry
 from vlmeval_mp.runs import inflight
-from vlmeval_mp.runs.queue import Entry
+from vlmeval_mp.runs.shards import Entry
 from vlmeval_mp.runs.state import Snapshot
 from vlmeval_mp.runs.suspects import Death, Suspects
 

@@ -32,8 +32,10 @@ from vlmeval_mp.pool.worker.clock import Clock, occupation
 from vlmeval_mp.pool.worker.heartbeat import Heart
 from vlmeval_mp.pool.worker.recording import Held, Recorder
 from vlmeval_mp.runs import checkpoint, owners, suspects
+from vlmeval_mp.runs.index import Index, search
 from vlmeval_mp.runs.inflight import InFlight
-from vlmeval_mp.runs.queue import Entry, Queue
+from vlmeval_mp.runs.queue import Queue
+from vlmeval_mp.runs.shards import Entry
 from vlmeval_mp.runs.suspects import ALONE_LIMIT, Suspicion
 
 log = logging.getLogger("vlmeval_mp.worker")
@@ -41,6 +43,8 @@ log = logging.getLogger("vlmeval_mp.worker")
 AHEAD = 32
 """Samples prepared ahead of a full window."""
 CLOSE_SECONDS = 20.0
+WAIT_FIRST, WAIT_MOST = 0.05, 1.0
+"""Seconds between two claims that find nothing: the first time, and in the end."""
 
 
 class Worker:
@@ -71,6 +75,7 @@ class Worker:
         self.message = self.current_job = self.ended_by = ""
         self.answered = self.failed = self.in_flight = 0
         self.spans: dict[str, Served] = {}
+        self.indexes: dict[str, Index] = {}
         self.started = time.time()
         self.clock = Clock("start", time.time() - psutil.Process().create_time())
         self.asker.changed = self._tell_clock
@@ -120,6 +125,7 @@ class Worker:
 
     async def _claims(self) -> AsyncIterator[Held]:
         """Yield claimed shards until there is none even after everything in flight is answered."""
+        pause = WAIT_FIRST
         while not self.draining:
             entry = await asyncio.to_thread(self.queue.claim, self.owner, list(self.jobs))
             if entry is not None:
@@ -127,15 +133,24 @@ class Worker:
                 self.current_job = self.current_job or held.job.name
                 self.recorder.hold(held)
                 yield held
+                pause = WAIT_FIRST
             elif self.in_flight:
-                await asyncio.sleep(0.05)
+                await asyncio.sleep(pause)
+                pause = min(WAIT_MOST, 2 * pause)
             else:
                 return
 
     def _open(self, entry: Entry) -> Held:
         """Return a claimed shard with its samples and the answers that any worker has recorded for it."""
         shard = entry.shard
-        found = checkpoint.search(self.paths.checkpoints, shard) if entry.attempt else checkpoint.Found()
+        found = checkpoint.Found()
+        if entry.attempt:
+            index = self.indexes.setdefault(
+                shard.job, Index(self.paths.checkpoints, shard.job, self.jobs[shard.job].samples)
+            )
+            index.refresh()
+            found = index.found(shard)
+        self.recorder.prepare(shard.job)
         samples = self.datasets[shard.job].samples(shard.first, shard.last)
         todo = [s for s in samples if s.row not in found.answers]
         suspicion = suspects.read(self.paths.suspects, shard.job) if entry.deaths else Suspicion()
@@ -183,9 +198,7 @@ class Worker:
         while self.in_flight:  # rare and short: a poll is simpler than one more event to keep right
             await asyncio.sleep(0.01)
         log.warning("%s: %d samples were in an engine that died; they run alone", held.entry.name, len(suspected))
-        everything = checkpoint.search(
-            self.paths.checkpoints, Shard(job=held.job.name, first=0, last=held.job.samples - 1)
-        )
+        everything = search(self.paths.checkpoints, Shard(job=held.job.name, first=0, last=held.job.samples - 1))
         answered = {row for row, answer in everything.answers.items() if answer.prediction.error is None}
         for sample in sorted(suspected, key=lambda s: held.suspicion.alone[s.row]):  # those that killed come last
             if self.draining:

@@ -10,6 +10,7 @@ import contextlib
 import logging
 import time
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import msgspec
@@ -18,7 +19,8 @@ from vlmeval_mp.core.paths import RunPaths
 from vlmeval_mp.core.records import Job, Prediction, Sample
 from vlmeval_mp.runs import checkpoint
 from vlmeval_mp.runs.checkpoint import Answer, Checkpoint
-from vlmeval_mp.runs.queue import Entry, Queue
+from vlmeval_mp.runs.queue import Queue
+from vlmeval_mp.runs.shards import Entry
 from vlmeval_mp.runs.suspects import Suspicion
 
 log = logging.getLogger("vlmeval_mp.worker")
@@ -52,6 +54,16 @@ class Recorder:
         self._paths, self._queue, self._worker, self._writer = paths, queue, worker, writer
         self._checkpoint = Checkpoint(paths.checkpoints, writer)
         self._complete: asyncio.Queue[Held | None] = asyncio.Queue()
+        # of its own: engines encode pictures on the loop's threads, and a commit must not wait behind two hundred
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="commit")
+
+    def prepare(self, job: str) -> None:
+        """Create what the answers of `job` are written to; call it off the event loop, before `hold`.
+
+        Raises:
+            StorageError: the disk is full or failing.
+        """
+        self._checkpoint.open(job)
 
     def hold(self, held: Held) -> None:
         """Take up a claimed shard, which may be complete already."""
@@ -93,7 +105,7 @@ class Recorder:
                 batch.append(self._complete.get_nowait())
             ended = None in batch
             shards = [held for held in batch if held is not None]
-            await asyncio.to_thread(self._commit, shards)
+            await asyncio.get_running_loop().run_in_executor(self._thread, self._commit, shards)
             for held in shards:
                 del self.held[held.entry.name]
 
@@ -114,4 +126,6 @@ class Recorder:
             self._queue.release(held.entry)
 
     def close(self) -> None:
+        """Close the files; what they hold is durable then."""
+        self._thread.shutdown()
         self._checkpoint.close()

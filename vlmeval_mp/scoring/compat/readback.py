@@ -42,6 +42,31 @@ def cell(text: str) -> str:
     return NAN if text in MISSING else text
 
 
+class Columns:
+    """Tells, of samples that come one by one, whether `as_read` would change any of them."""
+
+    def __init__(self) -> None:
+        self._numbers: set[str] = set()
+        self._texts: set[str] = set()
+
+    def add(self, sample: Sample, prediction: Prediction | None) -> None:
+        """Take notice of one row, its prediction as it is written."""
+        self._cell("answer", sample.answer)
+        for letter, text in sample.options.items():
+            self._cell(f"option {letter}", text)
+        if prediction is not None and prediction.error is None:
+            self._cell("prediction", prediction.prediction)
+
+    def _cell(self, column: str, text: str) -> None:
+        if column not in self._texts and text not in MISSING:
+            (self._numbers if _TYPED.fullmatch(text) else self._texts).add(column)
+
+    @property
+    def retyped(self) -> bool:
+        """Whether some column holds nothing but numbers or truth values."""
+        return not self._numbers <= self._texts
+
+
 def as_read(pairs: Sequence[Pair]) -> list[Pair]:
     """The samples and predictions of one job with each column retyped as a table of these rows would be.
 

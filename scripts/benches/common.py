@@ -1,0 +1,92 @@
+"""What the measurements share: a text benchmark of any size, the command line in a process that is watched."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(os.environ.get("BENCH_ROOT", Path(__file__).resolve().parents[2]))
+"""The checkout that is measured; another one can be named to compare with."""
+sys.path.insert(0, str(ROOT))
+PYTHON = os.environ.get("BENCH_PYTHON", sys.executable)
+ENV = {**os.environ, "HF_HUB_OFFLINE": "1", "PYTHONPATH": str(ROOT)}
+SIZES = (10_000, 100_000, 1_000_000)
+TICKS = os.sysconf("SC_CLK_TCK")
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """What one command cost: seconds of wall clock, CPU seconds with all its children, and of its own process alone
+    CPU seconds and the most MB that it held."""
+
+    wall: float
+    cpu: float
+    own_cpu: float
+    own_mb: float
+    output: str
+
+
+def command(jobs: Path, *words: str, ok: tuple[int, ...] = (0,)) -> Cost:
+    """Run `vlmeval-mp WORDS --jobs JOBS` to its end and give its cost."""
+    argv = [PYTHON, "-m", "vlmeval_mp.cli", *words, "--jobs", str(jobs)]
+    before, began = os.times(), time.perf_counter()
+    own_cpu = own_mb = 0.0
+    with subprocess.Popen(argv, cwd=ROOT, env=ENV, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as run:
+        log = Log(run)
+        while run.poll() is None:
+            own_cpu, own_mb = usage(run.pid) or (own_cpu, own_mb)
+            time.sleep(0.02)
+        output = log.text()
+    wall, after = time.perf_counter() - began, os.times()
+    if run.returncode not in ok:
+        sys.exit(f"bench: {' '.join(argv)} ended with exit code {run.returncode}:\n{output[-2000:]}")
+    cpu = after.children_user + after.children_system - before.children_user - before.children_system
+    return Cost(wall, cpu, own_cpu, own_mb, output)
+
+
+class Log:
+    """Reads a process's output on a thread, so that it never waits for us."""
+
+    def __init__(self, run: subprocess.Popen[str]) -> None:
+        import threading
+
+        self._parts: list[str] = []
+        self._thread = threading.Thread(target=self._read, args=(run,), daemon=True)
+        self._thread.start()
+
+    def _read(self, run: subprocess.Popen[str]) -> None:
+        assert run.stdout is not None
+        self._parts.extend(run.stdout)
+
+    def text(self) -> str:
+        self._thread.join(10)
+        return "".join(self._parts)
+
+
+def usage(pid: int) -> tuple[float, float] | None:
+    """CPU seconds of one process and the most MB it held; None once it is gone."""
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text().rsplit(") ", 1)[1].split()
+        status = Path(f"/proc/{pid}/status").read_text()
+        peak = next(line for line in status.splitlines() if line.startswith("VmHWM"))
+    except (OSError, StopIteration):
+        return None
+    return (int(fields[11]) + int(fields[12])) / TICKS, int(peak.split()[1]) / 1024
+
+
+def write_benchmark(path: Path, samples: int) -> Path:
+    """A text choice benchmark of `samples` rows."""
+    with path.open("w") as file:
+        file.write("index\tquestion\tA\tB\tanswer\n")
+        for i in range(samples):
+            file.write(f"{i}\tIs {i} even?\tyes\tno\t{'AB'[i % 2]}\n")
+    return path
+
+
+def sizes(arguments: list[str]) -> list[int]:
+    """The sizes named on the command line, or all three."""
+    return [int(float(word)) for word in arguments] or list(SIZES)

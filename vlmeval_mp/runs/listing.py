@@ -1,0 +1,149 @@
+"""What is in the folders of a queue, for whoever looks and changes nothing.
+
+Finished shards never change, so a `Listing` that is kept reads each `done` file once.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Literal, TypeVar
+
+import msgspec
+
+from vlmeval_mp.core.errors import StorageError
+from vlmeval_mp.core.records import Done, Shard
+from vlmeval_mp.runs.shards import Cut, Entry, Failure, parse, stem
+
+
+class Listing:
+    """One run's queue, as one process sees it."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.done: dict[str, Done] = {}
+        """finished shards, by file name; `read_news` brings it up to date"""
+        self.cuts: dict[str, Cut] = {}
+        """shards that were cut in two, likewise"""
+
+    def done_path(self, shard: Shard) -> Path:
+        """The file that says how `shard` ended."""
+        return self.folder / "done" / f"{stem(shard)}.json"
+
+    def any_left(self) -> bool:
+        """Whether a shard is pending or claimed."""
+        return bool(_names(self.folder / "claimed")) or any(self.pending_counts().values())
+
+    def entries(self, folder: Literal["pending", "claimed"]) -> list[Entry]:
+        """What is pending or claimed now, in no particular order."""
+        if folder == "claimed":
+            return entries_in(self.folder / "claimed")
+        flat, jobs = _pending(self.folder)
+        return [*flat, *(entry for job in jobs for entry in entries_in(self.folder / "pending" / job))]
+
+    def pending_counts(self) -> dict[str, int]:
+        """How many shards of each job are pending, without reading their names."""
+        flat, jobs = _pending(self.folder)
+        found = {job: len(_names(self.folder / "pending" / job)) for job in jobs}
+        for entry in flat:
+            found[entry.shard.job] = found.get(entry.shard.job, 0) + 1
+        return found
+
+    def done_names(self) -> list[str]:
+        """File names in `done/`, of shards that are finished or cut."""
+        return [name for name in _names(self.folder / "done") if not name.startswith(".")]
+
+    def read_news(self, job: str = "") -> None:
+        """Read what became done or was cut since the last call into `done` and `cuts`; with a `job`, only that job's.
+
+        Raises:
+            StorageError: a file is damaged; the others are read all the same.
+        """
+        damage: StorageError | None = None
+        for name in self.done_names():
+            if name in self.done or name in self.cuts or (job and not name.startswith(f"{job}.")):
+                continue
+            try:
+                fact = read_fact(self.folder / "done" / name)
+            except StorageError as error:
+                damage = damage or error
+                continue
+            if isinstance(fact, Cut):
+                self.cuts[name] = fact
+            else:
+                self.done[name] = fact
+        if damage is not None:
+            raise damage
+
+    def failures(self) -> list[Failure]:
+        """The shards that were given up."""
+        folder = self.folder / "failed"
+        return [_decode(folder / name, Failure) for name in _names(folder) if not name.startswith(".")]
+
+    def failed_stems(self) -> set[str]:
+        """What the names of the files of shards that were given up begin with."""
+        return {name.removesuffix(".json") for name in _names(self.folder / "failed")}
+
+
+def entries_in(folder: Path) -> list[Entry]:
+    """The pending or claimed shards whose files are in `folder`."""
+    return [entry for name in _names(folder) if (entry := parse(name)) is not None]
+
+
+def read_fact(path: Path) -> Done | Cut:
+    """What a file in `done/` says.
+
+    Raises:
+        StorageError: the file is damaged.
+    """
+    try:
+        with path.open("rb", buffering=0) as file:
+            content = file.read()
+    except OSError as error:
+        raise _unreadable(path, error) from error
+    if content.startswith(b'{"cut":'):
+        return _decode_bytes(path, content, Cut)
+    return _decode_bytes(path, content, Done)
+
+
+def _pending(folder: Path) -> tuple[list[Entry], list[str]]:
+    """Pending shards that are in no job's folder, as in runs made before there were such, and the jobs' folders."""
+    flat, jobs = [], []
+    with os.scandir(folder / "pending") as found:
+        for item in found:
+            if item.is_dir():
+                jobs.append(item.name)
+            elif (entry := parse(item.name)) is not None:
+                flat.append(entry)
+    return flat, jobs
+
+
+def _names(folder: Path) -> list[str]:
+    try:
+        with os.scandir(folder) as found:
+            return [item.name for item in found]
+    except FileNotFoundError:
+        return []
+
+
+T = TypeVar("T")
+
+
+def _decode(path: Path, kind: type[T]) -> T:
+    try:
+        return _decode_bytes(path, path.read_bytes(), kind)
+    except OSError as error:
+        raise _unreadable(path, error) from error
+
+
+def _decode_bytes(path: Path, content: bytes, kind: type[T]) -> T:
+    try:
+        return msgspec.json.decode(content, type=kind)
+    except (msgspec.DecodeError, msgspec.ValidationError) as error:
+        raise _unreadable(path, error) from error
+
+
+def _unreadable(path: Path, error: Exception) -> StorageError:
+    return StorageError(
+        f"{path} cannot be read: {error}; move it away and launch again to have its shard looked up again"
+    )

@@ -1,0 +1,77 @@
+"""Shards and the names of their files: which rows, how often begun, how many deaths, whose.
+
+A shard may be cut in two at a row while somebody holds it; the two parts are shards like any other. Pure: no file is
+opened here.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from vlmeval_mp.core.records import Shard, Struct
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A pending or claimed shard, as its file name says. `deaths` counts claims in which an engine died from inside."""
+
+    shard: Shard
+    attempt: int
+    deaths: int
+    owner: str = ""
+
+    @property
+    def name(self) -> str:
+        """The name of its file."""
+        tail = f"@{self.owner}" if self.owner else ""
+        return f"{stem(self.shard)}@{self.attempt}-{self.deaths}{tail}"
+
+
+class Failure(Struct, frozen=True):
+    """Content of a file in `failed/`."""
+
+    shard: Shard
+    reason: str
+
+
+class Cut(Struct, frozen=True):
+    """Content of a file in `done/` that says that its shard will never be done as a whole: it became two at row `cut`.
+
+    `cut` is the first field, so the first bytes of a file tell it from a `Done`.
+    """
+
+    cut: int
+    shard: Shard
+
+    @property
+    def parts(self) -> tuple[Shard, Shard]:
+        """The shard before row `cut`, and the one from there on."""
+        return parts(self.shard, self.cut)
+
+
+def parts(shard: Shard, row: int) -> tuple[Shard, Shard]:
+    """`shard` up to before `row`, and from `row` on."""
+    first = Shard(job=shard.job, first=shard.first, last=row - 1)
+    return first, Shard(job=shard.job, first=row, last=shard.last)
+
+
+def stem(shard: Shard) -> str:
+    """What the names of all files of `shard` begin with."""
+    return f"{shard.job}.{shard.first:07d}-{shard.last:07d}"
+
+
+def parse(name: str) -> Entry | None:
+    """The entry a file name stands for; None for a name that is not ours."""
+    head, _, tail = name.partition("@")
+    counts, _, owner = tail.partition("@")
+    job, _, rows = head.rpartition(".")
+    first, _, last = rows.partition("-")
+    attempt, _, deaths = counts.partition("-")
+    if not (job and first.isdigit() and last.isdigit() and attempt.isdigit() and deaths.isdigit()):
+        return None
+    return Entry(Shard(job=job, first=int(first), last=int(last)), int(attempt), int(deaths), owner)
+
+
+def shards_of(job: str, samples: int, size: int) -> list[Shard]:
+    """`samples` rows of `job` cut into contiguous shards of at most `size`."""
+    return [Shard(job=job, first=i, last=min(i + size, samples) - 1) for i in range(0, samples, size)]

@@ -1,0 +1,127 @@
+"""The verdicts of one job in both modes, each made once, and what of its samples a summary looks at.
+
+A verdict that was made when its shard was done is kept until the job's files are written. Verdicts that are alike are
+one object, so that a job of a million samples takes some bytes for each.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterable
+from dataclasses import replace
+from typing import TypeVar
+
+import msgspec
+
+from vlmeval_mp.core.records import Prediction, Sample, Score
+from vlmeval_mp.scoring import score, score_all
+from vlmeval_mp.scoring.base import Mode, Rules, Scored
+from vlmeval_mp.scoring.compat.readback import Columns
+from vlmeval_mp.scoring.families import aggregator_of, breakdowns_of
+from vlmeval_mp.scoring.metrics import metrics
+from vlmeval_mp.scoring.reading.postprocess import applied
+
+Pair = tuple[Sample, Prediction | None]
+MOST_ALIKE = 50_000
+"""Different verdicts, or samples, that are remembered to be shared; a job with more has the rest made each time."""
+
+T = TypeVar("T")
+
+
+class Verdicts:
+    """Scores the samples of one job in the mode of `rules` and in the other one."""
+
+    def __init__(self, rules: Rules) -> None:
+        self.rules = rules
+        self.other = replace(rules, mode="strict" if rules.mode == "compat" else "compat")
+        self._kept: dict[Mode, dict[int, Score]] = {"strict": {}, "compat": {}}
+        self._alike: dict[Score, Score] = {}
+
+    def of(self, sample: Sample, prediction: Prediction | None) -> tuple[Score, Score]:
+        """The verdicts in the mode of the rules and in the other one, as those of any other row do not change them."""
+        ours, theirs = (self._verdict(sample, prediction, rules) for rules in (self.rules, self.other))
+        return ours, theirs
+
+    def _verdict(self, sample: Sample, prediction: Prediction | None, rules: Rules) -> Score:
+        kept = self._kept[rules.mode].get(sample.row)
+        if kept is not None:
+            return msgspec.structs.replace(kept, index=sample.index)
+        found = one_by_one(sample, prediction, rules)
+        plain = msgspec.structs.replace(found, index="")
+        if plain in self._alike or len(self._alike) < MOST_ALIKE:
+            self._kept[rules.mode][sample.row] = self._alike.setdefault(plain, plain)
+        return found
+
+
+def one_by_one(sample: Sample, prediction: Prediction | None, rules: Rules) -> Score:
+    """The verdict that `score_all` gives where no column of the job is one of numbers."""
+    if rules.mode == "strict" or rules.extracted:
+        return score(sample, prediction, rules)
+    written = prediction and applied(rules.post_process, prediction)
+    return score(sample, written, replace(rules, post_process=""))
+
+
+class Retyping:
+    """Whether ms-vlmeval would read numbers where texts stand, which changes compat verdicts of a whole job."""
+
+    def __init__(self, rules: Rules) -> None:
+        self._rules = rules
+        self._columns = Columns()
+
+    def add(self, sample: Sample, prediction: Prediction | None) -> None:
+        """Take notice of one row."""
+        if not self._rules.extracted:
+            self._columns.add(sample, prediction and applied(self._rules.post_process, prediction))
+
+    def again(self, pairs: Iterable[Pair], rules: Rules) -> list[Score] | None:
+        """The compat verdicts of all `pairs`, if they are not those that `one_by_one` gives."""
+        return [each.score for each in score_all(pairs, rules)] if self._columns.retyped else None
+
+
+class Slim:
+    """Samples and predictions without what no summary of `rules` looks at; those that are then alike are one object."""
+
+    def __init__(self, rules: Rules) -> None:
+        self._by_index = rules.circular or aggregator_of(rules.scorer) is not metrics.mean
+        columns = (*breakdowns_of(rules.scorer)[0], rules.cluster, rules.group)
+        self._columns = {name for column in columns for name in column.split("/")}
+        self._alike: dict[Hashable, Scored] = {}
+
+    def scored(self, sample: Sample, prediction: Prediction | None, verdict: Score) -> Scored:
+        """One scored sample, as small as it can be."""
+        plain = _plain(prediction)
+        if self._by_index:
+            small = msgspec.structs.replace(sample, question="", options={}, hint="", ready=())
+            return Scored(small, plain, msgspec.structs.replace(verdict, note=""))
+        extra = {name: sample.extra[name] for name in self._columns if name in sample.extra}
+        told = (sample.kind, sample.category, sample.l2_category, sample.split, sample.media, tuple(extra.items()))
+        key = (*told, plain, verdict.value, verdict.reading)
+        found = self._alike.get(key)
+        if found is None:
+            small = Sample(
+                index="",
+                row=0,
+                kind=sample.kind,
+                category=sample.category,
+                l2_category=sample.l2_category,
+                split=sample.split,
+                media=sample.media,
+                extra=extra,
+            )
+            found = Scored(small, plain, Score(index="", value=verdict.value, reading=verdict.reading))
+            if len(self._alike) < MOST_ALIKE:
+                self._alike[key] = found
+        return found
+
+
+def _plain(prediction: Prediction | None) -> Prediction | None:
+    """What counts of a prediction once it is scored: whether there is one, why it ended, where it is from."""
+    if prediction is None:
+        return None
+    return Prediction(
+        index="",
+        row=0,
+        prediction="x" if prediction.prediction.strip() else "",
+        error=None if prediction.error is None else "failed",
+        finish_reason=prediction.finish_reason,
+        source=prediction.source,
+    )
