@@ -31,6 +31,9 @@ _SIGNATURES = (
     (0, b"BM", "bmp"),
     (0, b"II*\0", "tiff"),
     (0, b"MM\0*", "tiff"),
+    (4, b"ftypavif", "avif"),
+    (4, b"ftyphei", "heic"),
+    (4, b"jP  ", "jp2"),
 )
 
 

@@ -31,8 +31,9 @@ from vlmeval_mp.core.records import (
     TextPart,
     VideoPart,
 )
-from vlmeval_mp.requests import subtitles, videoas
+from vlmeval_mp.requests import pictures, subtitles, videoas
 from vlmeval_mp.requests.kept import Kept
+from vlmeval_mp.requests.pictures import FORMATS
 from vlmeval_mp.requests.video import fitted, open_video
 from vlmeval_mp.requests.videoas import VideoAs
 
@@ -40,9 +41,6 @@ if TYPE_CHECKING:
     from PIL import Image
 
 T = TypeVar("T")
-
-FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "PPM")
-"""The image formats that are opened; Pillow knows more, some of which start other programs."""
 
 
 def prepare(
@@ -194,24 +192,24 @@ def open_image(path: Path, limits: MediaLimits) -> Image.Image:
     from PIL import Image, ImageOps
 
     try:
-        opened = Image.open(path, formats=FORMATS)
+        opened = pictures.identify(path)
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise RequestError(f"is refused before decoding: {error}") from error
     with opened as image:
         width, height = image.size
         if width * height > limits.refuse_pixels:
             raise RequestError(f"has {width} x {height} pixels; more than {limits.refuse_pixels:,} are refused")
-        image.load()
+        whole = pictures.load(image, path)
         try:
-            upright = ImageOps.exif_transpose(image)
+            upright = ImageOps.exif_transpose(whole)
         except Exception:  # damaged EXIF: the picture itself is whole, and viewers show it
-            upright = image
+            upright = whole
         return _fit(_rgb(upright), limits.max_pixels)
 
 
 def _rgb(image: Image.Image) -> Image.Image:
     if image.mode == "F" or image.mode.startswith("I"):
-        return _eight_bit(image).convert("RGB")
+        return pictures.eight_bit(image).convert("RGB")
     if not image.has_transparency_data:
         return image.convert("RGB")
     from PIL import Image
@@ -220,16 +218,6 @@ def _rgb(image: Image.Image) -> Image.Image:
     rgba = image.convert("RGBA")
     opaque.paste(rgba, mask=rgba.getchannel("A"))
     return opaque
-
-
-def _eight_bit(image: Image.Image) -> Image.Image:
-    """Gray of 16 bits or more as 8 bits: the whole range is scaled, where a plain conversion would clip to white."""
-    import numpy as np
-    from PIL import Image
-
-    values = np.nan_to_num(np.asarray(image).astype(np.float32))
-    top = 65535.0 if image.mode != "F" else 255.0 if values.max(initial=0.0) > 1.0 else 1.0
-    return Image.fromarray(np.rint(np.clip(values / top, 0.0, 1.0) * 255.0).astype(np.uint8))
 
 
 def _fit(image: Image.Image, max_pixels: int) -> Image.Image:

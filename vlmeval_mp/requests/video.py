@@ -6,17 +6,24 @@ threads. Raises whatever a decoder raises: `media` says which file it was.
 
 from __future__ import annotations
 
+import functools
+import logging
+import struct
 import sys
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vlmeval_mp.core.errors import RequestError
 from vlmeval_mp.core.records import Frames, Media, MediaLimits
-from vlmeval_mp.requests import frames
+from vlmeval_mp.requests import frames, frametimes
+from vlmeval_mp.requests.frametimes import FrameTimes
 
 if TYPE_CHECKING:
     import numpy as np
+
+log = logging.getLogger(__name__)
 
 MAX_VIDEO_BYTES = 2 << 30
 """Decoded pixels of one video above which it is refused: a few such requests at once would take the host's memory."""
@@ -26,7 +33,9 @@ def open_video(path: Path, media: Media, limits: MediaLimits, nframe: int, fps: 
     """Frames of a video as VLMEvalKit takes them: `nframe` by the rule of `media`, or `fps` a second; limited.
 
     The header's frame count is believed until the stream ends before it; then the frames that were really decoded
-    are counted and the choice is made again. `Frames.fps` is the rate of the source.
+    are counted and the choice is made again. `Frames.fps` is the rate of the source. Of a video whose frames are not
+    evenly spaced in time, seconds are looked up in its time stamps; its `indices` then count points of a finer grid, so
+    that they tell the time at `fps`, as always.
 
     Raises:
         RequestError: there is no video stream, no frame, or a frame is too large.
@@ -36,21 +45,54 @@ def open_video(path: Path, media: Media, limits: MediaLimits, nframe: int, fps: 
         return open_folder(path, media, limits, nframe, fps)
     import av
 
-    total = 0
+    total, spaced = 0, None
     while True:
         with av.open(str(path)) as container:
             stream = _stream(container, limits)
-            total = total or stream.frames or _count(path)
             rate = media.rate or float(stream.average_rate or stream.guessed_rate or 1)
+            if not total:
+                spaced = None if media.rate or frametimes.is_even(stream) else frametimes.uneven(path, rate)
+                total = len(spaced.times) if spaced else stream.frames or _count(path)
             size = fitted(stream.width, stream.height, limits.video_max_pixels)
-            indices = _chosen(media, total, rate, nframe, fps, limits)
-            _refuse_too_many(len(indices), size)
-            pixels, decoded = _decode(container.decode(stream), indices, size)
+            picked = _picked(media, total, rate, nframe, fps, limits, spaced)
+            _refuse_too_many(len(picked.frames), size)
+            pixels, decoded = _decode(container.decode(stream), picked.frames, size)
         if pixels is not None:
-            return Frames(pixels=pixels, fps=rate, total=total, indices=indices)
+            if spaced:
+                _tell_uneven(str(path))
+            return Frames(pixels=pixels, fps=picked.rate, total=picked.total, indices=picked.indices)
         if not decoded:
             raise RequestError("has no frame that can be decoded")
-        total = decoded
+        total, spaced = decoded, spaced and spaced.first(decoded)
+
+
+@dataclass(frozen=True, slots=True)
+class _Picked:
+    """The frames that are taken, by their places in the stream, and as `indices` of `total` at `rate` a second."""
+
+    frames: tuple[int, ...]
+    indices: tuple[int, ...]
+    rate: float
+    total: int
+
+
+def _picked(
+    media: Media, total: int, rate: float, nframe: int, fps: float, limits: MediaLimits, spaced: FrameTimes | None
+) -> _Picked:
+    """Return which frames are taken: of an uneven video by time where the rule is one in seconds, else by count."""
+    if spaced is None:
+        indices = _chosen(media, total, rate, nframe, fps, limits)
+        return _Picked(indices, indices, rate, total)
+    if media.clip is not None or (fps > 0 and not nframe):
+        points = _chosen(media, spaced.total, spaced.rate, nframe, fps, limits)
+        return _Picked(tuple(spaced.frame_at(point) for point in points), points, spaced.rate, spaced.total)
+    taken = _chosen(media, total, rate, nframe, fps, limits)
+    return _Picked(taken, tuple(spaced.point_of(frame) for frame in taken), spaced.rate, spaced.total)
+
+
+@functools.cache
+def _tell_uneven(path: str) -> None:
+    log.warning("%s: its frames are not evenly spaced in time; seconds are looked up in its time stamps", path)
 
 
 def open_folder(path: Path, media: Media, limits: MediaLimits, nframe: int, fps: float) -> Frames:
@@ -105,8 +147,10 @@ def _refuse_too_many(count: int, size: tuple[int, int]) -> None:
 
 
 def _stream(container: Any, limits: MediaLimits) -> Any:
-    """The picture stream of an open video, its frames small enough by the header."""
+    """The picture stream of an open video, its frames small enough by the header. A cover picture is none."""
     stream = container.streams.best("video")
+    if stream is not None and _is_cover(stream):
+        stream = next((each for each in container.streams.video if not _is_cover(each)), None)
     if stream is None:
         raise RequestError("has no video stream")
     if stream.width * stream.height > limits.refuse_pixels:
@@ -114,6 +158,12 @@ def _stream(container: Any, limits: MediaLimits) -> Any:
         raise RequestError(f"has frames of {shape}; more than {limits.refuse_pixels:,} are refused")
     stream.thread_count = 1  # requests are prepared side by side; a thread per core for each would only crowd them
     return stream
+
+
+def _is_cover(stream: Any) -> bool:
+    from av.stream import Disposition
+
+    return bool(stream.disposition & Disposition.attached_pic)
 
 
 def _count(path: Path) -> int:
@@ -150,8 +200,27 @@ def _decode(frames: Iterator[Any], indices: Sequence[int], size: tuple[int, int]
 
 
 def _upright(frame: Any, size: tuple[int, int]) -> np.ndarray:
-    """RGB pixels of a frame, turned as its display matrix says (a phone held upright)."""
+    """Return RGB pixels of a frame, turned and mirrored as its display matrix says (a phone held upright, a selfie).
+
+    The matrix maps a place (x, y) of the frame to (a x + c y, b x + d y) on the screen; it is taken as the nearest one
+    that turns by right angles, mirrored or not.
+    """
     import numpy as np
 
-    pixels = frame.to_ndarray(format="rgb24", width=size[0], height=size[1])
-    return np.rot90(pixels, k=round(frame.rotation / 90) % 4)
+    pixels: np.ndarray = frame.to_ndarray(format="rgb24", width=size[0], height=size[1])
+    a, b, c, d = _display_matrix(frame)
+    if abs(a) + abs(d) < abs(b) + abs(c):
+        pixels, across, down = np.swapaxes(pixels, 0, 1), c, b
+    else:
+        across, down = a, d
+    pixels = pixels[:, ::-1] if across < 0 else pixels
+    return pixels[::-1] if down < 0 else pixels
+
+
+def _display_matrix(frame: Any) -> tuple[int, int, int, int]:
+    """Return a, b, c and d of a frame's display matrix; that of an upright picture if it has none."""
+    found = next((bytes(each) for each in frame.side_data if each.type.name == "DISPLAYMATRIX"), b"")
+    if len(found) != struct.calcsize("=9i"):
+        return 1, 0, 0, 1
+    a, b, _, c, d, *_ = struct.unpack("=9i", found)
+    return a, b, c, d
