@@ -23,7 +23,6 @@ _SIGNATURES = (
     (0, b"\0\0\0\x0cJXL ", "JPEG XL"),
     (0, b"\xff\x0a", "JPEG XL"),
     (0, b"%PDF", "PDF"),
-    (0, b"%!PS", "PostScript"),
     (0, b"8BPS", "Photoshop"),
     (0, b"<svg", "SVG"),
     (128, b"DICM", "DICOM"),
