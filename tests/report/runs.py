@@ -13,6 +13,7 @@ from PIL import Image
 from tests.builders import worker_for
 from vlmeval_mp.config.build import Overrides, build
 from vlmeval_mp.core.paths import JobsPaths, RunPaths
+from vlmeval_mp.pool.worker.__main__ import live
 from vlmeval_mp.runs import results, snapshot, submit
 from vlmeval_mp.runs.merge import merge
 
@@ -53,7 +54,7 @@ async def finished_run(
     paths, record, _ = submit.submit(spec_of(tsvs, models, name), JobsPaths(folder / "jobs"))
     for place, model in enumerate(record.spec.models):
         one = snapshot.read_record(paths)
-        await worker_for_model(paths, one, place, model.name).run()
+        await live(worker_for_model(paths, one, place, model.name))
     for job in record.jobs:
         samples, predictions = merge(paths, job)
         rules = results.rules_of(record.spec, job)

@@ -10,13 +10,14 @@ import pytest
 from tests.builders import fake_run, worker_for
 from vlmeval_mp.core.errors import ConfigError
 from vlmeval_mp.core.paths import JobsPaths, RunPaths
+from vlmeval_mp.pool.worker.__main__ import live
 from vlmeval_mp.runs import kept, snapshot, submit
 from vlmeval_mp.runs.merge import merge
 
 
 async def answered(tmp_path: Path) -> RunPaths:
     paths = fake_run(tmp_path, 5)
-    await worker_for(paths, snapshot.read_record(paths)).run()
+    await live(worker_for(paths, snapshot.read_record(paths)))
     return paths
 
 

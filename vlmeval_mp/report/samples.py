@@ -110,21 +110,22 @@ def _job(
         "source": [sources.index(p.source) + 1 if p.source else 0 for p in found],
         "values": {mode: [score.value for score in scores] for mode, scores in view.verdicts.items()},
         "extracted": {mode: [score.extracted for score in scores] for mode, scores in view.verdicts.items()},
-        "notes": {mode: [score.note for score in scores] for mode, scores in view.verdicts.items()},
+        "notes": {mode: [score.note or score.reading for score in scores] for mode, scores in view.verdicts.items()},
     }
 
 
 def flags_of(prediction: Prediction, verdicts: Sequence[Score]) -> int:
     """Return the filters that a sample falls under; the first verdict is that of the run's mode.
 
-    A reply is unread where no answer was taken out of it and it is not right anyway.
+    A reply is unread where no answer was taken out of it and it is not right anyway, or where its scorer says so.
     """
     if prediction.error is not None:
         return FAILED
     first = verdicts[0]
     bits = WRONG if first.value is not None and first.value < 1 else 0
     bits |= TRUNCATED if prediction.finish_reason == "length" else 0
-    bits |= UNREAD if not first.extracted and (first.value is None or first.value <= 0) else 0
+    unread = not first.extracted and (first.value is None or first.value <= 0)
+    bits |= UNREAD if unread or any(each.reading for each in verdicts) else 0
     bits |= EMPTY if not prediction.prediction.strip() else 0
     return bits | (DIFFER if any(each.value != first.value for each in verdicts[1:]) else 0)
 

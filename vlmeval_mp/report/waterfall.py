@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from vlmeval_mp.core.records import WorkerStatus
+from vlmeval_mp.core.records import Occupation, WorkerStatus
 from vlmeval_mp.report.document import render
 from vlmeval_mp.report.gather import RunView
 from vlmeval_mp.report.pages import Options, Page
@@ -18,6 +18,17 @@ BINS = 60
 """Bars of the chart of answers over time."""
 PALETTE = 6
 """Colours that the style sheet has for jobs."""
+
+
+WORDS: dict[Occupation, str] = {
+    "busy": "engine at work",
+    "start": "start-up",
+    "loading": "loading weights",
+    "rendering": "waiting for rendered requests",
+    "idle": "waiting for work",
+    "draining": "draining",
+    "lost": "lost to deaths",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,13 +47,24 @@ class Block:
 
 
 @dataclass(frozen=True, slots=True)
+class Share:
+    """What some of a worker's seconds went to; `at` and `percent` place it among all of them."""
+
+    occupation: Occupation
+    words: str
+    long: str
+    at: float
+    percent: float
+
+
+@dataclass(frozen=True, slots=True)
 class Lane:
-    """One worker. `seconds` are its own accounts, (what, seconds, percent)."""
+    """One worker; `shares` is its own account of its seconds."""
 
     name: str
     about: str
     blocks: Sequence[Block]
-    seconds: Sequence[tuple[str, float, float]]
+    shares: Sequence[Share]
 
 
 def page(run: RunView, options: Options) -> Page:  # noqa: ARG001 - every page takes both
@@ -62,7 +84,8 @@ def page(run: RunView, options: Options) -> Page:  # noqa: ARG001 - every page t
             [(origin.at, jobs[v.job.name]) for v in run.jobs for origin in v.origins if origin.at], start, end
         ),
         total=duration(end - start),
-        accounts=_accounts(workers),
+        shares=shares_of(_spent(run, workers)),
+        speeds=speeds_of(run),
     )
     return Page(title="Time", html=html)
 
@@ -104,29 +127,40 @@ def _lane(worker: WorkerStatus, start: float, end: float, jobs: Mapping[str, int
         bar = block(served.first, served.last, f"job-{jobs.get(job, 0)}", text)
         blocks.append(replace(bar, top=round(place * height, 3), height=round(height, 3)))
     about = f"{worker.model} · {worker.devices} · {worker.answered:,} answers"
-    return Lane(worker.worker, about, blocks, _seconds_of(worker))
+    return Lane(worker.worker, about, blocks, shares_of(worker.spent))
 
 
-def seconds_of(worker: WorkerStatus) -> dict[str, float]:
-    """Return a worker's own account of its seconds, by what they went to; empty where it keeps none."""
-    found = getattr(worker, "seconds", None)
-    return {str(k): float(v) for k, v in found.items() if v > 0} if isinstance(found, dict) else {}
+def shares_of(seconds: Mapping[Occupation, float]) -> list[Share]:
+    """Return what the seconds went to in the order of `WORDS`, each with its part of the whole; nothing for none."""
+    whole = sum(seconds.values())
+    found, at = [], 0.0
+    for occupation, words in WORDS.items():
+        value = seconds.get(occupation, 0.0)
+        if value > 0:
+            percent = round(100 * value / whole, 2)
+            found.append(Share(occupation, words, duration(value), round(at, 2), percent))
+            at += percent
+    return found
 
 
-def _seconds_of(worker: WorkerStatus) -> list[tuple[str, float, float]]:
-    found = seconds_of(worker)
-    whole = sum(found.values())
-    return [(name.replace("_", " "), value, round(100 * value / whole, 2)) for name, value in found.items()]
-
-
-def _accounts(workers: Sequence[WorkerStatus]) -> list[tuple[str, str, float]]:
-    """Return all workers' seconds added up, (what, how long, percent)."""
-    total: dict[str, float] = {}
+def _spent(run: RunView, workers: Sequence[WorkerStatus]) -> dict[Occupation, float]:
+    """Return all workers' seconds: as the supervisor added them up, with what deaths cost, or as they are left."""
+    if run.supervisor and run.supervisor.spent and run.supervisor.spent.seconds:
+        return run.supervisor.spent.seconds
+    total: dict[Occupation, float] = {}
     for worker in workers:
-        for name, value in seconds_of(worker).items():
-            total[name] = total.get(name, 0.0) + value
-    whole = sum(total.values())
-    return [(n.replace("_", " "), duration(v), round(100 * v / whole, 2)) for n, v in total.items()]
+        for occupation, value in worker.spent.items():
+            total[occupation] = total.get(occupation, 0.0) + value
+    return total
+
+
+def speeds_of(run: RunView) -> list[tuple[str, str]]:
+    """Return how fast the last launch was, (number, unit), from its first request to its last answer."""
+    spent = run.supervisor.spent if run.supervisor else None
+    if spent is None or spent.serving <= 0 or not spent.samples:
+        return []
+    counted = ((spent.samples, "samples/s"), (spent.tokens_in, "tokens/s in"), (spent.tokens_out, "tokens/s out"))
+    return [(f"{n / spent.serving:,.1f}", unit) for n, unit in counted if n]
 
 
 @dataclass(frozen=True, slots=True)
