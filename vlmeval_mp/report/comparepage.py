@@ -12,8 +12,14 @@ from vlmeval_mp.report.comparison import Compared, Refused, Side, pairs_of
 from vlmeval_mp.report.document import document, render
 from vlmeval_mp.report.gather import JobView
 from vlmeval_mp.report.pages import Options, Page
-from vlmeval_mp.report.samples import columns_of, notes_of_pictures, thumbnails
+from vlmeval_mp.report.samples import MOVING, columns_of, notes_of_pictures, thumbnails
 
+KEYS = (
+    *MOVING,
+    ("d", "samples that flipped"),
+    ("g l", "those that the second does better, worse"),
+    ("w a", "both wrong, all"),
+)
 REACH = 30.0
 """Points of difference at the ends of the drawn axis; what lies beyond is drawn at the end."""
 
@@ -88,6 +94,7 @@ def _flips(folder: Path, sides: Sequence[Side], found: Sequence[Compared], optio
         html=render("flips.html", notes=notes),
         data={"samples": data, "pairs": pairs, "pictures": pictures.sources},
         scripts=("sample.js", "flips.js"),
+        keys=KEYS,
     )
 
 

@@ -69,6 +69,7 @@ def document(name: str, pages: Mapping[str, Page], facts: Mapping[str, Any]) -> 
         name=name,
         facts=facts,
         pages=pages,
+        keys=[key for page in pages.values() for key in page.keys],
         version=__version__,
         policy=_policy(style, scripts),
         style=Markup(style),  # noqa: S704 - our own file

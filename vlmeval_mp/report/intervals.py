@@ -49,10 +49,9 @@ class Figure:
 def figure(summary: Summary, metric: str | None = None) -> Figure:
     """Return one metric of `summary`, the primary one unless named."""
     name = metric or summary.primary_metric
-    found = getattr(summary, "intervals", {}).get(name) or (
-        getattr(summary, "interval", None) if name == summary.primary_metric else None
-    )
-    stderr = summary.stderr if name == summary.primary_metric else summary.stderrs.get(name)
+    primary = name == summary.primary_metric
+    found = summary.intervals.get(name) or (summary.interval if primary else None)
+    stderr = summary.stderr if primary else summary.stderrs.get(name)
     return _figure(name, summary.metrics.get(name), stderr, found, as_reported=summary.as_reported)
 
 

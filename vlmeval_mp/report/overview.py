@@ -97,8 +97,15 @@ def cell_of(view: JobView) -> Cell:
         missing = f"{len(view.samples):,} of {job.samples:,} answered, no score yet"
         return Cell(job.model, job.dataset, None, "", link(**here), counts, missing)
     name = spoken(summary.primary_metric)
-    missing = "" if summary.metrics.get(summary.primary_metric) is not None else summary.problem or "no number"
+    missing = "" if summary.metrics.get(summary.primary_metric) is not None else _why_no_number(summary)
     return Cell(job.model, job.dataset, figure(summary), name, link(**here), counts, missing, summary.scoring)
+
+
+def _why_no_number(summary: Summary) -> str:
+    if summary.bounds is None:
+        return summary.problem or "no number"
+    low, high = (100 * bound for bound in summary.bounds)
+    return f"between {low:.1f} and {high:.1f}: {summary.counts.unscored:,} samples have no verdict"
 
 
 def mean_of(
@@ -135,7 +142,13 @@ def card_of(dataset: str, jobs: Sequence[JobView]) -> Card | None:
         for column, groups in columns.items()
         if len({name for group in groups for name in group}) > 1
     ]
-    notes = [note for _, s in scored for note in (*getattr(s, "warnings", ()), *s.notes, s.problem) if note]
+    several = len({view.job.model for view in jobs}) > 1
+    notes = [
+        f"{s.model}: {note}" if several else note
+        for _, s in scored
+        for note in (*s.warnings, *s.notes, s.problem)
+        if note
+    ]
     if not breakdowns and not notes:
         return None
     first = scored[0][1]

@@ -28,13 +28,15 @@ PAGES: dict[str, str] = {
 class Page:
     """One tab. `html` is what it shows; `data` (JSON by name) and `scripts` are what its script works on and with.
 
-    A script finds its data by `readData("NAME")` and its own tab as `document.getElementById("page-<page name>")`.
+    `keys` are (key, what it does) for the help. A script finds its data by `VM.readData("NAME")` and its own tab as
+    `document.getElementById("page-<page name>")`.
     """
 
     title: str
     html: Markup
     data: dict[str, Any] = field(default_factory=dict)
     scripts: tuple[str, ...] = ()
+    keys: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

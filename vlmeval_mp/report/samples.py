@@ -23,6 +23,17 @@ MOST_TEXT = 64 << 20
 CUTS = (40_000, 8_000, 2_000, 500)
 """Characters of one reply at most; the first with which all replies keep within `MOST_TEXT`."""
 
+MOVING = (("j k ↓ ↑", "next and previous sample"), ("/", "search the texts"))
+KEYS = (
+    *MOVING,
+    ("a", "all samples"),
+    ("w f", "the wrong, the failed ones"),
+    ("t e", "truncated, empty replies"),
+    ("u", "replies that no answer was read from"),
+    ("d", "samples that the modes judge differently"),
+    ("m", "the same sample of the next model"),
+)
+
 Columns = dict[str, Any]
 
 
@@ -36,6 +47,7 @@ def page(run: RunView, options: Options) -> Page:
         html=render("samples.html", notes=notes),
         data={"samples": data, "pictures": found.sources},
         scripts=("sample.js", "samples.js"),
+        keys=KEYS,
     )
 
 
