@@ -1,9 +1,7 @@
 """What every scorer does to model output before reading it: keep the answer, drop the reasoning and the decoration.
 
-Sources of the conventions: `<think>…</think>` as DeepSeek-R1 and Qwen3 emit it (their chat templates may put the
-opening tag into the prompt, so it can be missing); `<answer>…</answer>` from the same family of models; `\\boxed{…}`
-from the MATH benchmark; `<s>` and `<|im_end|>` are tokens a sloppy decoder leaves behind. Knows nothing of options,
-yes/no or references.
+Sources of the conventions: `<answer>…</answer>` from the DeepSeek-R1 family; `\\boxed{…}` from the MATH benchmark;
+`<s>` and `<|im_end|>` are tokens that a sloppy decoder leaves behind. Knows nothing of options, yes/no or references.
 """
 
 from __future__ import annotations
@@ -11,37 +9,57 @@ from __future__ import annotations
 import re
 import unicodedata
 
-_THINK_OPEN, _THINK_CLOSE = "<think>", "</think>"
-_ANSWER_TAG = re.compile(r"<answer>([^<]*)</answer>", re.IGNORECASE)
+from vlmeval_mp.scoring.reading.reasoning import without_reasoning
+from vlmeval_mp.scoring.reading.structured import as_statement
+from vlmeval_mp.scoring.reading.turns import first_turn
+
+_ANSWER_TAG = re.compile(r"<(answer|final_answer|ans|conclusion)>([^<]*)</\1>", re.IGNORECASE)
 _BOXED = re.compile(r"\\f?boxed\s*\{")
 _BRACE = re.compile(r"[{}]")
-_LATEX_WRAP = re.compile(r"\\(?:text|textbf|textit|mathrm|mathbf|mathit|operatorname)\s*\{([^{}]*)\}")
+_LATEX_WRAP = re.compile(r"\\(?:text|textbf|textit|mathrm|mathbf|mathit|operatorname|mbox)\s*\{([^{}]*)\}")
 _SPECIAL = re.compile(r"</?s>|<\|\w+\|>")
-_MARK = re.compile(r"[*`#]+|__")
+_MARK = re.compile(r"\*{2,}|(?<![\d)}])\*|\*(?![\d\\(a-zA-Z])|`+|^[ \t]{0,3}#+|__", re.MULTILINE)
+"""Emphasis, code and headings; a star between two factors ("5*a") and the sign of "C#" are none."""
+_UNSEEN = re.compile("[\u00ad\u200b-\u200f\u2060-\u2069\ufeff]")
+_MINUS = re.compile(r"[\u2010-\u2013\u2212\ufe63\uff0d](?=\s?[$€£]?\.?\d)|\u2212")
 
 STATED = "Answer: "
 """Boxes and answer tags are rewritten to lines that start so, because they mean the same."""
+IN_PASSING = "Boxed answer: "
+"""The same for a box in the middle of a sentence, which may speak of something else."""
+_GOES_ON = re.compile(r"[$)*.,; \t]{0,6}(?:[A-Za-z][\w'’-]{0,20} ){2}")
+_CONCLUDES_AT_END = re.compile(
+    r"(?:answer|option|choice|therefore|thus|hence|so|final|\bis|\bbe|\bare|choose|select|[:=,]|答案|选)[^\w\n]*(?:the[^\w\n]*)?$",
+    re.IGNORECASE,
+)
 
 
 def without_thinking(text: str) -> str:
     """`text` without its reasoning; reasoning that never ended leaves no answer behind it."""
-    end = text.rfind(_THINK_CLOSE)
-    if end >= 0:
-        # whatever stands before the last closing tag led to the answer and is not it
-        text = text[end + len(_THINK_CLOSE) :]
-    start = text.find(_THINK_OPEN)
-    return text if start < 0 else text[:start]
+    return without_reasoning(text)
 
 
 def answer_text(text: str) -> str:
-    """`text` without reasoning, full-width forms folded (NFKC), boxes and answer tags as `Answer: …` lines."""
-    text = unicodedata.normalize("NFKC", without_thinking(text))
+    """What of a reply may be its answer.
+
+    Drops reasoning, an invented next turn and invisible characters; folds full-width forms (NFKC) and the many minus
+    signs; turns a JSON answer, boxes and answer tags into lines "Answer: …".
+    """
+    text = unicodedata.normalize("NFKC", _UNSEEN.sub("", without_reasoning(text)))
+    text = minus(first_turn(text))
+    if "{" in text:
+        text = as_statement(text, STATED)
     if "\\" in text:
         text = _rewrite_boxes(_LATEX_WRAP.sub(r"\1", text))
     if "<" in text:
         text = _SPECIAL.sub("", text)
-        text = _ANSWER_TAG.sub(lambda m: f"\n{STATED}{m[1].strip()}\n", text)
+        text = _ANSWER_TAG.sub(lambda m: f"\n{STATED}{m[2].strip()}\n", text)
     return text.strip()
+
+
+def minus(text: str) -> str:
+    """`text` with "-" for every other sign that stands for a minus before a number (U+2212 and its like)."""
+    return text if text.isascii() else _MINUS.sub("-", text)
 
 
 def without_marks(text: str) -> str:
@@ -57,9 +75,19 @@ def _rewrite_boxes(text: str) -> str:
         end = _closing_brace(text, match.end())
         if end < 0:
             break
-        pieces += [text[position : match.start()], f"\n{STATED}{text[match.end() : end].strip()}\n"]
+        before = text[position : match.start()]
+        lead = IN_PASSING if _in_passing(before, text, end + 1) else STATED
+        pieces += [before, f"\n{lead}{text[match.end() : end].strip()}\n"]
         position = end + 1
     return "".join((*pieces, text[position:]))
+
+
+def _in_passing(before: str, text: str, end: int) -> bool:
+    """Whether a box between `before` and `end` is a word of its sentence, not what the sentence leads to."""
+    line = before[-60:].rpartition("\n")[2]
+    if _CONCLUDES_AT_END.search(line):
+        return False
+    return bool(line.strip()) or bool(_GOES_ON.match(text, end))
 
 
 def _closing_brace(text: str, start: int) -> int:

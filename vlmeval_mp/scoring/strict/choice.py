@@ -1,61 +1,47 @@
 """Multiple choice: which option a reply names, by stated rules, most explicit first. Nothing is guessed.
 
-1. The reply is nothing but a letter ("B", "(b).", "**B**"), or nothing but one option's text.
+1. The reply is nothing but a letter ("B", "(b).", "**B**"), or nothing but one option's text or value.
 2. A statement: "Answer: B", "the correct option is (B)", "B is correct", "I choose B", "Therefore, B.", "答案是B",
-   \\boxed{B}, <answer>B</answer>; also with an option's text behind it. The last statement counts.
-3. A marked letter: "(B)", "**B**", a line led by "B." or "B)" or "B:". If several are marked, the reply compares or
-   repeats the options; then the only one that is all of a line counts, else only one that leads the last line, unless a
-   list of options ends there.
-4. A bare capital letter, if it is the only one. "A" and "I" in front of a word are words of English.
-5. An option's text as whole words, the longest where one holds another, if it is the only option so named.
+   \\boxed{B}, <answer>B</answer>, {"answer": "B"}; also with an option's text behind it. The last statement counts;
+   what takes it back afterwards ("wait", "on second thought") and names another option leaves none.
+3. A line or bold words that are nothing but a letter or an option's text. A line at the end counts before a statement
+   in front of it.
+4. The words that the reply opens with ("False, because A and C are joined"), or a marked letter: "(B)", "**B**",
+   "option B", a line led by "B." or "B)" or "B:". If several are marked, the reply compares or repeats the options;
+   then only the letter that leads the last line counts, unless a list of options ends there.
+5. A bare capital letter or an option's text as whole words, if all of them are one option's. "A" and "I" in front of a
+   word are words of English; a letter that names a point, figure, panel or the like ("point A") is no option, unless
+   the options themselves are such names. Where several are named, the one that the last sentence gives as its result
+   ("… so the angle is 95°") or concludes with, or that the first sentence prefers ("Box B is closer, whereas …"). A
+   reply that ends on a number which is no option is unread, whatever it passed on its way.
 
-Letters are those the sample has. Rules 1, 4 and 5 state what VLMEvalKit's `can_infer_option` and `can_infer_text`
-(vlmeval/utils/matching_util.py) are after, without their windows and substrings; rule 2
-follows the wordings of MMMU's parser (eval_utils.py, `parse_multi_choice_response`) and of the benchmarks' prompts.
+Whatever names two options at the rank that decides is unread. Letters are those the sample has. Rules 1 and 5 state
+what VLMEvalKit's `can_infer_option` and `can_infer_text` (vlmeval/utils/matching_util.py) are after, without their
+windows and substrings; rule 2 follows the wordings of MMMU's parser (eval_utils.py, `parse_multi_choice_response`) and
+of the benchmarks' prompts.
 """
 
 from __future__ import annotations
 
 import re
-import unicodedata
 from collections.abc import Mapping
-from functools import lru_cache
+from functools import cached_property
 
 from vlmeval_mp.core.records import Prediction, Sample, Score
-from vlmeval_mp.scoring.reading.phrases import whole_words
+from vlmeval_mp.scoring.reading.letters import Letters, letters_of, lone_letter, speak_of_letters, without_not_available
+from vlmeval_mp.scoring.reading.options import SEVERAL, Options, options_of
+from vlmeval_mp.scoring.reading.sentences import concludes, first_sentence, last_sentence, prefers, result_of, sets_off
+from vlmeval_mp.scoring.reading.statements import Said, last_statement, taken_back
 from vlmeval_mp.scoring.reading.text import answer_text, without_marks
 
 NOT_FOUND = "no option found"
-SEVERAL = "several options named"
 
-_OPEN = r"[\s\"'“‘(\[{<$:]*"
-_REACH = 400  # characters behind a statement's beginning within which its option must stand
-_EDGE = r"(?![A-Za-z0-9'’])"
-_NOUN = r"(?i:(?:the\s+)?(?:option|choice|letter|answer)\s+|选项|选)?"
-_VERB = r"(?:\s*[:=]|\s+(?:is|was|(?:would|should|must|will|could)\s+be|(?:seems|appears)\s+to\s+be)(?:\s+likely)?\b:?)"
-# a cheap scan for the words that statements begin with; the patterns proper are tried only there
-_HINT = re.compile(
-    "answer|(?<!in)correct|right|best|option|choice|choose|select|pick|go with|opt for|therefore|thus|hence|so|"
-    "答案|正确|应|选|故|所以|因此"
-)
-_MARKER = re.compile(
-    rf"(?:answer|(?:correct|right|best)\s+(?:option|choice|one|response|match)|(?:option|choice)(?=\s*:))"
-    rf"(?:\s+(?:to|for)\s+(?:the|this)\s+\w+)?{_VERB}"
-    r"|(?:choose|select|pick|go\s+with|opt\s+for)\b"
-    r"|(?:答案|正确选项|正确的选项)\s*(?:应该|应)?\s*(?:是|为|选|:)\s*:?|(?:应该?|故|所以|因此)?选择?"
-)
-_ARTICLE_LIKE = frozenset("AI")
-_AFTER_A = r"\s+(?!(?:because|since|as|for|due|given|which|based|is|was|and|or|with|in|from)\b)[a-z]"
-_HEDGE = re.compile(r"[)\]\"'.]*\s*(?:,|/|&|\bor\b|\band\b|或|和)\s*(?:option\s+)?[(\[]?([A-Z])(?![A-Za-z0-9'’])")
-_DENIED_BEFORE = re.compile(
-    r"(?:\bnot|n't|\bnor|\bneither|\bthan|\bwrong|\bincorrect|不是|不选)\s+(?:(?:an?|the|option|choice)\s+)?[(\[*]*$",
-    re.IGNORECASE,
-)
-_DENIED_AFTER = re.compile(
-    r"[)\]*.:]*\s+(?:(?:is|are|was|would\s+be)\s+(?:not|wrong|incorrect|false|eliminated)|(?:is|does|would)n't"
-    r"|cannot|can't)\b"
-)
-_LONE = re.compile(r"(?:(?:option|choice)\s+)?[\s\"'(\[{$*_.:]*([A-Za-z])[\s\"')\]}$*_.:,;!]*", re.IGNORECASE)
+_MATHS = re.compile(r"\\[()\[\]]|(?<!\\)\$(?=\s*[A-Za-z]\s*\$)|(?<=[A-Za-z])\s*\$")
+_BOLD = re.compile(r"(?:\*\*|__)([^*_\n]+)(?:\*\*|__)")
+_LED_TEXT = re.compile(r"[\s>#*\"'-]*[(\[]?([A-Z])[.:)\]]+\s+(\S.*)")
+_NUMBER = re.compile(r"[-+$€£(]*\d[\d.,/]*\)?\s*(?:[%°]|\\?[a-zA-Z²³]{0,12}[²³]?)\.?$")
+_FOREIGN = re.compile(r"[(\[]?[A-Z][)\].:]+\s+\S")
+_OPENING_ENDS = re.compile(r"[)\"'”’*]*\s*(?:[.,;:!—–]|\s-\s|\n|$|\(|because\b|since\b|as\b)")
 
 
 def score_choice(sample: Sample, prediction: Prediction) -> Score:
@@ -72,187 +58,186 @@ def read_choice(text: str, options: Mapping[str, str]) -> tuple[str, str]:
     """The letter of the option that `text` names, or "" and why there is none."""
     if text in options:
         return text, ""
-    text = answer_text(text)
-    plain = without_marks(text).strip()
-    letters = "".join(options)
-    found = (
-        _lone_letter(plain, letters)
-        or _same_text(plain, options)
-        or _statement(plain, options)
-        or _marked(text, letters)
-    )
-    if found:
-        return ("", SEVERAL) if found == SEVERAL else (found, "")
-    bare = _bare(plain, letters)
-    named = _named(plain, options) if len(bare) != 1 else set()
-    for ways in (bare, named):
-        if len(ways) == 1:
-            return ways.pop(), ""
-    return "", SEVERAL if bare or named else NOT_FOUND
+    found = _Reply(answer_text(text), options_of(options)).letter()
+    return (found, "") if found not in ("", SEVERAL) else ("", found or NOT_FOUND)
 
 
 def _gold(answer: str, options: Mapping[str, str]) -> str:
     if answer in options:
         return answer
-    return _lone_letter(answer, "".join(options)) or _same_text(answer, options)
+    return lone_letter(answer, "".join(options)) or options_of(options).same(answer)
 
 
-def _lone_letter(text: str, letters: str) -> str:
-    """The letter that is all of `text` but for punctuation; alone, a lower-case one counts."""
-    match = _LONE.fullmatch(text) if len(text) < 40 else None
-    letter = match[1].upper() if match else ""
-    return letter if letter and letter in letters else ""
+class _Reply:
+    """One reply and the options of its question; each rule gives a letter, `SEVERAL`, or "" for nothing."""
 
+    def __init__(self, text: str, options: Options) -> None:
+        self.options = options
+        self.patterns: Letters = letters_of(options.letters)
+        self.text = _MATHS.sub(" ", without_not_available(text))
+        self.plain = without_marks(self.text).strip()
+        self.lines = [line.strip() for line in self.plain.split("\n") if line.strip()]
 
-def _same_text(text: str, options: Mapping[str, str]) -> str:
-    """The one option whose text is all of `text`."""
-    if len(text) > 2 * max(map(len, options.values()), default=0) + 8:
-        return ""
-    wanted = _fold(text)
-    same = [letter for letter, option in options.items() if wanted and _folded_option(option) == wanted]
-    return same[0] if len(same) == 1 else ""
+    def letter(self) -> str:
+        """What the first rule that applies says."""
+        whole = lone_letter(self.plain, self.options.letters) or self.options.same(self.plain)
+        if whole:
+            return whole
+        said = last_statement(self.plain, self.options)
+        if said is not None:
+            return self._unless_taken_back(self._closing(said), said.end)
+        alone = self._alone()
+        if len(alone) == 1:
+            return self._unless_taken_back(alone.pop(), 0)
+        found = self._marked_or_opening(several=len(alone) > 1)
+        return found or self._weak()
 
+    # --- the rules -------------------------------------------------------------------------------------------------
 
-def _statement(text: str, options: Mapping[str, str]) -> str:
-    """What the last statement that names an option names; `SEVERAL` if it hedges."""
-    patterns = _patterns("".join(options))
-    lowered = text.lower()
-    if len(lowered) != len(text):  # a few letters grow when lowered, and places must agree
-        lowered = text
-    said = [(m.start(), m) for m in patterns.verdict.finditer(text)]
-    for hint in _HINT.finditer(lowered):
-        place = hint.start()
-        match = _MARKER.match(lowered, place) or patterns.conclusion.match(text, place)
-        if match:
-            said.append((place, match))
-    for start, match in sorted(said, key=lambda place: place[0], reverse=True):
-        denied = _DENIED_BEFORE.search(text[max(0, start - 24) : start])
-        if match.re is _MARKER:
-            found = "" if denied else _behind(text[match.end() : match.end() + _REACH], options)
-        else:
-            found = "" if denied else match[1]
-        if found:
-            return found
-    return ""
+    def _closing(self, said: Said) -> str:
+        """The letter of a statement, or that of a last line behind it which is nothing but an option."""
+        if said.end < len(self.plain) and len(self.lines) > 1:
+            last = self._whole(self.lines[-1])
+            if last and not self._whole(self.lines[-2]) and self.plain.rfind(self.lines[-1]) >= said.end:
+                return last
+        return said.letter
 
+    def _whole(self, line: str) -> str:
+        """The option that `line` is: its letter, its text, or both."""
+        letter = lone_letter(line, self.options.letters)
+        if letter:
+            return letter
+        if len(line) > 3 * self.options.longest + 40:
+            return ""
+        led = _LED_TEXT.fullmatch(line)
+        if led and led[1] in self.options.letters:
+            return led[1] if self.options.same(led[2]) == led[1] else ""
+        return self.options.same(line)
 
-def _behind(text: str, options: Mapping[str, str]) -> str:
-    """The option named right at the start of `text`, which follows a marker."""
-    letters = "".join(options)
-    match = _patterns(letters).behind.match(text)
-    if match:
-        hedge = _HEDGE.match(text, match.end(1))
-        return SEVERAL if hedge and hedge[1] in letters and hedge[1] != match[1] else match[1]
-    line = text.lstrip(" \t\n:\"'").split("\n", 1)[0].strip()
-    alone = _lone_letter(line, letters)
-    if alone:
-        return alone
-    named = _named(line, options)
-    return named.pop() if len(named) == 1 else ""
+    def _alone(self) -> set[str]:
+        """Options that are all of a line, or all of what is in bold."""
+        spans: list[str] = _BOLD.findall(self.text) if "**" in self.text or "__" in self.text else []
+        return {letter for each in dict.fromkeys((*self.lines, *spans)) if (letter := self._whole(each.strip()))}
 
+    def _marked_or_opening(self, *, several: bool) -> str:
+        marked = {
+            next(filter(None, m.groups()))
+            for m in self.patterns.marked.finditer(self.text)
+            if not self.patterns.denied(self.text, m) and not self._names_thing(self.text, m)
+        }
+        opening = "" if several else self._opening()
+        if opening == SEVERAL:
+            return "" if marked else SEVERAL
+        if opening:
+            return opening if marked <= {opening} else SEVERAL
+        found = marked or self._small()
+        return "".join(found) if len(found) <= 1 else self._last_led()
 
-def _marked(text: str, letters: str) -> str:
-    """The only letter in brackets, in bold or leading its line; of several, the one that is all
-    of a line, else the one that leads the last line."""
-    patterns = _patterns(letters)
-    found = {m[1] or m[2] or m[3] for m in patterns.marked.finditer(text) if not _denied(text, m)}
-    if len(found) <= 1:
-        return "".join(found)
-    lines = [line for line in text.split("\n") if line.strip()]
-    alone = {letter for line in lines if (letter := _lone_letter(line, letters))}
-    if len(alone) == 1:
-        return alone.pop()
-    *_, before, last = ["", *lines]
-    leads, led = patterns.led.match(last), patterns.led.match(before)
-    ends_list = leads and led and ord(leads[1]) == ord(led[1]) + 1
-    compares = len({m[1] or m[2] or m[3] for m in patterns.marked.finditer(last)}) > 1
-    return leads[1] if leads and not ends_list and not compares else ""
+    def _small(self) -> set[str]:
+        """Lower-case letters in brackets, where no capital one is marked."""
+        return {m[1].upper() for m in self.patterns.small.finditer(self.text) if not self._names_thing(self.text, m)}
 
+    def _opening(self) -> str:
+        """The option that the reply opens with, if its sentence or clause ends there."""
+        first = self.lines[0] if self.lines else ""
+        reason = self.patterns.leads_reason.match(first)
+        if reason:
+            return reason[1]
+        if re.match(r"\d+[.)]\s", first):
+            return ""  # "1." begins a list
+        folded = self.options.fold(first[: 3 * self.options.longest + 80])
+        letter, end = self.options.begins(folded)
+        if not letter or not _OPENING_ENDS.match(folded, end):
+            return ""
+        return self.options.opens(first)
 
-def _bare(text: str, letters: str) -> set[str]:
-    """Capital letters that stand as words, but not in lines that such a letter leads (a repeated list)."""
-    patterns = _patterns(letters)
-    led = {m[1] for m in patterns.led.finditer(text)}
-    if len(led) > 1:
-        text = "\n".join(line for line in text.split("\n") if not patterns.led.match(line))
-    return {m[1] for m in patterns.bare.finditer(text) if not _denied(text, m)}
+    def _last_led(self) -> str:
+        lines = [line for line in self.text.split("\n") if line.strip()]
+        *_, before, last = ["", *lines]
+        leads, led = self.patterns.led.match(last), self.patterns.led.match(before)
+        ends_list = leads and led and ord(leads[1]) == ord(led[1]) + 1
+        compares = len({next(filter(None, m.groups())) for m in self.patterns.marked.finditer(last)}) > 1
+        return leads[1] if leads and not ends_list and not compares else ""
 
+    def _weak(self) -> str:
+        """The only option that letters and words name, else the one that the end or the beginning claims."""
+        text = self._without_foreign_list()
+        bare, named = self._bare(text), self.options.named(text)
+        found = bare | named
+        if not found or self._other_result():
+            return SEVERAL if found else ""
+        if len(named) == 1 and self.options.hold_names and not self._lists_letters:
+            return named.pop()  # "starts at B and moves to C": the letters are words of the options
+        if len(found) == 1 and not (named and self._lists_letters):
+            return found.pop()
+        return self._claim() or SEVERAL
 
-def _denied(text: str, match: re.Match[str]) -> bool:
-    before, after = text[max(0, match.start() - 24) : match.start()], text[match.end() : match.end() + 24]
-    return bool(_DENIED_BEFORE.search(before) or _DENIED_AFTER.match(after))
+    def _other_result(self) -> bool:
+        """Whether the reply ends on a number that is none of the options, wherever it passed one on its way."""
+        last = last_sentence(self.lines[-1]) if self.lines else ""
+        result = result_of(last)
+        return bool(_NUMBER.match(result)) and not (self.options.ends(last) or self.options.opens(result))
 
+    def _claim(self) -> str:
+        """The option that the last sentence gives as its result or, of a comparison, the first finds the better one."""
+        if not self.lines or self._lists_letters:
+            return ""
+        first, last = first_sentence(self.lines[0]), last_sentence(self.lines[-1])
+        result = result_of(last)
+        if result and (letter := self.options.same(result) or lone_letter(result, self.options.letters)):
+            return letter
+        at_end = self._mentioned(last)
+        if concludes(last) and len(at_end) == 1:
+            return at_end.pop()
+        at_start = self._mentioned(first) if prefers(first) else set()
+        keeps = not at_end or at_start <= at_end or sets_off(last)
+        return at_start.pop() if len(at_start) == 1 and keeps else ""
 
-def _named(text: str, options: Mapping[str, str]) -> set[str]:
-    """Letters of the options whose text stands in `text` as whole words, outside a longer option's text."""
-    folded = _fold(text)
-    letters: dict[str, list[str]] = {}
-    for letter, option in options.items():
-        letters.setdefault(_folded_option(option), []).append(letter)
-    found: set[str] = set()
-    for wanted in sorted(filter(None, letters), key=len, reverse=True):
-        places = whole_words(wanted, folded)
-        if not all(_DENIED_BEFORE.search(folded[max(0, place - 24) : place]) for place in places):
-            found.update(letters[wanted])
-        folded = _blank(folded, places, len(wanted))
-    return found
+    def _mentioned(self, text: str) -> set[str]:
+        return self._bare(text) | self.options.named(text)
 
+    @cached_property
+    def _lists_letters(self) -> bool:
+        """Whether lines are led by several letters: the reply repeats the options."""
+        return len({m[1] for m in self.patterns.led.finditer(self.plain)}) > 1
 
-def _blank(text: str, places: list[int], length: int) -> str:
-    """`text` with what stands at `places` made unmatchable."""
-    pieces, position = [], 0
-    for place in places:
-        pieces += [text[position:place], "\0" * length]
-        position = place + length
-    return "".join((*pieces, text[position:]))
+    def _without_foreign_list(self) -> str:
+        """The reply without lines led by letters that the question does not have: options that the model made up."""
+        if not any(_FOREIGN.match(line) and line.lstrip("([")[:1] not in self.options.letters for line in self.lines):
+            return self.plain
+        return "\n".join(line for line in self.lines if not _FOREIGN.match(line))
 
+    def _bare(self, text: str) -> set[str]:
+        """Capital letters that stand as words, but not in lines that such a letter leads (a repeated list)."""
+        if self._lists_letters:
+            text = "\n".join(line for line in text.split("\n") if not self.patterns.led.match(line))
+        return {
+            m[1]
+            for m in self.patterns.bare.finditer(text)
+            if not self.patterns.denied(text, m) and not self._names_thing(text, m, bare=True)
+        }
 
-def _fold(text: str) -> str:
-    """`text` without case, outer punctuation and odd spacing."""
-    return " ".join(unicodedata.normalize("NFKC", text).casefold().split()).strip(" .,;:!?\"'`*")
+    # --- what counts against a letter ------------------------------------------------------------------------------
 
+    def _names_thing(self, text: str, match: re.Match[str], *, bare: bool = False) -> bool:
+        start = match.start(match.lastindex or 0)
+        name = self.patterns.names_thing(text, start) or (bare and self.patterns.names_word_before(text, start))
+        return name and not speak_of_letters(self.options.texts.values(), self.options.letters)
 
-_folded_option = lru_cache(maxsize=4096)(_fold)
+    def _unless_taken_back(self, letter: str, end: int) -> str:
+        """`letter`, unless what follows takes it back and names another option."""
+        rest = self.plain[end:]
+        back = taken_back(rest) if letter else None
+        if back is None or letter == SEVERAL:
+            return letter
+        rest = rest[back:]
+        others = (self._letters_in(rest) | self.options.named(rest)) - {letter}
+        return SEVERAL if others else letter
 
-
-class _Patterns:
-    """The patterns of one set of letters."""
-
-    def __init__(self, letters: str) -> None:
-        one = _letter_pattern(letters)
-        any_letter = f"[{re.escape(letters)}]"
-        self.behind = re.compile(rf"{_OPEN}{_NOUN}{_OPEN}{one}")
-        self.verdict = re.compile(
-            rf"(?<![A-Za-z0-9])({any_letter})[)\]\"'.:]*\s*(?:is|would be|must be|seems|是)\s*(?:the\s+)?"
-            r"(?:most\s+likely\s+|most\s+|likely\s+|best\s+)?(?:correct|right|best|true|accurate|appropriate|answer\b|正确|对的)"
-        )
-        self.conclusion = re.compile(
-            rf"(?:\b(?:[Tt]herefore|[Tt]hus|[Hh]ence|[Ss]o)\b|因此|所以)[,:]?\s*(?:it(?:'s|\s+is|\s+must\s+be)\s+)?"
-            rf"(?:the\s+)?(?:[Oo]ption\s+)?[(\[]?({any_letter})[)\]]?[.!。]?[^\S\n]*$",
-            re.MULTILINE,
-        )
-        self.marked = re.compile(
-            rf"[(\[]({any_letter})[)\]]|(?:\*\*|__)\s*[(\[]?({any_letter})(?![A-Za-z0-9'’])(?=[^*_\n]*(?:\*\*|__))"
-            rf"|^[^\S\n]*[>*#\"' -]*({any_letter})(?:[.:)]|[^\S\n]*$)(?![A-Za-z0-9.])",
-            re.MULTILINE,
-        )
-        self.led = re.compile(
-            rf"^[^\S\n]*[>*#\"' -]*[(\[]?({any_letter})(?:[.:)\]*]|[^\S\n]*$)(?![A-Za-z0-9.])", re.MULTILINE
-        )
-        # a capital A inside a sentence ("Box A holds more") is no article
-        inner = "|(?<=[a-z0-9,] )A" + _EDGE if "A" in letters else ""
-        self.bare = re.compile(rf"(?<![A-Za-z0-9'’\-.])({one[1:-1]}{inner})(?!-)")
-
-
-def _letter_pattern(letters: str) -> str:
-    """One of `letters` as a word of its own, in a group."""
-    plain = "".join(x for x in letters if x not in _ARTICLE_LIKE)
-    wordy = "".join(x for x in letters if x in _ARTICLE_LIKE)
-    ways = [f"[{re.escape(plain)}]{_EDGE}"] if plain else []
-    ways += [f"[{wordy}]{_EDGE}(?!{_AFTER_A})"] if wordy else []
-    return f"({'|'.join(ways)})"
-
-
-@lru_cache(maxsize=64)
-def _patterns(letters: str) -> _Patterns:
-    return _Patterns(letters)
+    def _letters_in(self, text: str) -> set[str]:
+        found = (m for p in (self.patterns.marked, self.patterns.bare) for m in p.finditer(text))
+        return {
+            next(filter(None, m.groups()))
+            for m in found
+            if not self.patterns.denied(text, m) and not self._names_thing(text, m)
+        }

@@ -1,0 +1,46 @@
+r"""LaTeX as options and replies write it, in one spelling: "$2 \pi$", "\(2\pi\)" and "2π" are the same text. Pure."""
+
+from __future__ import annotations
+
+import re
+
+_WRAP = re.compile(r"\\(?:text|textbf|textit|mathrm|mathbf|mathit|mathbb|operatorname|mbox|rm|bf)\s*\{([^{}]*)\}")
+_DROPPED = re.compile(
+    r"\\[()\[\]]|\\(?:left|right|displaystyle|quad|qquad|limits|big|Big)(?![a-zA-Z])|\\[,;:!]|(?<!\\)\$|~"
+)
+_NAMES = {
+    "dfrac": "\\frac", "tfrac": "\\frac", "cfrac": "\\frac", "pi": "π", "times": "×", "cdot": "·", "div": "÷",
+    "pm": "±", "infty": "∞", "circ": "°", "degree": "°", "alpha": "α", "beta": "β", "gamma": "γ", "theta": "θ",
+    "Delta": "Δ", "triangle": "△", "angle": "∠", "le": "≤", "leq": "≤", "ge": "≥", "geq": "≥", "neq": "≠", "ne": "≠",
+    "approx": "≈", "%": "%", "$": "$", "#": "#", "&": "&", "_": "_",
+}  # fmt: skip
+_NAME = re.compile(r"\\([a-zA-Z]+|[%$#&_])")
+_DEGREE = re.compile(r"\^\s*\{?\s*°\s*\}?")
+_SHORT = re.compile(r"\\(frac)\s*(\d)\s*(\d)(?!\d)")
+_ROOT = re.compile(r"(?:\\sqrt|√)\s*(?:\{\s*(\w+)\s*\}|\(\s*(\w+)\s*\)|(\w))")
+_AROUND = re.compile(r"\s*([\^{}=<>≤≥+*×·÷/])\s*|(?<=[\w)}])\s+(?=[\\π√(°])|(?<=[\w)}])\s+(-)\s+(?=[\w\\(])")
+_SIMPLE_FRACTION = re.compile(r"\\frac\{(-?\w+)\}\{(\w+)\}")
+_SIGNS = re.compile(r"[\\$^=π√°×]")
+
+
+def holds_math(text: str) -> bool:
+    """Whether `text` looks like a formula, so that its spaces say nothing."""
+    return _SIGNS.search(text) is not None
+
+
+def one_spelling(text: str, *, formula: bool) -> str:
+    r"""`text` without dollars and size commands, with signs for their names, \frac{1}{4} and \frac14 as 1/4.
+
+    With `formula`, spaces around signs go as well.
+    """
+    if "\\" in text or "$" in text or "~" in text:
+        text = _WRAP.sub(r" \1 ", text)
+        text = _DROPPED.sub(" ", text)
+        text = _NAME.sub(lambda m: _NAMES.get(m[1], m[0]), text)
+        text = _SIMPLE_FRACTION.sub(r"\1/\2", _SHORT.sub(r"\\frac{\2}{\3}", text))
+    text = _DEGREE.sub("°", text)
+    if formula:
+        text = _ROOT.sub(lambda m: f"√{m[1] or m[2] or m[3]}", text)
+        text = _AROUND.sub(lambda m: m[1] or m[2] or "", text)
+        text = _SIMPLE_FRACTION.sub(r"\1/\2", text)
+    return text

@@ -1,0 +1,155 @@
+"""The options of a question: what a text says of them by their words, whatever letters they have. Pure.
+
+Two texts are the same option's if they differ in case, outer punctuation, spaces, the spelling of LaTeX or of a minus
+sign; numbers also if they have the same value, where nothing but the number is said.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Mapping
+from functools import lru_cache
+
+from vlmeval_mp.scoring.reading import numbers
+from vlmeval_mp.scoring.reading.latex import holds_math, one_spelling
+from vlmeval_mp.scoring.reading.negation import denied_after, denied_before, without_neutral_no
+from vlmeval_mp.scoring.reading.phrases import whole_words
+from vlmeval_mp.scoring.reading.text import minus
+
+SEVERAL = "several options named"
+
+_ENUMERATION = re.compile(r"^[ \t]{0,8}(?:[Ss]tep |[Ii]mage |[Ff]igure )?\d{1,2}[.):][ \t]+(?=\S)", re.MULTILINE)
+_NUMBERED = re.compile(
+    r"(?:figure|fig\.?|step|image|picture|panel|photo|table|part|section|question|frame|row|column|option|line|#)\s?$"
+)
+_ARTICLE = re.compile(r"(?:(?:an?|the|about|approximately|just|only|simply|un|une|una|el|la|le|ein|eine)\s+)*")
+_ONE_LETTER = re.compile(r"[(\[]?[a-z][)\].]?")
+_HOLDS_NAME = re.compile(r"\w[ ,](?:[^a-zA-Z]*)[A-Z](?![A-Za-z'’])|^[A-Z][ ,]")
+"""A capital letter within an option of several words: "moves to C", "A is darker"."""
+_ALSO = re.compile(
+    r"[\s\"')*]*(?:,|/|&|\bor\b|\band\b|\bo\b|\by\b|\bou\b|\bet\b|\boder\b|\bund\b|或|和|또는|และ|หรือ)\s*"
+)
+_OUTER = " .,;:!?\"'`*“”‘’。，！？、()[]"
+
+
+class Options:
+    """The options of one question, folded once."""
+
+    def __init__(self, items: tuple[tuple[str, str], ...]) -> None:
+        self.texts = dict(items)
+        self.letters = "".join(self.texts)
+        self.formula = any(map(holds_math, self.texts.values()))
+        self.folded = {letter: self.fold(text) for letter, text in items}
+        self.longest = max(map(len, self.texts.values()), default=0)
+        by_text: dict[str, list[str]] = {}
+        for letter, text in self.folded.items():
+            if text:
+                by_text.setdefault(text, []).append(letter)
+        self.by_text = dict(sorted(by_text.items(), key=lambda pair: -len(pair[0])))
+        self.hold_names = any(_HOLDS_NAME.search(text.strip()) for text in self.texts.values())
+        # a text that is one letter is an article or a name anywhere in a sentence
+        self.in_prose = {text: own for text, own in self.by_text.items() if not _ONE_LETTER.fullmatch(text)}
+
+    def fold(self, text: str) -> str:
+        """`text` without case, outer punctuation, odd spacing and the freedoms of LaTeX."""
+        text = one_spelling(minus(unicodedata.normalize("NFKC", text)), formula=self.formula)
+        text = " ".join(text.casefold().split())
+        return text.strip(" .,;:!?\"'`*“”‘’。") or text
+
+    def same(self, text: str) -> str:
+        """The one option whose text, or whose value, is all of `text`."""
+        if len(text) > 3 * self.longest + 40:
+            return ""
+        exact = [letter for letter, option in self.texts.items() if option.strip() and option.strip() == text.strip()]
+        if len(exact) == 1:
+            return exact[0]
+        wanted = self.fold(text)
+        found = self.by_text.get(wanted) or self.by_text.get(wanted.strip(_OUTER)) or self._of_value(text)
+        return found[0] if found and len(found) == 1 else ""
+
+    def begins(self, text: str) -> tuple[str, int]:
+        """The option whose words stand at the beginning of the folded `text`, and where they end; "" if none does."""
+        start = _ARTICLE.match(text)
+        for offset in {start.end() if start else 0, 0}:
+            for wanted, letters in self.in_prose.items():
+                if text.startswith(wanted, offset) and offset in whole_words(wanted, text[: offset + len(wanted) + 14]):
+                    return (letters[0] if len(letters) == 1 else SEVERAL), offset + len(wanted)
+        return "", 0
+
+    def opens(self, text: str) -> str:
+        """The option that `text` begins with, `SEVERAL` if it goes on with another ("a cat or a dog"); else ""."""
+        folded = self.fold(text[: 2 * self.longest + 200])
+        if "no" in self.by_text:
+            folded = without_neutral_no(folded)
+        letter, end = self.begins(folded)
+        if not letter or letter == SEVERAL:
+            return letter
+        if denied_after(folded, end):
+            return ""
+        also = _ALSO.match(folded, end)
+        other = self.begins(folded[also.end() :])[0] if also else ""
+        return SEVERAL if other and other != letter else letter
+
+    def ends(self, text: str) -> bool:
+        """Whether `text` ends with the words of an option."""
+        folded = self.fold(text)
+        return any(
+            folded.endswith(wanted) and len(folded) - len(wanted) in whole_words(wanted, folded)
+            for wanted in self.by_text
+        )
+
+    def named(self, text: str) -> set[str]:
+        """Letters of the options whose text stands in `text` as whole words, outside a longer option's text."""
+        if not self.in_prose:
+            return set()
+        folded = self.fold(_ENUMERATION.sub(" ", text) if "\n" in text else text)
+        if "no" in self.by_text:
+            folded = without_neutral_no(folded)
+        found: set[str] = set()
+        for wanted, letters in self.in_prose.items():
+            places = whole_words(wanted, folded)
+            if wanted.isdigit():
+                places = [p for p in places if not _NUMBERED.search(folded[max(0, p - 10) : p])]
+            if any(not self._denied(folded, place, place + len(wanted)) for place in places):
+                found.update(letters)
+            folded = _blank(folded, places, len(wanted))
+        return found
+
+    def _denied(self, text: str, start: int, end: int) -> bool:
+        return denied_before(text, start) or denied_after(text, end)
+
+    def _of_value(self, text: str) -> list[str]:
+        """The options that are the number that `text` is."""
+        said = _amount(text)
+        if said is None:
+            return []
+        values = {letter: _amount(option) for letter, option in self.texts.items()}
+        return [
+            letter
+            for letter, own in values.items()
+            if own is not None and own.percent == said.percent and numbers.same(own.value, said.value)
+        ]
+
+
+def options_of(options: Mapping[str, str]) -> Options:
+    """`options` folded; the same object for the same options, since several rules ask."""
+    return _cached(tuple(options.items()))
+
+
+@lru_cache(maxsize=2048)
+def _cached(items: tuple[tuple[str, str], ...]) -> Options:
+    return Options(items)
+
+
+def _amount(text: str) -> numbers.Amount | None:
+    return numbers.amount(text.strip().strip("*`\"'").rstrip(".。")) if len(text) <= numbers.LONGEST else None
+
+
+def _blank(text: str, places: list[int], length: int) -> str:
+    """`text` with what stands at `places` made unmatchable."""
+    pieces, position = [], 0
+    for place in places:
+        pieces += [text[position:place], "\0" * length]
+        position = place + length
+    return "".join((*pieces, text[position:]))

@@ -1,0 +1,59 @@
+"""The reasoning that a model writes before its answer: which marks enclose it, and what stands outside. Pure.
+
+Marks in use: `<think>` (DeepSeek-R1, Qwen3), `<thinking>`, `<thought>`, `<reason>`, `<reasoning>`, `<reflection>`,
+`<scratchpad>` and `<seed:think>`; `[THINK]` (Magistral); `◁think▷` (Kimi-VL); `<|begin_of_thought|>` (Sky-T1);
+`<|START_THINKING|>` (Command A); `<unused94>` (MedGemma); `<|channel|>analysis` before `<|channel|>final` (gpt-oss). A
+model may use another pair, which its entry in the config names.
+"""
+
+from __future__ import annotations
+
+import re
+from functools import lru_cache
+
+Pair = tuple[str, str]
+"""The mark before a model's reasoning and the one behind it."""
+
+_NAME = r"(?:seed:)?(?:think(?:ing)?|thoughts?|reason(?:ing)?|reflection|scratchpad)"
+_OPEN = (
+    rf"<\s*{_NAME}\s*>|\[{_NAME}\]|◁{_NAME}▷|<\|?begin_of_thoughts?\|?>|<\|START_THINKING\|>|<unused94>"
+    r"|<\|channel\|>\s*(?:analysis|commentary)[^<]{0,40}<\|message\|>"
+)
+_CLOSE = (
+    rf"<\s*/\s*{_NAME}\s*>|\[/{_NAME}\]|◁/{_NAME}▷|<\|?end_of_thoughts?\|?>|<\|END_THINKING\|>|<unused95>"
+    r"|<\|channel\|>\s*final[^<]{0,40}<\|message\|>|assistantfinal"
+)
+_ANSWERED = re.compile(r"</(?:answer|final_answer|ans)>", re.IGNORECASE)
+
+
+def without_reasoning(text: str, pair: Pair | None = None) -> str:
+    """`text` without its reasoning; nothing where the reasoning never ended.
+
+    What stands before the last closing mark led to the answer and is not it, unless nothing stands behind that mark:
+    then the reasoning follows the answer. The opening mark can be missing, because a chat template may have put it into
+    the prompt. Takes time linear in the length of `text`.
+    """
+    if not any(mark in text for mark in ("<", "[", "◁", "assistantfinal", *(pair or ()))):
+        return text
+    outside: list[str] = []
+    place, inside = 0, False
+    for mark in _marks(pair).finditer(text):
+        opens = mark["open"] is not None
+        if opens and not inside:
+            outside.append(text[place : mark.start()])
+        elif not opens and not inside:
+            outside.clear()
+        if opens != inside:
+            inside = opens
+        place = mark.end()
+    before = "\n".join(outside)
+    if inside:
+        return before if _ANSWERED.search(before) else ""
+    last = text[place:]
+    return last if last.strip() else before
+
+
+@lru_cache(maxsize=64)
+def _marks(pair: Pair | None) -> re.Pattern[str]:
+    first, last = (f"{re.escape(mark)}|" for mark in pair) if pair else ("", "")
+    return re.compile(rf"(?P<open>{first}{_OPEN})|(?P<close>{last}{_CLOSE})", re.IGNORECASE)

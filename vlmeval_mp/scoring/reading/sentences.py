@@ -1,0 +1,65 @@
+"""The first and the last sentence of a reply, and whether one of them says a result or a preference. Pure."""
+
+from __future__ import annotations
+
+import re
+
+_LONGEST = 400
+_END = re.compile(r"(?<!\b[A-Z])(?<!\bvs)(?<!\bcf)(?<!\be\.g)(?<!\bi\.e)[.!?]\s+(?=[A-Z(\"'“])|[。！？]\s*(?=\S)")
+_CONCLUDES = re.compile(
+    r"\W*(?:(?:and\s+)?(?:therefore|thus|hence|so|consequently|accordingly|in\s+conclusion|in\s+summary|overall|based\s+on)\b|因此|所以|따라서)",
+    re.IGNORECASE,
+)
+_PREFERS = re.compile(
+    r"\b(?:most|closer|closest|nearer|nearest|better|best|more\s+(?:accurate(?:ly)?|likely|similar|closely|plausible|probable)"
+    r"|match(?:es)?|corresponds?|correct(?:ly)?)\b",
+    re.IGNORECASE,
+)
+_UNSURE = re.compile(
+    r"\b(?:cannot|can[’']t|unable|impossible|not\s+(?:possible|clear|sure|enough)|without|difficult|unclear)\b",
+    re.IGNORECASE,
+)
+_SETS_OFF = re.compile(
+    r"\b(?:whereas|while|on\s+the\s+other\s+hand|in\s+contrast|by\s+contrast|compared|too|less|further|farther)\b",
+    re.IGNORECASE,
+)
+_VERB = re.compile(r"\b(?:is|are|was|were|be|equals|equal\s+to|becomes)\b:?|[=≈:]", re.IGNORECASE)
+_LEAD = re.compile(r"\s*(?:approximately|about|therefore|thus|simply|just|an?|the)\s+", re.IGNORECASE)
+
+
+def first_sentence(line: str) -> str:
+    """The first sentence of `line`."""
+    end = _END.search(line, 0, _LONGEST)
+    return line[: end.start()] if end else line[:_LONGEST]
+
+
+def last_sentence(line: str) -> str:
+    """The last sentence of `line`."""
+    tail = line[-_LONGEST:]
+    ends = [end.end() for end in _END.finditer(tail)]
+    return tail[ends[-1] :] if ends else tail
+
+
+def concludes(sentence: str) -> bool:
+    """Whether `sentence` begins as a conclusion does ("therefore", "based on"), and is sure of it."""
+    return _CONCLUDES.match(sentence) is not None and not _UNSURE.search(sentence)
+
+
+def prefers(sentence: str) -> bool:
+    """Whether `sentence` finds one thing better, nearer or more like what was asked for."""
+    return _PREFERS.search(sentence) is not None and not _UNSURE.search(sentence)
+
+
+def sets_off(sentence: str) -> bool:
+    """Whether `sentence` speaks of the thing that was not preferred ("whereas", "too large", "further away")."""
+    return _SETS_OFF.search(sentence) is not None
+
+
+def result_of(sentence: str) -> str:
+    """What follows the last "is" or "=" of `sentence`: its result, if it states one; else ""."""
+    verbs = list(_VERB.finditer(sentence))
+    if not verbs:
+        return ""
+    said = sentence[verbs[-1].end() :]
+    lead = _LEAD.match(said)
+    return (said[lead.end() :] if lead else said).strip().rstrip(".。")
