@@ -14,6 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from vlmeval_mp.core.records import Counts, Summary
+from vlmeval_mp.display.matrix import matrix
 from vlmeval_mp.display.plaintable import plain_table
 from vlmeval_mp.display.terminal import Terminal, silence
 from vlmeval_mp.display.text import rate, safe
@@ -52,7 +53,23 @@ def results_table(summaries: Results, folder: Path | None, width: int = 80) -> R
     for row in rows:
         cells = zip(heading, row, strict=True)
         table.add_row(*(Text(cell, style=_style(name, cell)) for name, cell in cells))
-    return Group(table, *(Text(line, overflow="fold") for line in _notes(summaries, folder, spared)))
+    lines = (Text(line, overflow="fold") for line in _notes(summaries, folder, spared))
+    overview = matrix(_cells(summaries), width)
+    return Group(*([_drawn(overview)] if overview else []), table, *lines)
+
+
+def _drawn(rows: list[list[str]]) -> Table:
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, header_style="bright_black", border_style="bright_black")
+    for place, name in enumerate(rows[0]):
+        table.add_column(Text(name), justify="right" if place else "left", no_wrap=True)
+    for row in rows[1:]:
+        table.add_row(*(Text(cell, style="bold" if place else "") for place, cell in enumerate(row)))
+    return table
+
+
+def _cells(summaries: Results) -> dict[tuple[str, str], str]:
+    """Return each job's number for the matrix, without its interval, which the table has."""
+    return {(safe(s.model), safe(s.dataset)): _measured(s, sure=False) for s, _ in summaries}
 
 
 def _sparing() -> list[tuple[str, ...]]:
@@ -71,7 +88,9 @@ def results_text(summaries: Results, folder: Path | None) -> str:
     if not summaries:
         return _nothing(folder)
     heading, *rows = _rows(summaries)
-    return "\n".join([*plain_table(heading, rows, _TEXT), *_notes(summaries, folder)])
+    overview = matrix(_cells(summaries))
+    first = [*plain_table(overview[0], overview[1:], _TEXT), ""] if overview else []
+    return "\n".join([*first, *plain_table(heading, rows, _TEXT), *_notes(summaries, folder)])
 
 
 def show_results(
