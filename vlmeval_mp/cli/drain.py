@@ -28,7 +28,7 @@ def drain(paths: RunPaths, wanted: LaunchWanted, spec: RunSpec | None) -> int:
     `spec` is what this launch asks for, of which scoring counts here; None goes on with what was frozen.
     """
     from vlmeval_mp import display
-    from vlmeval_mp.pool.devices import gpus, layout
+    from vlmeval_mp.pool.devices import gpus, layout, preflight
     from vlmeval_mp.pool.launchers import registry
     from vlmeval_mp.pool.supervisor.loop import Supervisor
     from vlmeval_mp.pool.supervisor.options import Options
@@ -40,6 +40,8 @@ def drain(paths: RunPaths, wanted: LaunchWanted, spec: RunSpec | None) -> int:
     asked = spec or record.spec
     for line in kitflags.warnings(wanted, {m.engine for m in asked.models}):
         print(f"warning: {line}", file=sys.stderr)
+    findings = preflight.before_launch(paths.root.parent, {m.engine for m in asked.models})
+    preflight.refuse(findings)
     launcher = registry.launcher(wanted.launcher)
     laid_out = layout.fit(asked, wanted.devices, launcher.devices)
     screen_wanted = wanted.screen
@@ -56,7 +58,9 @@ def drain(paths: RunPaths, wanted: LaunchWanted, spec: RunSpec | None) -> int:
         asked=rescored(record.spec, asked, wanted.scoring, numbers=wanted.numbers),
         scored=wanted.tree.scored,
         verbose=verbose,
-        notes=laid_out.notes + ((("info", LIVE_ANSWERS),) if verbose and mode == "live" else ()),
+        notes=tuple(("warning", str(f)) for f in findings if f.level == "warning")
+        + laid_out.notes
+        + ((("info", LIVE_ANSWERS),) if verbose and mode == "live" else ()),
     )
     held = gpus.hold(laid_out.groups, f"run {record.spec.name} (pid {os.getpid()})")
     try:

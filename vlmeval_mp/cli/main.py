@@ -34,6 +34,7 @@ VERBS = {
     "open": "vlmeval_mp.cli.opening",
     "verify": "vlmeval_mp.cli.verify",
     "import": "vlmeval_mp.cli.importing",
+    "doctor": "vlmeval_mp.cli.doctor",
 }
 """The module of each verb, in the order in which `--help` lists them."""
 

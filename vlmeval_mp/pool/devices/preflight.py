@@ -12,7 +12,7 @@ import os
 import shutil
 import socket
 import tempfile
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
@@ -54,6 +54,9 @@ class Finding:
         return f"{self.what}: {self.said}" + (f"; {self.todo}" if self.todo else "")
 
 
+NO_GPU = Finding("GPUs", "ok", "none answers on this host; runs use the CPU")
+
+
 def refuse(findings: Iterable[Finding]) -> None:
     """Raise `DependencyError` with every finding that forbids a start."""
     if wrong := [str(finding) for finding in findings if finding.level == "error"]:
@@ -67,7 +70,7 @@ def examine(jobs: Path, gpus: Sequence[GpuStats], held: Mapping[str, Sequence[Pr
     """
     return [
         *packages(),
-        *(gpu_memory(gpu, held.get(gpu.uuid, ())) for gpu in gpus),
+        *([gpu_memory(gpu, held.get(gpu.uuid, ())) for gpu in gpus] or [NO_GPU]),
         shared_memory(),
         open_files(),
         host_memory(free_memory()),
@@ -83,6 +86,11 @@ def examine(jobs: Path, gpus: Sequence[GpuStats], held: Mapping[str, Sequence[Pr
 def essentials(jobs: Path) -> list[Finding]:
     """Return what every launch needs, whatever its engine: quick enough to be asked each time."""
     return [open_files(), disk_room(jobs), locks(jobs)]
+
+
+def before_launch(jobs: Path, engines: Collection[str]) -> list[Finding]:
+    """Return what a launch with `engines` needs: the essentials, and shared memory for vLLM's processes."""
+    return essentials(jobs) + ([shared_memory()] if "vllm" in engines else [])
 
 
 def packages(names: Sequence[str] = PACKAGES) -> list[Finding]:
