@@ -10,6 +10,7 @@ they answered it reads from the checkpoints.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gc
 import logging
 import os
@@ -17,8 +18,7 @@ import secrets
 import signal
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import AsyncIterator, Iterator, Sequence
 
 import psutil
 
@@ -30,6 +30,7 @@ from vlmeval_mp.pool.worker.asking import Asker, Refusal, failed
 from vlmeval_mp.pool.worker.assignment import Assignment
 from vlmeval_mp.pool.worker.clock import Clock, occupation
 from vlmeval_mp.pool.worker.heartbeat import Heart
+from vlmeval_mp.pool.worker.pace import Pace
 from vlmeval_mp.pool.worker.recording import Held, Recorder
 from vlmeval_mp.runs import checkpoint, owners, suspects
 from vlmeval_mp.runs.index import Index, search
@@ -62,6 +63,7 @@ class Worker:
         self.datasets: dict[str, Dataset] = {j.name: Dataset(store / j.folder) for j in self.jobs.values()}
         model = next(m for m in record.spec.models if m.name == assignment.model)
         self.numbers = {j.name: number for number, j in enumerate(record.jobs)}
+        self.pace = Pace()
         self.asker = Asker(record.spec, model, self.jobs, self.datasets, assignment, self._in_engine)
         self.engine = self.asker.engine
         self.in_flight_file = InFlight(paths.in_flight(assignment.name), self.asker.window_size)
@@ -156,8 +158,10 @@ class Worker:
         suspicion = suspects.read(self.paths.suspects, shard.job) if entry.deaths else Suspicion()
         return Held(entry, self.jobs[shard.job], todo, found.answers, suspicion)
 
-    def _in_engine(self, job: Job, sample: Sample) -> AbstractContextManager[None]:
-        return self.in_flight_file.holds(self.numbers[job.name], sample.row)
+    @contextlib.contextmanager
+    def _in_engine(self, job: Job, sample: Sample) -> Iterator[None]:
+        with self.in_flight_file.holds(self.numbers[job.name], sample.row), self.pace.measures():
+            yield
 
     async def _answer(self, held: Held, sample: Sample) -> None:
         try:
@@ -280,6 +284,9 @@ class Worker:
             spent=self.clock.read(),
             tokens_in=self.asker.tokens_in,
             tokens_out=self.asker.tokens_out,
+            oldest=self.pace.oldest(),
+            usual=self.pace.usual(),
+            rendering=self.asker.rendering,
         )
 
     async def close(self) -> None:
