@@ -21,6 +21,7 @@ VERBS = {
     "launch": "vlmeval_mp.cli.launch",
     "submit": "vlmeval_mp.cli.submit",
     "resume": "vlmeval_mp.cli.resume",
+    "retry": "vlmeval_mp.cli.retry",
     "runs": "vlmeval_mp.cli.runs",
     "status": "vlmeval_mp.cli.status",
     "logs": "vlmeval_mp.cli.logs",

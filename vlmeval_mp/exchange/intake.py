@@ -95,9 +95,9 @@ def _complete(paths: RunPaths, queue: Queue, held: dict[str, Entry], index: Inde
 
 def _pinned(paths: RunPaths, entry: Entry, index: Index) -> Done | None:
     """What a shard rests on, if all its rows are answered."""
-    answers = index.found(entry.shard).answers
-    if len(answers) < entry.shard.size:
+    found = index.found(entry.shard)
+    if len(found.answers) < entry.shard.size:
         return None
-    done = checkpoint.pin(entry.shard, answers, "import")
+    done = checkpoint.pin(entry.shard, found.answers, "import", found.withdrawn)
     checkpoint.sync_spans(paths.checkpoints, done, "")
     return done

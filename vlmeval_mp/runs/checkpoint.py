@@ -2,7 +2,8 @@
 
 One file per job and writer, `checkpoints/<job>/<writer>.jsonl`, appended by that writer alone and never by anybody
 again. A row may be answered in several files (a worker that was taken for dead may have gone on); the first valid line
-in (file name, offset) order counts, for every reader; `index` finds it. Knows nothing of queues or engines.
+in (file name, offset) order counts, for every reader; `index` finds it. A failure that is to be asked again stays where
+it is; a file `<name>.withdrawn` beside it names lines that no longer count. Knows nothing of queues or engines.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -30,6 +31,14 @@ class Intent(Struct, frozen=True, tag_field="type", tag="intent"):
 INTENT = b'{"type":"intent"'
 
 
+class Withdrawn(Struct, frozen=True):
+    """A line that no longer counts: where it stands in which file, and the row that it was about."""
+
+    row: int
+    file: str
+    start: int
+
+
 @dataclass(frozen=True, slots=True)
 class Answer:
     """One prediction and where it stands."""
@@ -43,10 +52,14 @@ class Answer:
 
 @dataclass(slots=True)
 class Found:
-    """What the checkpoints of a job hold for one shard. `alone` counts intents per row that no answer followed."""
+    """What the checkpoints of a job hold for one shard. `alone` counts intents per row that no answer followed.
+
+    `withdrawn` are the lines about its rows that no longer count, as (file, offset).
+    """
 
     answers: dict[int, Answer] = field(default_factory=dict)
     alone: Counter[int] = field(default_factory=Counter)
+    withdrawn: frozenset[tuple[str, int]] = frozenset()
 
 
 class Checkpoint:
@@ -105,8 +118,43 @@ def _whole(text: str) -> str:
     return text.encode("utf-8", "replace").decode()
 
 
-def pin(shard: Shard, answers: Mapping[int, Answer], worker: str) -> Done:
-    """What `shard` rests on, given one answer for each of its rows."""
+def withdrawn(folder: Path, job: str) -> dict[tuple[str, int], int]:
+    """Return the row of every line of `job` that no longer counts, by (file, offset)."""
+    found = {}
+    for path in (folder / job).glob("*.withdrawn"):
+        for _, _, payload in files.read_lines(path):
+            line = msgspec.json.decode(payload, type=Withdrawn)
+            found[line.file, line.start] = line.row
+    return found
+
+
+def withdraw_failures(folder: Path, job: str, rows: Collection[int], name: str) -> None:
+    """Let every recorded failure of `rows` count no longer. `name` is one that no process had before.
+
+    All of them are withdrawn in one step, durably, or none.
+
+    Raises:
+        StorageError: it could not be written; nothing was withdrawn.
+    """
+    gone = withdrawn(folder, job)
+    lines = [line for line in _failures(folder, job, rows) if (line.file, line.start) not in gone]
+    if lines:
+        written = b"".join(files.encode_line(msgspec.json.encode(line)) for line in lines)
+        files.atomic_write(folder / job / f"{name}.withdrawn", written)
+
+
+def _failures(folder: Path, job: str, rows: Collection[int]) -> Iterator[Withdrawn]:
+    for path in sorted((folder / job).glob("*.jsonl")):
+        for start, _, payload in files.read_lines(path):
+            prediction = None if payload.startswith(INTENT) else parse(payload)
+            if prediction is not None and prediction.error is not None and prediction.row in rows:
+                yield Withdrawn(row=prediction.row, file=f"{job}/{path.name}", start=start)
+
+
+def pin(
+    shard: Shard, answers: Mapping[int, Answer], worker: str, gone: Collection[tuple[str, int]] = frozenset()
+) -> Done:
+    """What `shard` rests on, given one answer for each of its rows; `gone` are lines that no longer count."""
     chosen = [answers[row] for row in range(shard.first, shard.last + 1)]
     spans: dict[str, tuple[int, int]] = {}
     for answer in chosen:
@@ -118,6 +166,7 @@ def pin(shard: Shard, answers: Mapping[int, Answer], worker: str) -> Done:
         digest=digest_of(a.payload for a in chosen),
         failed=sum(a.prediction.error is not None for a in chosen),
         worker=worker,
+        withdrawn=tuple(sorted((f, at) for f, at in gone if f in spans and spans[f][0] <= at < spans[f][1])),
     )
 
 

@@ -131,11 +131,17 @@ def refuse_changed(record: RunRecord, new: Mapping[str, str]) -> None:
         if old.get(key) != new.get(key)
     ]
     if changed:
+        name = record.spec.name
+        contents = all(line.partition(":")[0].endswith(".content") for line in changed)
+        hint = (
+            f"\nIf files that were missing have arrived, and nothing else: vlmeval-mp retry {name}" if contents else ""
+        )
         raise ConfigError(
             f"run {record.spec.name!r} exists with another configuration, "
             "and its answers would not mix with new ones:\n"
             + "\n".join(changed)
             + "\nUndo the change to go on, or start a new run with --run NAME."
+            + hint
         )
 
 

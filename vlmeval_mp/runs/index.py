@@ -1,7 +1,8 @@
 """Where each row of one job is answered, over all its checkpoints: each line is read once, whoever asks how often.
 
 `refresh` reads on from where each file was left, so a kept index costs what is new. A row may have several answers; all
-are known, in (file name, offset) order, in which the first one counts. In memory a row takes 16 bytes.
+are known, in (file name, offset) order, in which the first one counts that was not withdrawn. In memory a row takes 16
+bytes.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ import msgspec
 from vlmeval_mp.core import files
 from vlmeval_mp.core.errors import StorageError
 from vlmeval_mp.core.records import Done, Prediction, Shard
-from vlmeval_mp.runs.checkpoint import INTENT, Answer, Found, Intent, digest_of, parse
+from vlmeval_mp.runs.checkpoint import INTENT, Answer, Found, Intent, digest_of, parse, withdrawn
 
 Place = tuple[int, int, int]
 """One line: number of its file, offset, length."""
@@ -45,8 +46,14 @@ class Index:
         self._length = array("I", bytes(4 * samples))
         self._more: dict[int, list[Place]] = {}
         self._alone: Counter[int] = Counter()
-        self.answered = 0
-        """rows that have an answer"""
+        self._gone: frozenset[tuple[str, int]] = frozenset()
+        self._reopened: frozenset[int] = frozenset()
+        self._recorded = 0
+
+    @property
+    def answered(self) -> int:
+        """How many rows have an answer."""
+        return self._recorded - len(self._reopened)
 
     def refresh(self) -> None:
         """Read what was appended since the last call."""
@@ -55,6 +62,14 @@ class Index:
             if number == len(self._files):
                 self._files.append(_File(f"{self._job}/{path.name}"))
             self._read_on(path, number)
+        gone = withdrawn(self._folder, self._job)
+        self._gone = frozenset(gone)
+        self._reopened = frozenset(
+            row for row in set(gone.values()) if self._places(row) and not any(map(self._counts, self._places(row)))
+        )
+
+    def _counts(self, place: Place) -> bool:
+        return (self._files[place[0]].name, place[1]) not in self._gone
 
     def _read_on(self, path: Path, number: int) -> None:
         file = self._files[number]
@@ -72,7 +87,7 @@ class Index:
             self._more.setdefault(row, []).append(place)
         else:
             self._file[row], self._start[row], self._length[row] = place
-            self.answered += 1
+            self._recorded += 1
 
     def _places(self, row: int) -> list[Place]:
         """All lines with an answer for `row`, the one that counts first."""
@@ -83,9 +98,9 @@ class Index:
 
     def found(self, shard: Shard) -> Found:
         """What is recorded for the rows of `shard`, as of the last `refresh`."""
-        found = Found()
+        found = Found(withdrawn=self._gone)
         for row in range(shard.first, shard.last + 1):
-            for number, start, length in self._places(row)[:1]:
+            for number, start, length in [place for place in self._places(row) if self._counts(place)][:1]:
                 payload = self._payload(number, start, length)
                 if payload is not None and (prediction := parse(payload)) is not None:
                     found.answers[row] = Answer(prediction, payload, self._files[number].name, start, start + length)
@@ -95,7 +110,7 @@ class Index:
 
     def rows(self) -> Iterator[int]:
         """Rows that have an answer, in order."""
-        return (row for row, length in enumerate(self._length) if length)
+        return (row for row, length in enumerate(self._length) if length and row not in self._reopened)
 
     def load(self, done: Done) -> list[Prediction]:
         """The predictions that `done` pins, in row order.
@@ -106,12 +121,13 @@ class Index:
         spans = {span.file: span for span in done.spans}
         if any(span.end > self._read_to(span.file) for span in done.spans):
             self.refresh()
+        gone = set(done.withdrawn)
         payloads: list[bytes] = []
         predictions: list[Prediction] = []
         for row in range(done.shard.first, done.shard.last + 1):
             for number, start, length in self._places(row):
                 span = spans.get(self._files[number].name)
-                if span is None or start < span.start or start + length > span.end:
+                if span is None or start < span.start or start + length > span.end or (span.file, start) in gone:
                     continue
                 payload = self._payload(number, start, length)
                 if payload is not None and (prediction := parse(payload)) is not None:

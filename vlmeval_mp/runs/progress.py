@@ -9,6 +9,7 @@ import msgspec
 
 from vlmeval_mp.core import files
 from vlmeval_mp.core.records import Struct
+from vlmeval_mp.runs import checkpoint
 
 
 class _Line(Struct, frozen=True):
@@ -24,8 +25,11 @@ _DECODER = msgspec.json.Decoder(_Line)
 def answered(checkpoints: Path, job: str) -> int:
     """Return how many rows of `job` have an answer or an error in its checkpoints; each row counts once."""
     rows = set()
+    gone = checkpoint.withdrawn(checkpoints, job)
     for path in (checkpoints / job).glob("*.jsonl"):
-        for _, _, payload in files.read_lines(path):
+        for start, _, payload in files.read_lines(path):
+            if (f"{job}/{path.name}", start) in gone:
+                continue
             with contextlib.suppress(msgspec.DecodeError, msgspec.ValidationError):
                 line = _DECODER.decode(payload)
                 if not line.type:

@@ -6,6 +6,7 @@ A pending or claimed shard is an empty file whose name says everything, so no cl
     claimed/<job>.<first>-<last>@<attempt>-<deaths>@<owner>
     done/<job>.<first>-<last>.json      what its answers rest on, or where it was cut; created once, never replaced
     failed/<job>.<first>-<last>.json    why it was given up
+    past/…                              what was in `done/` or `failed/` until its failed samples were asked again
 
 What decides is the rename of a uniquely named file, or the no-replace link of a `done` file. The lock only keeps
 claimers from running into each other; every method is correct without it. A shard is either done as a whole or cut,
@@ -231,6 +232,30 @@ class Queue(Listing):
         for shard in missing:
             self._make_pending(Entry(shard, 1, 0))
         return len(missing)
+
+    def reopen(self, shard: Shard) -> None:
+        """Make a finished or given-up shard pending again; what it rested on moves to `past/` and stays there.
+
+        A kill between the two leaves it in no folder, from where `restore` takes it. Nobody else may be at work.
+
+        Raises:
+            StorageError: the disk failed.
+        """
+        past, name = self.folder / "past", stem(shard)
+        try:
+            past.mkdir(exist_ok=True)
+            for folder in ("done", "failed"):
+                source = self.folder / folder / f"{name}.json"
+                if source.exists():
+                    source.rename(past / f"{name}.{folder}.{len(list(past.glob(f'{name}.*')))}.json")
+                    files.sync_folder(past)
+                    files.sync_folder(self.folder / folder)
+        except OSError as error:
+            raise StorageError(f"cannot make {name} pending again: {error.strerror or error}") from error
+        self.done.pop(f"{name}.json", None)
+        if not self._is_somewhere(shard):
+            self._make_pending(Entry(shard, 1, 0))
+            files.sync_folder(self.folder / "pending" / shard.job)
 
     def fail(self, entry: Entry, reason: str) -> None:
         """Give a claimed shard up for this run."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -22,11 +22,15 @@ log = logging.getLogger(__name__)
 
 
 class Death(Struct, frozen=True):
-    """One death from inside: the rows of `job` that the engine had. `proven`: an innocent was answered just before."""
+    """One death from inside: the rows of `job` that the engine had. `proven`: an innocent was answered just before.
+
+    One without rows is no death: from then on nothing that was noted before counts against the `pardoned` rows.
+    """
 
     job: str
     rows: tuple[int, ...]
     proven: bool = False
+    pardoned: tuple[int, ...] = ()
 
     @property
     def alone(self) -> bool:
@@ -47,10 +51,21 @@ class Suspicion:
     alone: Counter[int] = field(default_factory=Counter)
 
     def add(self, death: Death) -> None:
+        if death.pardoned:
+            self._pardon(set(death.pardoned))
+            return
         self.deaths.append(death)
         self.together.update(death.rows)
         if death.alone:
             self.alone.update(death.rows)
+
+    def _pardon(self, rows: Collection[int]) -> None:
+        kept = [d for d in self.deaths if not d.alone or d.rows[0] not in rows]
+        left = [msgspec.structs.replace(d, rows=tuple(row for row in d.rows if row not in rows)) for d in kept]
+        self.deaths, self.together, self.alone = [], Counter(), Counter()
+        for old, death in zip(kept, left, strict=True):
+            # what is left of several was not alone, and is no proof
+            self.add(death if len(death.rows) == len(old.rows) else msgspec.structs.replace(death, proven=False))
 
     def against(self, row: int, answered: Collection[int]) -> int:
         """Return how many deaths count against `row`, given the rows that were `answered` without an error.
@@ -81,6 +96,10 @@ class Suspects:
             self._file.append(msgspec.json.encode(death))
         if self._file is not None:
             self._file.sync()
+
+    def pardon(self, rows: Mapping[str, Collection[int]]) -> None:
+        """Let nothing that was noted so far count against `rows` of each job."""
+        self.note(Death(job=job, rows=(), pardoned=tuple(sorted(mine))) for job, mine in rows.items())
 
     def close(self) -> None:
         if self._file is not None:

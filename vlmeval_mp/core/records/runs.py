@@ -143,6 +143,7 @@ class Done(Struct, frozen=True):
     """What a shard's `done` file pins: where its answers are, and their digest.
 
     `digest` is the SHA-256 over the chosen lines in row order. Nothing appended after `end` of a span can change it.
+    `withdrawn` are lines within the spans that no longer counted then, as (file, offset).
     """
 
     shard: Shard
@@ -150,3 +151,4 @@ class Done(Struct, frozen=True):
     digest: str
     failed: int
     worker: str
+    withdrawn: tuple[tuple[str, int], ...] = ()

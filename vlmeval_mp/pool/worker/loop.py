@@ -156,7 +156,7 @@ class Worker:
         samples = self.datasets[shard.job].samples(shard.first, shard.last)
         todo = [s for s in samples if s.row not in found.answers]
         suspicion = suspects.read(self.paths.suspects, shard.job) if entry.deaths else Suspicion()
-        return Held(entry, self.jobs[shard.job], todo, found.answers, suspicion)
+        return Held(entry, self.jobs[shard.job], todo, found.answers, suspicion, found.withdrawn)
 
     @contextlib.contextmanager
     def _in_engine(self, job: Job, sample: Sample) -> Iterator[None]:

@@ -30,13 +30,17 @@ SYNC_SECONDS = 1.0
 
 @dataclass(slots=True)
 class Held:
-    """A claimed shard: what is still to be answered, the answers so far by row, and which rows are suspected."""
+    """A claimed shard: what is still to be answered, the answers so far by row, and which rows are suspected.
+
+    `gone` are checkpoint lines that no longer count.
+    """
 
     entry: Entry
     job: Job
     todo: list[Sample]
     answers: dict[int, Answer]
     suspicion: Suspicion
+    gone: frozenset[tuple[str, int]] = frozenset()
 
     @property
     def complete(self) -> bool:
@@ -111,7 +115,7 @@ class Recorder:
 
     def _commit(self, batch: Sequence[Held]) -> None:
         self._checkpoint.sync()
-        finished = [(h.entry, checkpoint.pin(h.entry.shard, h.answers, self._worker)) for h in batch]
+        finished = [(h.entry, checkpoint.pin(h.entry.shard, h.answers, self._worker, h.gone)) for h in batch]
         for _, done in finished:
             checkpoint.sync_spans(self._paths.checkpoints, done, self._writer)
         if not finished:

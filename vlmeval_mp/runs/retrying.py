@@ -1,0 +1,98 @@
+"""Failed samples of a run made unanswered again: which there are, and how their shards become pending.
+
+Nothing is deleted. The old outcome stays in its checkpoint; a `.withdrawn` file beside it says that the line no longer
+counts, and what the finished shard rested on moves to `queue/past/`. The steps stand in an order in which a kill
+between any two leaves a run that resumes, and the same call again does the rest:
+
+    withdraw lines → pardon suspects → move `done` file → shard pending
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import time
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
+
+from vlmeval_mp.core.paths import RunPaths
+from vlmeval_mp.core.records import Job, RunRecord, Shard
+from vlmeval_mp.runs import checkpoint, ending
+from vlmeval_mp.runs.holding import hold
+from vlmeval_mp.runs.index import Index
+from vlmeval_mp.runs.listing import Listing
+from vlmeval_mp.runs.queue import Queue
+from vlmeval_mp.runs.suspects import Suspects
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """One sample without an answer, and why."""
+
+    job: Job
+    row: int
+    error: str
+
+
+def failures(paths: RunPaths, record: RunRecord) -> list[Failure]:
+    """Return the failed samples of every job: in finished shards, in unfinished ones, and in shards that were given up.
+
+    Raises:
+        StorageError: what a shard rests on is damaged.
+    """
+    return [failure for job in record.jobs for failure in _of_job(paths, job)]
+
+
+def _of_job(paths: RunPaths, job: Job) -> Iterator[Failure]:
+    listing = Listing(paths.queue)
+    listing.read_news(job.name)
+    dones = [done for done in listing.done.values() if done.shard.job == job.name]
+    finished = {row for done in dones for row in _rows(done.shard)}
+    found: dict[int, str | None] = {}
+    with Index(paths.checkpoints, job.name, job.samples) as index:
+        index.refresh()
+        for done in dones:
+            if done.failed:
+                found |= {p.row: p.error for p in index.load(done)}
+        if len(finished) < job.samples:
+            whole = Shard(job=job.name, first=0, last=job.samples - 1)
+            for row, answer in index.found(whole).answers.items():
+                if row not in finished:
+                    found[row] = answer.prediction.error
+    for given_up in listing.failures():
+        if given_up.shard.job == job.name:
+            for row in _rows(given_up.shard):
+                found.setdefault(row, None if row in finished else f"shard given up: {given_up.reason}")
+    for row, error in sorted(found.items()):
+        if error is not None:
+            yield Failure(job, row, error)
+
+
+def _rows(shard: Shard) -> range:
+    return range(shard.first, shard.last + 1)
+
+
+def reopen(paths: RunPaths, chosen: Collection[Failure]) -> None:
+    """Make the shards of `chosen` pending, such that these samples are asked again and answered ones are not.
+
+    Raises:
+        ConfigError: somebody works on the run.
+        StorageError: the disk failed; the run resumes, and the same call again does the rest.
+    """
+    ending.refuse_running(paths)
+    rows: dict[str, set[int]] = {}
+    for failure in chosen:
+        rows.setdefault(failure.job.name, set()).add(failure.row)
+    name = f"{int(time.time())}-{os.getpid()}-{secrets.token_hex(3)}"
+    with hold(paths, paths.root.name):
+        for job, mine in rows.items():
+            checkpoint.withdraw_failures(paths.checkpoints, job, mine, name)
+        suspects = Suspects(paths.suspects, name)
+        suspects.pardon(rows)
+        suspects.close()
+        queue = Queue(paths.queue)
+        queue.read_news()
+        settled = [done.shard for done in queue.done.values()] + [failed.shard for failed in queue.failures()]
+        for shard in settled:
+            if not rows.get(shard.job, set()).isdisjoint(_rows(shard)):
+                queue.reopen(shard)
