@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from vlmeval_mp.cli import kitflags, outcome
 from vlmeval_mp.cli.specs import rescored
 from vlmeval_mp.cli.wanted import LaunchWanted
+from vlmeval_mp.core.errors import EXIT_SIGINT
 from vlmeval_mp.core.paths import RunPaths
 
 if TYPE_CHECKING:
@@ -58,6 +59,9 @@ def drain(paths: RunPaths, wanted: LaunchWanted, spec: RunSpec | None) -> int:
         asked=rescored(record.spec, asked, wanted.scoring, numbers=wanted.numbers),
         scored=wanted.tree.scored,
         verbose=verbose,
+        sample_timeout=wanted.time.sample,
+        stall_timeout=wanted.time.stall,
+        drain_seconds=wanted.time.drain,
         notes=tuple(("warning", str(f)) for f in findings if f.level == "warning")
         + laid_out.notes
         + ((("info", LIVE_ANSWERS),) if verbose and mode == "live" else ()),
@@ -68,6 +72,9 @@ def drain(paths: RunPaths, wanted: LaunchWanted, spec: RunSpec | None) -> int:
             on_answer = screen.answer if verbose else None
             supervisor = Supervisor(paths, record, laid_out.groups, launcher, options, screen.update, on_answer)
             code = supervisor.run()
+    except KeyboardInterrupt:  # a third one: workers die with this process, and no thread is waited for
+        logging.shutdown()
+        os._exit(EXIT_SIGINT)
     finally:
         launcher.close()
         for lock in held:

@@ -115,12 +115,23 @@ def how(verb: argparse.ArgumentParser) -> None:
     group.add_argument("--render-processes", type=_render_processes, metavar="N|auto", help=beside)
     serial = "--no-parallel: one worker, one sample in flight"
     group.add_argument("--parallel", action=argparse.BooleanOptionalAction, default=True, help=serial)
+    timeouts(group)
     scoring(group)
     group.add_argument("--plain", action="store_true", help="lines instead of the live display")
     group.add_argument("--json", action="store_true", help="one JSON object per change, for programs")
     opened = "make the report at the end and open it in the browser, where there is a screen"
     group.add_argument("--open", action="store_true", help=opened)
     group.add_argument("--log-file", type=Path, metavar="FILE", help="the supervisor's log, also there")
+
+
+def timeouts(verb: argparse._ActionsContainer) -> None:
+    """Add the flags that say when a worker is stuck and how long a drain lasts."""
+    stuck = "a sample that is in an engine for longer is stuck: its worker is killed and started again"
+    verb.add_argument("--sample-timeout", type=_seconds, default=0.0, metavar="SECONDS", help=stuck)
+    stall = "the same for a worker without an answer or a stage of loading (default: by the run's own pace)"
+    verb.add_argument("--stall-timeout", type=_seconds, default=0.0, metavar="SECONDS", help=stall)
+    drains = "Ctrl-C lets workers finish what they have for so long at most (default: 120)"
+    verb.add_argument("--drain-seconds", type=_seconds, default=120.0, metavar="N", help=drains)
 
 
 def scoring(verb: argparse._ActionsContainer) -> None:
@@ -130,6 +141,16 @@ def scoring(verb: argparse._ActionsContainer) -> None:
     verb.add_argument("--cluster", metavar="COLUMN", help=alike)
     counted = "a column whose equal cells are also counted together: worst case, all right, pass^k"
     verb.add_argument("--group", metavar="COLUMN", help=counted)
+
+
+def _seconds(text: str) -> float:
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = -1.0
+    if not 0 <= seconds < 1e9:
+        raise argparse.ArgumentTypeError(f"must be a number of seconds, not {text!r}")
+    return seconds
 
 
 def _batch_size(text: str) -> int:

@@ -116,6 +116,19 @@ class TreeWanted:
 
 
 @dataclass(frozen=True, slots=True)
+class TimeWanted:
+    """Seconds after which a sample or a worker is stuck (0: by the run's own pace), and for which a drain may last."""
+
+    sample: float = 0.0
+    stall: float = 0.0
+    drain: float = 120.0
+
+    @classmethod
+    def of(cls, arguments: argparse.Namespace) -> TimeWanted:
+        return cls(arguments.sample_timeout, arguments.stall_timeout, arguments.drain_seconds)
+
+
+@dataclass(frozen=True, slots=True)
 class LaunchWanted:
     """How `launch` and `resume` bring a run to its end. `scoring` and `judge` None leave them to the run."""
 
@@ -126,6 +139,7 @@ class LaunchWanted:
     judge: str | None = None
     tree: TreeWanted = field(default_factory=TreeWanted)
     numbers: NumbersWanted = field(default_factory=NumbersWanted)
+    time: TimeWanted = field(default_factory=TimeWanted)
 
     @classmethod
     def of(
@@ -139,6 +153,7 @@ class LaunchWanted:
             judge=judge,
             tree=tree or TreeWanted(),
             numbers=NumbersWanted.of(arguments),
+            time=TimeWanted.of(arguments),
         )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from vlmeval_mp.core.records import GpuStats
 
@@ -36,6 +36,14 @@ class Handle(Protocol):
 
     def kill(self) -> None:
         """End the worker and everything it started, now."""
+
+
+@runtime_checkable
+class Dumps(Protocol):
+    """A handle that can make its worker write where it is."""
+
+    def dump(self) -> None:
+        """Let the worker write the stack of each thread into its log, and end its children with theirs."""
 
 
 class Launcher(Protocol):

@@ -5,7 +5,7 @@ worker ends, or the supervisor's end of stdin closes (it exited, or was killed).
 is killed; vLLM's EngineCore would otherwise outlive a killed parent and keep its GPU memory. A separate process,
 because a thread inside the worker cannot act while a C call holds the interpreter lock.
 
-stdin: one JSON line {argv, env, log, cores}, then lines "drain" or "kill".
+stdin: one JSON line {argv, env, log, cores}, then lines "drain", "dump" or "kill".
 stdout: the worker's pid, then its exit code.
 """
 
@@ -47,7 +47,7 @@ def start(command: dict[str, Any]) -> Worker:
 
 
 def watch(worker: Worker) -> None:
-    """Wait until the worker has ended, or the supervisor has; obey "drain" and "kill" meanwhile."""
+    """Wait until the worker has ended, or the supervisor has; obey "drain", "dump" and "kill" meanwhile."""
     pidfd = os.pidfd_open(worker.pid)
     while True:
         ready, _, _ = select.select([0, pidfd], [], [])
@@ -56,8 +56,31 @@ def watch(worker: Worker) -> None:
         orders = os.read(0, 4096)
         if not orders or b"kill" in orders:
             return
+        if b"dump" in orders:
+            dump(worker.pid)
         if b"drain" in orders:
             worker.send_signal(signal.SIGTERM)
+
+
+def dump(worker: int) -> None:
+    """Make the worker write its stacks, and everything below it, which is to die anyway, die with its own.
+
+    The worker has a handler for SIGQUIT; a Python child in whose environment PYTHONFAULTHANDLER stands, for SIGABRT.
+    """
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(worker, signal.SIGQUIT)
+    for pid in below(worker):
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGABRT)
+
+
+def below(pid: int) -> list[int]:
+    """Return the process ids of all children of `pid`, and of theirs."""
+    found = []
+    for task in pathlib.Path(f"/proc/{pid}/task").glob("*/children"):
+        with contextlib.suppress(OSError):
+            found += [int(child) for child in task.read_text().split()]
+    return found + [each for child in found for each in below(child)]
 
 
 def end_group(worker: Worker) -> int:

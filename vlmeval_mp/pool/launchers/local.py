@@ -107,6 +107,9 @@ class LocalHandle:
     def drain(self) -> None:
         self._order(b"drain\n")
 
+    def dump(self) -> None:
+        self._order(b"dump\n")
+
     def kill(self) -> None:
         self._order(b"kill\n")
 

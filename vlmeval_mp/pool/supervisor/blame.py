@@ -13,7 +13,7 @@ from typing import Literal
 
 from vlmeval_mp.core.records import WorkerStatus
 
-Cause = Literal["inside", "outside", "memory"]
+Cause = Literal["inside", "outside", "memory", "stuck"]
 
 SENT = frozenset({
     signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGKILL, signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2,

@@ -35,7 +35,7 @@ from vlmeval_mp.pool.supervisor.finisher import Finisher
 from vlmeval_mp.pool.supervisor.leases import LEASE_SECONDS, Leases
 from vlmeval_mp.pool.supervisor.options import Options
 from vlmeval_mp.pool.supervisor.orphans import sweep_orphans
-from vlmeval_mp.pool.supervisor.slots import Slots
+from vlmeval_mp.pool.supervisor.slots import KILL_WAIT, Slots
 from vlmeval_mp.pool.supervisor.status import Telemetry
 from vlmeval_mp.runs import owners
 from vlmeval_mp.runs.holding import hold
@@ -47,6 +47,8 @@ from vlmeval_mp.runs.snapshot import Reader
 from vlmeval_mp.runs.state import RunState, ShardCounts, Snapshot, fold, noticed
 
 TICK = 0.2
+STOPS = 2
+"""Signals that end a run in order: the first drains, the second kills. One more and this process leaves at once."""
 REAP_SECONDS = 2.0
 
 
@@ -80,7 +82,7 @@ class Supervisor:
         self.stopping: Literal["", "draining", "killed"] = ""
         self.gpu_stats: tuple[GpuStats, ...] = ()
         self.baseline: dict[str, int] = {}
-        self._next_reap = self._next_look = 0.0
+        self._next_reap = self._next_look = self._drain_until = 0.0
         self._snapshot: Snapshot | None = None
 
     # --- life ------------------------------------------------------------------------------------------------------
@@ -121,6 +123,7 @@ class Supervisor:
             snapshot = self._look()
             self.finisher.advance(snapshot.shards, self.reader.done)
             if not self.stopping:
+                self.slots.end_stuck(snapshot)
                 self.slots.start_idle(snapshot)
             self._show(snapshot)
             if self._over(snapshot):
@@ -129,16 +132,27 @@ class Supervisor:
 
     def _on_signal(self, number: int, _frame: FrameType | None) -> None:
         self.signals.append(number)
+        if len(self.signals) > STOPS:
+            raise KeyboardInterrupt
 
     def _obey_signals(self) -> None:
         if len(self.signals) == 1 and not self.stopping:
             self.stopping, self.telemetry.phase = "draining", "draining"
-            self.telemetry.event("finishing what is in flight; Ctrl-C again stops at once", "warning")
+            most = self.options.drain_seconds
+            self._drain_until = time.monotonic() + most
+            self.telemetry.event(
+                f"finishing what is in flight, for {most:.0f} s at most; Ctrl-C again stops at once", "warning"
+            )
             self.slots.drain()
         elif len(self.signals) > 1 and self.stopping != "killed":
-            self.stopping = "killed"
-            self.telemetry.event("stopping at once; what was answered is safe", "warning")
-            self.slots.kill()
+            self._kill("stopping at once; what was answered is safe")
+        elif self.stopping == "draining" and time.monotonic() >= self._drain_until and self.slots.any_running():
+            self._kill(f"not finished after {self.options.drain_seconds:.0f} s; stopping, what was answered is safe")
+
+    def _kill(self, why: str) -> None:
+        self.stopping = "killed"
+        self.telemetry.event(why, "warning")
+        self.slots.kill()
 
     def _over(self, snapshot: Snapshot) -> bool:
         if self.slots.any_running():
@@ -179,7 +193,7 @@ class Supervisor:
 
     def _stop_all(self) -> None:
         """Leave no process and no claim behind; quick when `_run` ended normally."""
-        self.slots.kill_and_wait()
+        self.slots.kill_and_wait(0.0 if len(self.signals) > STOPS else KILL_WAIT)
         self.queue.reap(self._is_dead, to_blame=lambda _: False)
         self.telemetry.phase = "stopped"
         self._write_status()

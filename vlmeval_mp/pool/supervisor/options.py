@@ -9,6 +9,8 @@ from typing import Any
 from vlmeval_mp.core.records import RunSpec
 from vlmeval_mp.pool.supervisor.status import Level
 
+DRAIN_SECONDS = 120.0
+
 
 @dataclass(frozen=True, slots=True)
 class Options:
@@ -17,7 +19,9 @@ class Options:
     `windows` and `engine_args` go by model; a window of 0 leaves the choice to the engine. `asked` is the spec of this
     launch, of which only scoring counts here; None stands for the frozen one. `scored` False leaves the scores to a
     later `eval`. `verbose` makes each worker log its answers. Each worker gets `render_processes` to open and process
-    media, where its engine can use them. `notes` become the first events of the launch.
+    media, where its engine can use them. `notes` become the first events of the launch. A worker is stuck that has a
+    sample in its engine for more than `sample_timeout` seconds or makes no progress for `stall_timeout`; 0 leaves it to
+    the run's pace. A drain lasts `drain_seconds` at most.
     """
 
     tensor_parallel: int = 1
@@ -28,3 +32,6 @@ class Options:
     verbose: bool = False
     render_processes: int = 0
     notes: tuple[tuple[Level, str], ...] = ()
+    sample_timeout: float = 0.0
+    stall_timeout: float = 0.0
+    drain_seconds: float = DRAIN_SECONDS

@@ -20,13 +20,15 @@ import msgspec
 from vlmeval_mp.core.errors import EXIT_COMPLETE, EXIT_DEPENDENCY, EXIT_DISK, EXIT_INCOMPLETE, EXIT_USAGE
 from vlmeval_mp.core.paths import RunPaths
 from vlmeval_mp.core.records import RunRecord, WorkerStatus
+from vlmeval_mp.engines.registry import API_ENGINE
 from vlmeval_mp.pool.devices import gpus
 from vlmeval_mp.pool.devices.gpus import DeviceGroup
-from vlmeval_mp.pool.launchers.base import Command, Handle, Launcher
+from vlmeval_mp.pool.launchers.base import Command, Dumps, Handle, Launcher
 from vlmeval_mp.pool.supervisor import blame
 from vlmeval_mp.pool.supervisor.options import Options
 from vlmeval_mp.pool.supervisor.orphans import RUN_MARKER
 from vlmeval_mp.pool.supervisor.status import Telemetry
+from vlmeval_mp.pool.supervisor.stuck import Limits, Watch
 from vlmeval_mp.runs import inflight
 from vlmeval_mp.runs.shards import Entry
 from vlmeval_mp.runs.state import Snapshot
@@ -39,6 +41,8 @@ KILLS_LIMIT = 50
 BACKOFF_FIRST, BACKOFF_MOST = 0.25, 30.0
 MEMORY_WAIT = 60.0
 KILL_WAIT = 15.0
+DUMP_SECONDS = 1.0
+"""Time for the stacks of a stuck worker to reach its log."""
 MEANING = {
     EXIT_USAGE: "its configuration is refused",
     EXIT_DEPENDENCY: "something it needs is missing",
@@ -46,7 +50,9 @@ MEANING = {
     EXIT_INCOMPLETE: "what its engine depends on is not there",
 }
 """Exit codes of a worker that a fresh one would end with too: its model is not served again in this launch."""
-BECAUSE: dict[blame.Cause, str] = {"inside": "", "outside": " from outside", "memory": ": the host ran out of memory"}
+BECAUSE: dict[blame.Cause, str] = {
+    "inside": "", "outside": " from outside", "memory": ": the host ran out of memory", "stuck": "",
+}  # fmt: skip
 
 
 @dataclass(slots=True)
@@ -54,7 +60,8 @@ class Slot:
     """One device group and the worker on it, if any.
 
     `deaths` counts those in a row that brought no answer, `kills` those among them that came from outside;
-    `memory_kills` is the kernel's count of processes killed for memory when the worker started.
+    `memory_kills` is the kernel's count of processes killed for memory when the worker started. `stuck` says why the
+    worker is being killed, at `kill_at`; `stalls` counts the workers here that were stuck in a row.
     """
 
     name: str
@@ -67,6 +74,9 @@ class Slot:
     start_after: float = 0.0
     ended: float = 0.0
     parked: bool = False
+    stuck: str = ""
+    kill_at: float = 0.0
+    stalls: int = 0
 
 
 class Slots:
@@ -96,6 +106,7 @@ class Slots:
         self._models = {j.name: j.model for j in record.jobs}
         self._paths, self._record, self._launcher, self._options = paths, record, launcher, options
         self._telemetry, self._memory_is_back = telemetry, memory_is_back
+        self._watch = Watch()
 
     # --- all of them -----------------------------------------------------------------------------------------------
 
@@ -117,15 +128,49 @@ class Slots:
         for _, handle in self._running():
             handle.kill()
 
-    def kill_and_wait(self) -> None:
-        """Leave no process behind; return after `KILL_WAIT` seconds at the latest."""
+    def kill_and_wait(self, seconds: float = KILL_WAIT) -> None:
+        """Leave no process behind; return after `seconds` at the latest. Guardians end what is left then."""
         self.kill()
-        deadline = time.monotonic() + KILL_WAIT
+        deadline = time.monotonic() + seconds
         while (running := self._running()) and time.monotonic() < deadline:
             for slot, handle in running:
                 if handle.poll() is not None:
                     slot.handle = None
             time.sleep(0.01)
+
+    def end_stuck(self, snapshot: Snapshot) -> None:
+        """Have stuck workers write where they are, and kill them a moment later."""
+        now = time.monotonic()
+        self._watch.look(now)
+        statuses = {status.worker: status for status in snapshot.workers}
+        for slot, handle in self._running():
+            if slot.stuck:
+                if now >= slot.kill_at:
+                    handle.kill()
+                continue
+            status = statuses.get(slot.name)
+            if status is None or status.pid != handle.pid:
+                continue
+            slot.stuck = self._watch.verdict(
+                status, self._log_size(slot), self._limits(slot.model), 2**slot.stalls, now
+            )
+            if slot.stuck:
+                slot.kill_at = now + DUMP_SECONDS
+                if isinstance(handle, Dumps):
+                    handle.dump()
+                log_file = self._paths.log(slot.name)
+                said = f"{slot.name} is stuck: {slot.stuck}; it is killed, where it was is in {log_file}"
+                self._telemetry.event(said, "warning")
+
+    def _limits(self, model: str) -> Limits:
+        engine = next(m.engine for m in self._record.spec.models if m.name == model)
+        return Limits(self._options.sample_timeout, self._options.stall_timeout, learned=engine != API_ENGINE)
+
+    def _log_size(self, slot: Slot) -> int:
+        try:
+            return self._paths.log(slot.name).stat().st_size
+        except OSError:
+            return 0
 
     def _running(self) -> list[tuple[Slot, Handle]]:
         return [(s, s.handle) for s in self._slots if s.handle is not None]
@@ -143,6 +188,8 @@ class Slots:
         return ended
 
     def _judge_end(self, slot: Slot, pid: int, code: int, stopping: bool) -> None:
+        stuck, slot.stuck = slot.stuck, ""
+        self._watch.forget(slot.name)
         status = self._status_of(slot)
         if status is not None and status.pid != pid:
             status = None  # it died before its first heartbeat; this is its predecessor's
@@ -152,21 +199,22 @@ class Slots:
         if code == EXIT_COMPLETE or stopping:
             slot.deaths = 0
             return
-        if code in MEANING:
+        if code in MEANING and not stuck:
             self.fatal[slot.model] = code
             why = message or f"{MEANING[code]}; see {self._paths.log(slot.name)}"
             if code == EXIT_INCOMPLETE:
                 self.unavailable[slot.model] = why
             self._telemetry.event(f"{slot.name} cannot serve {slot.model}: {why}", "error")
             return
-        cause = blame.cause(code, status, blame.memory_kills() > slot.memory_kills)
+        cause: blame.Cause = "stuck" if stuck else blame.cause(code, status, blame.memory_kills() > slot.memory_kills)
         if cause != "outside":
             self._suspect(slot, status)
         if status is not None and status.proven:
             slot.deaths = slot.kills = 0
         slot.deaths, slot.kills = slot.deaths + (cause != "outside"), slot.kills + (cause == "outside")
         self._telemetry.note_death(slot.name, status.time if status else time.time())
-        why = message or (f"killed by {signal.Signals(-code).name}" if code < 0 else f"exit code {code}")
+        slot.stalls = slot.stalls + 1 if stuck else 0
+        why = stuck or message or (f"killed by {signal.Signals(-code).name}" if code < 0 else f"exit code {code}")
         why += BECAUSE[cause]
         log_file = self._paths.log(slot.name)
         if slot.deaths >= RESTART_LIMIT or slot.kills >= KILLS_LIMIT:
@@ -247,6 +295,7 @@ class Slots:
             *(["--verbose"] if self._options.verbose else []),
         ]  # fmt: skip
         env = gpus.worker_environment(os.environ, slot.group) | {RUN_MARKER: str(self._paths.root)}
+        env.setdefault("PYTHONFAULTHANDLER", "1")  # a child of the engine that crashes says where it was, too
         slot.model, slot.memory_kills = model, blame.memory_kills()
         handle = self._launcher.start(Command(tuple(argv), env, self._paths.log(slot.name), slot.group.cores))
         slot.handle = handle

@@ -2,9 +2,11 @@
 
 import argparse
 import asyncio
+import faulthandler
 import json
 import logging
 import os
+import signal
 import sys
 import time
 from collections.abc import Sequence
@@ -93,6 +95,7 @@ def parse_arguments(argv: Sequence[str]) -> tuple[RunPaths, Assignment]:
 def main(argv: Sequence[str] | None = None) -> int:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s", stream=sys.stdout)
     credentials.guard_logs(os.environ)
+    faulthandler.register(signal.SIGQUIT)  # where every thread is, into the log, before a stuck worker is killed
     paths, assignment = parse_arguments(sys.argv[1:] if argv is None else argv)
     log.info("worker %s for model %s on %s, pid %d", assignment.name, assignment.model, assignment.devices, os.getpid())
     record = msgspec.json.decode(paths.record.read_bytes(), type=RunRecord)
