@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import argparse
 import sys
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -111,13 +111,14 @@ def score_run(paths: RunPaths, asked: RunSpec | None, wanted: ScoresWanted) -> i
     with hold(paths, record.spec.name):  # a launch writes the same files, perhaps in another mode
         for job in record.jobs:
             with Merged(paths, job) as merged:
-                missing = job.samples - merged.settled
+                missing = merged.expected - merged.settled
                 if missing:
-                    left = f"{missing} of {job.samples} samples have no answer yet"
+                    left = f"{missing} of {merged.expected} samples have no answer yet"
                     print(f"{job.model} on {job.dataset}: {left}", file=sys.stderr)
                     code = EXIT_INCOMPLETE
                     continue
-                rules, folder = results.rules_of(asked, job), paths.results(job.model, job.dataset)
+                rules = replace(results.rules_of(asked, job), stop=merged.stop)
+                folder = paths.results(job.model, job.dataset)
                 summary = results.write_pairs(folder, job.model, job.dataset, merged, rules)
             problems += [f"{job.model} on {job.dataset}: {summary.problem}"] if summary.problem else []
     outcome.show_results(paths, record, wanted.as_json, code)

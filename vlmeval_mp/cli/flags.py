@@ -95,6 +95,8 @@ def what(verb: argparse.ArgumentParser) -> None:
     group.add_argument("--limit", type=int, metavar="N", help="only the first N samples of each data set")
     turned = "ask each choice with its options in every rotation; right if all are"
     group.add_argument("--circular", action="store_true", help=turned)
+    ended = "end a job once half its 95 %% interval is P percentage points; asks in a random order"
+    group.add_argument("--stop-at", type=float, metavar="P", help=ended)
     group.add_argument("--run", metavar="NAME", help="name of the run (default: the config's, or models and data)")
 
 

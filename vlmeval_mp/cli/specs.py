@@ -39,6 +39,7 @@ def specs_of(wanted: SpecWanted) -> list[RunSpec]:
         cluster=wanted.numbers.cluster,
         group=wanted.numbers.group,
         circular=wanted.circular,
+        stop_at=wanted.stop_at,
         base_url=api_base(wanted.base_url),
         run=wanted.run,
     )

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -82,8 +82,9 @@ def _finish_job(paths: RunPaths, job: Job, asked: RunSpec) -> None:
     from vlmeval_mp.runs import results
 
     with Merged(paths, job) as merged:
-        if merged.settled == job.samples:
-            folder, rules = paths.results(job.model, job.dataset), results.rules_of(asked, job)
+        if merged.settled == merged.expected:
+            folder = paths.results(job.model, job.dataset)
+            rules = replace(results.rules_of(asked, job), stop=merged.stop)
             summary = results.write_pairs(folder, job.model, job.dataset, merged, rules)
             if not summary.metrics:
                 why = summary.problem or " ".join(summary.notes) or "nothing of it can be scored"

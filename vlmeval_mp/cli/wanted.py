@@ -50,6 +50,7 @@ class SpecWanted:
     max_workers: int | None = None
     numbers: NumbersWanted = field(default_factory=NumbersWanted)
     circular: bool = False
+    stop_at: float | None = None
 
     @property
     def empty(self) -> bool:
@@ -76,6 +77,7 @@ class SpecWanted:
             max_workers=max_workers,
             numbers=NumbersWanted.of(arguments),
             circular=arguments.circular,
+            stop_at=arguments.stop_at,
         )
 
 

@@ -21,7 +21,7 @@ from vlmeval_mp.core.records import DataSpec, Json, MediaLimits, ModelSpec, RunS
 
 TOP_KEYS = (
     "model", "data", "engine", "engine_args", "sampling", "media", "limit", "batch_size", "max_workers", "shard_size",
-    "scoring", "judge", "cluster", "group", "circular",
+    "scoring", "judge", "cluster", "group", "circular", "stop_at",
 )  # fmt: skip
 MODEL_KEYS = (
     "path", "model_path", "engine", "engine_args", "sampling", "prompt", "system_prompt", "post_process", "roles",
@@ -33,6 +33,9 @@ DATA_KEYS = (
 TYPES = ("", "mcq", "yorn", "vqa")
 ROLES = ("user", "system", "chat")
 SHARD_SIZE = 32
+ORDER = 1
+"""The seed of the random order in which a job is asked that may be stopped early."""
+MOST_POINTS = 25.0
 
 _CLASS = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")
 
@@ -55,6 +58,7 @@ class Overrides:
     cluster: str | None = None
     group: str | None = None
     circular: bool = False
+    stop_at: float | None = None
     base_url: str = ""
     run: str | None = None
 
@@ -100,11 +104,13 @@ def build(config: Json, flags: Overrides, *, name: str | None, default_engine: s
     for key, entries, example in (("model", models, "--model PATH"), ("data", data, "--data FILE.tsv")):
         if not entries:
             raise ConfigError(f"there is no {key} to run; give {example} or a config with a {key!r} object")
+    stop_at = _points(config.get("stop_at", 0.0) if flags.stop_at is None else flags.stop_at)
     limit = _integer(config.get("limit", 0) if flags.limit is None else flags.limit, "limit")
     specs = tuple(_model(n, v, config, flags, default_engine) for n, v in models.items())
     circular = flags.circular or convert(config.get("circular", False), bool, "circular")
     datasets = tuple(
-        _dataset(n, {"circular": circular, **v}, limit, flagged=flags.limit is not None) for n, v in data.items()
+        _dataset(n, {"circular": circular, **v}, limit, flagged=flags.limit is not None, order=ORDER if stop_at else 0)
+        for n, v in data.items()
     )
     return RunSpec(
         name=flags.run or name or slug("-".join([*models, *data])),
@@ -117,6 +123,7 @@ def build(config: Json, flags: Overrides, *, name: str | None, default_engine: s
         scoring=_one_of(flags.scoring or config.get("scoring", "strict"), ("strict", "compat"), "scoring"),
         judge=_text(config.get("judge", "") if flags.judge is None else flags.judge, "judge"),
         cluster=_text(config.get("cluster", "") if flags.cluster is None else flags.cluster, "cluster"),
+        stop_at=stop_at,
         group=_text(config.get("group", "") if flags.group is None else flags.group, "group"),
     )
 
@@ -209,8 +216,8 @@ def _model(name: str, value: Json, config: Json, flags: Overrides, default_engin
     )
 
 
-def _dataset(name: str, value: Json, limit: int, *, flagged: bool) -> DataSpec:
-    """`limit` is the config's, or the command line's, which wins, if `flagged`."""
+def _dataset(name: str, value: Json, limit: int, *, flagged: bool, order: int = 0) -> DataSpec:
+    """`limit` is the config's, or the command line's (which wins) if `flagged`; `order` seeds a random order."""
     where = f"data.{name}"
     _refuse_unknown(where, value, DATA_KEYS)
     kind = _text(value.get("type", ""), f"{where}.type")
@@ -231,9 +238,16 @@ def _dataset(name: str, value: Json, limit: int, *, flagged: bool) -> DataSpec:
         limit=limit if flagged else _integer(value.get("limit", limit), f"{where}.limit"),
         scorer=_text(value.get("scorer", ""), f"{where}.scorer"),
         use_subtitle=convert(value.get("use_subtitle", False), bool, f"{where}.use_subtitle"),
+        order=order,
         circular=convert(value["circular"], bool, f"{where}.circular"),
         skip_noimg=convert(value["skip_noimg"], bool, f"{where}.skip_noimg") if "skip_noimg" in value else None,
     )
+
+
+def _points(value: object) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < MOST_POINTS:
+        raise ConfigError(f"stop_at: must be a number of percentage points from 0 to {MOST_POINTS:g}, not {value!r}")
+    return float(value)
 
 
 def _one_of(value: object, valid: tuple[str, ...], where: str) -> str:

@@ -136,14 +136,16 @@ def rows_of_questions(samples: Iterator[Sample], questions: int) -> int:
 def _shuffle(path: Path, target: Path, seed: int) -> None:
     """Write the lines of `path` to `target` in an order that the seed and the indices decide, and nothing else.
 
-    The rotations of a question stay together, so that a part of the job is whole questions.
+    What is about one picture stays together, and so do the rotations of a question: a part of the job is whole ones.
     """
     decode = msgspec.json.Decoder(Sample).decode
     places: list[tuple[bytes, int, int]] = []
     with path.open("rb") as lines:
         start = 0
         for place, line in enumerate(lines):
-            key = hashlib.sha256(f"{seed}\0{question_of(decode(line))}".encode()).digest()[:12]
+            sample = decode(line)
+            about = next((media.digest for media in sample.media if media.digest), "") or question_of(sample)
+            key = hashlib.sha256(f"{seed}\0{about}".encode()).digest()[:12]
             places.append((key, place, start))
             start += len(line)
     with path.open("rb") as lines, target.open("wb") as file:

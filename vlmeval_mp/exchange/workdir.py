@@ -29,7 +29,7 @@ from vlmeval_mp.exchange import outputs, scorefiles
 from vlmeval_mp.exchange import predictions as predictiontable
 from vlmeval_mp.exchange.predictions import Damage
 from vlmeval_mp.exchange.scoreshapes import ScoreFile
-from vlmeval_mp.runs import results
+from vlmeval_mp.runs import results, stops
 from vlmeval_mp.runs.index import search
 from vlmeval_mp.runs.merge import dataset_of, merge
 from vlmeval_mp.scoring.base import Rules, Scored
@@ -106,7 +106,7 @@ class _Tree:
         """The job's entry in status.json, and the names of the files that are linked."""
         summary = results.read_summary(self.paths.results(job.model, job.dataset)) if self.scored else None
         samples, predictions = merge(self.paths, job)
-        if len(samples) < job.samples or (self.scored and summary is None):
+        if len(samples) < stops.expected(self.paths, job) or (self.scored and summary is None):
             rows = Shard(job=job.name, first=0, last=job.samples - 1)
             answered = len(search(self.paths.checkpoints, rows).answers)
             return {"status": "infer" if answered else "pending", "total": job.samples, "answered": answered}, []

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from vlmeval_mp.core.paths import RunPaths
 from vlmeval_mp.core.records import Done, Job, Prediction, Sample, Shard
 from vlmeval_mp.datasets.store import Dataset
-from vlmeval_mp.runs import kept
+from vlmeval_mp.runs import kept, stops
 from vlmeval_mp.runs.index import Index
 from vlmeval_mp.runs.listing import Listing
 from vlmeval_mp.runs.shards import Failure
@@ -39,7 +39,8 @@ class Merged:
     """The final samples of `job` with their predictions, in data set order; may be walked through again and again.
 
     A row of a shard that was given up has a prediction with the reason as its error. Rows of unfinished shards are
-    left out. One shard is in memory at a time. `index` is a kept one of the job; None makes one. What is final is
+    left out, as are those behind the end of a job that was stopped early: `stop` says where, and `expected` is how many
+    samples count. One shard is in memory at a time. `index` is a kept one of the job; None makes one. What is final is
     looked up when this is made.
 
     Raises:
@@ -55,7 +56,10 @@ class Merged:
         self._dataset = dataset_of(paths, job)
         facts: list[Done | Failure] = [d for d in listing.done.values() if d.shard.job == job.name]
         facts += [f for f in listing.failures() if f.shard.job == job.name]
-        self._facts = _without_overlap(facts)
+        self.stop = stops.of(paths, job)
+        self.expected = self.stop.asked if self.stop else job.samples
+        parts = _without_overlap(facts)
+        self._facts = [(a, min(b, self.expected - 1), fact) for a, b, fact in parts if a < self.expected]
 
     @property
     def settled(self) -> int:
@@ -66,7 +70,7 @@ class Merged:
         for first, last, fact in self._facts:
             samples = self._dataset.samples(first, last)
             if isinstance(fact, Done):
-                found = self._index.load(fact)[first - fact.shard.first :]
+                found = self._index.load(fact)[first - fact.shard.first : last + 1 - fact.shard.first]
                 yield from zip(samples, found, strict=True)
                 continue
             for sample in samples:

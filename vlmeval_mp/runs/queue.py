@@ -211,6 +211,13 @@ class Queue(Listing):
                         reaped.append(entry)
         return reaped
 
+    def withdraw(self, job: str) -> int:
+        """Take what is pending of `job` out of the queue, which nobody needs any more; gives how many shards."""
+        pending = entries_in(self.folder / "pending" / job)
+        for entry in pending:
+            self._path(entry).unlink(missing_ok=True)
+        return len(pending)
+
     def restore(self, shards: Iterable[Shard]) -> int:
         """Make pending what is in no folder, such as a shard whose damaged `done` file was moved away; gives how many.
 

@@ -18,8 +18,8 @@ import msgspec
 
 from vlmeval_mp.core.errors import ConfigError, StorageError, VlmevalError
 from vlmeval_mp.core.paths import RunPaths
-from vlmeval_mp.core.records import Done, RunRecord, SupervisorStatus, WorkerStatus
-from vlmeval_mp.runs import owners
+from vlmeval_mp.core.records import Done, RunRecord, Stop, SupervisorStatus, WorkerStatus
+from vlmeval_mp.runs import owners, stops
 from vlmeval_mp.runs.listing import Listing
 from vlmeval_mp.runs.shards import stem
 from vlmeval_mp.runs.state import ShardCounts, Snapshot
@@ -58,6 +58,7 @@ class Reader:
         self.queue = queue or Listing(paths.queue)
         self._settled: dict[str, _Settled] = defaultdict(_Settled)
         self._counted = 0
+        self.stops: dict[str, Stop] = {}
 
     @property
     def done(self) -> dict[str, Done]:
@@ -67,6 +68,8 @@ class Reader:
     def read(self) -> Snapshot:
         """The facts now."""
         supervisor = read_supervisor(self.paths)
+        with contextlib.suppress(StorageError):
+            self.stops = stops.read(self.paths)
         workers = self._workers()
         return Snapshot(
             record=self.record,
@@ -108,6 +111,10 @@ class Reader:
                 if name not in self.queue.done and name not in self.queue.cuts:
                     counts[failure.shard.job]["failed"] += 1
                     counts[failure.shard.job]["failed_shard_samples"] += failure.shard.size
+        for each in self.record.jobs:
+            if each.name in self.stops:
+                there = counts[each.name]
+                there["skipped_samples"] = each.samples - there["done_samples"] - there["failed_shard_samples"]
         return {job: ShardCounts(**by_folder) for job, by_folder in counts.items()}
 
 

@@ -107,11 +107,13 @@ class ShardCounts(Struct, frozen=True):
     failed_shard_samples: int = 0
     failed_samples: int = 0
     claimed_samples: int = 0
+    skipped_samples: int = 0
+    """samples that are not asked, because the job was stopped early"""
 
     @property
     def settled(self) -> int:
-        """Samples of shards that are done or given up."""
-        return self.done_samples + self.failed_shard_samples
+        """Samples of shards that are done or given up, and those that nobody asks any more."""
+        return self.done_samples + self.failed_shard_samples + self.skipped_samples
 
 
 class Snapshot(Struct, frozen=True):
@@ -145,21 +147,21 @@ def fold(snapshot: Snapshot, now: float) -> RunState:
         counts = snapshot.shards.get(job.name, ShardCounts())
         tally = tallies.get(job.name)
         all_done = counts.pending == counts.claimed == 0
-        settled = counts.done_samples + counts.failed_shard_samples
+        asked = counts.done_samples + counts.failed_shard_samples
         jobs.append(
             JobState(
                 name=job.name,
                 model=job.model,
                 dataset=job.dataset,
-                total=job.samples,
-                done=min(job.samples, settled + held.get(job.name, 0)),
+                total=job.samples - counts.skipped_samples,
+                done=min(job.samples - counts.skipped_samples, asked + held.get(job.name, 0)),
                 failed=counts.failed_samples + counts.failed_shard_samples,
                 shards_pending=counts.pending,
                 shards_claimed=counts.claimed,
                 shards_done=counts.done,
                 shards_failed=counts.failed,
                 score=tally.value / tally.scored if tally and tally.scored else None,
-                finished=job.name in finished or (all_done and settled >= job.samples),
+                finished=job.name in finished or (all_done and counts.settled >= job.samples),
                 interval=tally.interval if tally else None,
                 health=tally.health if tally else {},
             )

@@ -24,10 +24,12 @@ from vlmeval_mp.engines.registry import ENGINES
 from vlmeval_mp.runs import fingerprint, kept, queue, snapshot
 from vlmeval_mp.runs.shards import shards_of
 from vlmeval_mp.scoring import families
-from vlmeval_mp.scoring.base import EVALUATOR
+from vlmeval_mp.scoring.base import EVALUATOR, Rules
 
 RECORD_VERSION = 1
 UNSAID = DataSpec(name="", path="")
+ONE_PIECE = ("hallusion",)
+"""Families whose groups are no pictures, so that a random order of pictures takes them apart."""
 BUNDLED_MODELS = {"demo": Path(__file__).parent.parent / "demo" / "model"}
 
 
@@ -46,6 +48,7 @@ def submit(spec: RunSpec, jobs: JobsPaths) -> tuple[RunPaths, RunRecord, bool]:
     spec = resolved(spec)
     datasets = {d.name: prepare(d, jobs.datasets) for d in spec.datasets}
     _check_columns(spec, datasets)
+    _check_stop(spec)
     planned = tuple(_job(m, d, datasets[d.name]) for m in spec.models for d in spec.datasets)
     wanted = fingerprint.fingerprint_of(spec, datasets)
     if paths.record.exists():
@@ -158,9 +161,21 @@ def resolved_data(data: DataSpec) -> DataSpec:
     return data
 
 
+def _check_stop(spec: RunSpec) -> None:
+    """Raise `ConfigError` if a data set's score cannot be known from a part of its samples."""
+    for data in spec.datasets if spec.stop_at else ():
+        if not Rules(data.scorer).pure:
+            raise ConfigError(
+                f"stop_at: {data.name} is scored as a whole ({data.scorer}); ask it in a run without stop_at"
+            )
+        if data.scorer in ONE_PIECE:
+            raise ConfigError(f"stop_at: {data.name} counts rows together that a part of it tears apart; leave it out")
+
+
 def _check_columns(spec: RunSpec, datasets: Mapping[str, Dataset]) -> None:
     """Raise `ConfigError` if no data set has the column that `cluster` or `group` names."""
     there = {column for dataset in datasets.values() for column in dataset.info.columns}
+    there |= {arrangement.QUESTION for data in spec.datasets if data.circular}
     for key in ("cluster", "group"):
         column = getattr(spec, key)
         if column and column not in there:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from vlmeval_mp.core.records import Prediction, Sample, Score
+from vlmeval_mp.core.records import Prediction, Sample, Score, Stop
 
 Mode = Literal["strict", "compat"]
 """strict: by stated rules, nothing guessed; compat: as ms-vlmeval `COMPAT_VERSION` reads answers, mistakes included."""
@@ -31,7 +31,8 @@ class Rules:
     `extracted`: the predictions are answers already read out of replies, to be compared as they are; the family then
     only says what is made of the verdicts. `source` is the data set's TSV and `judge` a judge's name, for `EVALUATOR`.
     Samples with the same cell in the column `cluster` are one cluster; those with the same in `group` are also counted
-    together. `circular`: samples are rotations of questions, which are right if all of their rotations are.
+    together. `circular`: samples are rotations of questions, which are right if all of their rotations are. `stop`
+    says where the job was ended early.
     """
 
     scorer: str = ""
@@ -43,6 +44,7 @@ class Rules:
     cluster: str = ""
     group: str = ""
     circular: bool = False
+    stop: Stop | None = None
 
     @property
     def pure(self) -> bool:

@@ -10,7 +10,7 @@ from vlmeval_mp.core.records import Counts, OtherMode, Summary
 from vlmeval_mp.scoring.base import Metric, Mode, Rules, Scored, mode_name
 from vlmeval_mp.scoring.families import aggregator_of, breakdowns_of, family_of
 from vlmeval_mp.scoring.health import Watch, warnings, watched
-from vlmeval_mp.scoring.metrics import bounds
+from vlmeval_mp.scoring.metrics import bounds, stopping
 from vlmeval_mp.scoring.metrics.groups import grouped
 from vlmeval_mp.scoring.metrics.metrics import cell
 from vlmeval_mp.scoring.metrics.together import together
@@ -68,6 +68,8 @@ def summarize(
             *_unknown(scored, rules),
         ),
         health=health,
+        stopped=rules.stop,
+        notes=(stopping.sentence(rules.stop),) if rules.stop else (),
         together=together(scored, rules.group) if rules.group else None,
     )
 

@@ -15,6 +15,7 @@ from vlmeval_mp.core.records.outcomes import (
     Prediction,
     Reading,
     Score,
+    Stop,
     Summary,
     Together,
 )
@@ -93,6 +94,7 @@ __all__ = [
     "Source",
     "Span",
     "Spent",
+    "Stop",
     "Struct",
     "Subtitles",
     "Summary",

@@ -105,6 +105,21 @@ class Together(Struct, frozen=True, omit_defaults=False):
     intervals: dict[str, tuple[float, float] | None]
 
 
+class Stop(Struct, frozen=True, omit_defaults=False):
+    """Where a job ended early: after `asked` of `of` samples in a random order.
+
+    `interval` is the 95 % interval of what `metric` is over the whole job; half of it, in percentage points (points for
+    a metric in points), is `half_width`, and had to be at most `target`.
+    """
+
+    asked: int
+    of: int
+    metric: str
+    interval: tuple[float, float]
+    half_width: float
+    target: float
+
+
 class Summary(Struct, frozen=True, omit_defaults=False):
     """`summary.json` of one job. Metrics are fractions in 0..1, unless the name ends in `_points`.
 
@@ -116,7 +131,7 @@ class Summary(Struct, frozen=True, omit_defaults=False):
     own unit, and `counts.scored` are the samples that they rest on. `notes` say what a reader of the numbers must know,
     `problem` why scoring failed; both are sentences. `by` has what else a benchmark is broken down by: a column of its
     file, or two ("duration/domain"), to a group per value. `together` counts the samples of each value of a column as
-    one, where that was asked for.
+    one, where that was asked for. A job that `stopped` early rests on the first samples of a random order.
     """
 
     model: str
@@ -144,3 +159,4 @@ class Summary(Struct, frozen=True, omit_defaults=False):
     warnings: tuple[str, ...] = ()
     health: Health | None = None
     together: Together | None = None
+    stopped: Stop | None = None

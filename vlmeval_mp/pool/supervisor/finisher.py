@@ -13,17 +13,22 @@ import logging
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import replace
 
 from vlmeval_mp.core.errors import StorageError, VlmevalError
 from vlmeval_mp.core.paths import RunPaths
 from vlmeval_mp.core.records import Done, Job, Prediction, RunRecord, RunSpec, Tally
 from vlmeval_mp.datasets.store import Dataset
 from vlmeval_mp.pool.supervisor.live import Live
-from vlmeval_mp.runs import results
+from vlmeval_mp.runs import results, stops
 from vlmeval_mp.runs.index import Index
 from vlmeval_mp.runs.merge import Merged, dataset_of
 from vlmeval_mp.runs.state import ShardCounts
 from vlmeval_mp.runs.verdicts import Verdicts
+from vlmeval_mp.scoring.base import Scored
+from vlmeval_mp.scoring.families import aggregator_of
+from vlmeval_mp.scoring.metrics.metrics import cell
+from vlmeval_mp.scoring.metrics.stopping import Stopping
 from vlmeval_mp.vlmevalkit import client
 
 log = logging.getLogger(__name__)
@@ -53,6 +58,7 @@ class Finisher:
         self._verdicts = {name: Verdicts(rules) for name, rules in self._rules.items()}
         self._tallies = {j.name: Tally() for j in record.jobs}
         self._running = {j.name: Live() for j in record.jobs}
+        self._stops = {j.name: self._stopping_of(asked, j) for j in record.jobs if asked.stop_at}
         self.news: deque[str] = deque()
         self._tallied: set[str] | None = None
         self._begun: set[str] = set()
@@ -108,6 +114,8 @@ class Finisher:
 
     def _look_at(self, done: Done, old: bool) -> None:
         job = self._jobs[done.shard.job]
+        if job.name in self._finished:  # what was answered behind the end of a job that was stopped early
+            return
         shown = self._collected and not old
         if not shown and not self._scored:
             return
@@ -126,12 +134,30 @@ class Finisher:
         if job.name not in self._datasets:
             self._datasets[job.name] = dataset_of(self._paths, job)
         samples = self._datasets[job.name].samples(done.shard.first, done.shard.last)
+        made: list[Scored] = []
         live, rules = self._running[job.name], self._rules[job.name]
         for sample, prediction in zip(samples, predictions, strict=True):
             verdict, other = self._verdicts[job.name].of(sample, prediction)
             live.add(sample, prediction, verdict, verdict if rules.mode == "strict" else other)
+            made.append(Scored(sample, prediction, verdict, cell(sample, rules.cluster) if rules.cluster else ""))
         self._tallies[job.name] = live.tally()
+        self._decide(job, done.shard.first, made)
         self.news.extend(f"{job.model} on {job.dataset}: {text}" for text in live.news())
+
+    def _stopping_of(self, asked: RunSpec, job: Job) -> Stopping:
+        rules = self._rules[job.name]
+        aggregate = aggregator_of(rules.scorer, circular=rules.circular)
+        return Stopping(aggregate, rules.mode, job.samples, asked.stop_at)
+
+    def _decide(self, job: Job, first: int, scored: Sequence[Scored]) -> None:
+        """End the job if the beginning of its order is enough. Once decided, what else comes in changes nothing."""
+        stopping = self._stops.get(job.name)
+        if stopping is None:
+            return
+        stop = stopping.add(first, scored)
+        if stop is not None:
+            stops.publish(self._paths, job.name, stop)
+            del self._stops[job.name]
 
     def _finish(self, job: Job) -> None:
         rules, folder = self._rules[job.name], self._paths.results(job.model, job.dataset)
@@ -141,6 +167,7 @@ class Finisher:
             merged = Merged(self._paths, job, index=index)
             if self._scored:
                 verdicts = self._verdicts[job.name]
+                rules = replace(rules, stop=merged.stop)
                 summary = results.write_pairs(folder, job.model, job.dataset, merged, rules, verdicts)
                 if summary.problem:
                     self.error = self.error or VlmevalError(f"{job.model} on {job.dataset}: {summary.problem}")

@@ -37,7 +37,7 @@ from vlmeval_mp.pool.supervisor.options import Options
 from vlmeval_mp.pool.supervisor.orphans import sweep_orphans
 from vlmeval_mp.pool.supervisor.slots import KILL_WAIT, Slots
 from vlmeval_mp.pool.supervisor.status import Telemetry
-from vlmeval_mp.runs import owners
+from vlmeval_mp.runs import owners, stops
 from vlmeval_mp.runs.holding import hold
 from vlmeval_mp.runs.notices import NoticeLog
 from vlmeval_mp.runs.owners import Owner
@@ -45,6 +45,7 @@ from vlmeval_mp.runs.queue import Queue
 from vlmeval_mp.runs.shards import shards_of
 from vlmeval_mp.runs.snapshot import Reader
 from vlmeval_mp.runs.state import RunState, ShardCounts, Snapshot, fold, noticed
+from vlmeval_mp.scoring.metrics import stopping
 
 TICK = 0.2
 STOPS = 2
@@ -78,6 +79,7 @@ class Supervisor:
         self.leases = Leases()
         self.notice_log = NoticeLog()
         self.waited_for: set[str] = set()
+        self.told: set[str] = set()
         self.signals: list[int] = []
         self.stopping: Literal["", "draining", "killed"] = ""
         self.gpu_stats: tuple[GpuStats, ...] = ()
@@ -121,6 +123,7 @@ class Supervisor:
                 self._next_reap = self._next_look = 0.0
             self._reap()
             snapshot = self._look()
+            self._withdraw(snapshot)
             self.finisher.advance(snapshot.shards, self.reader.done)
             if not self.stopping:
                 self.slots.end_stuck(snapshot)
@@ -208,9 +211,18 @@ class Supervisor:
         if reaped:
             self.telemetry.event(f"{len(reaped)} shards of dead workers are pending again", "warning")
 
+    def _withdraw(self, snapshot: Snapshot) -> None:
+        """Take what is left of jobs that ended early out of the queue, and say so once."""
+        for job, stop in self.reader.stops.items():
+            if snapshot.shards.get(job, ShardCounts()).pending:
+                self.queue.withdraw(job)
+            if job not in self.told:
+                self.told.add(job)
+                self.telemetry.event(f"{job}: {stopping.sentence(stop)}")
+
     def _restore(self) -> None:
         shards = [s for j in self.record.jobs for s in shards_of(j.name, j.samples, self.record.spec.shard_size)]
-        restored = self.queue.restore(shards)
+        restored = self.queue.restore(stops.still_wanted(self.paths, shards))
         if restored:
             self.telemetry.event(f"{restored} shards were in no folder; they are pending again", "warning")
 
