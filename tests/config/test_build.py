@@ -92,3 +92,18 @@ def test_a_config_that_is_no_json_says_where(text, message):
 def test_two_data_files_of_one_name_are_refused():
     with pytest.raises(ConfigError, match="both be called 'x'"):
         build({}, models=("m",), data=("a/x.tsv", "b/x.tsv"))
+
+
+@pytest.mark.parametrize(
+    ("sampling", "named"),
+    [
+        ({"temperature": -1}, "temperature"), ({"top_p": 0}, "top_p"), ({"top_p": 1.5}, "top_p"),
+        ({"top_k": -2}, "top_k"), ({"max_tokens": 0}, "max_tokens"), ({"stop": [""]}, "stop"),
+        ({"repetition_penalty": 0}, "repetition_penalty"),
+        ({"presence_penalty": 3}, "presence_penalty"), ({"temperature": float("inf")}, "temperature"),
+    ],
+)  # fmt: skip
+def test_sampling_that_no_engine_takes_is_refused_by_its_name(sampling, named):
+    for given in ({"sampling": sampling, "model": {"m": {}}}, {"model": {"m": {"sampling": sampling}}}):
+        with pytest.raises(ConfigError, match=rf"sampling: .*{named}"):
+            config.build(given | {"data": {"d": {}}}, Overrides(), name="r", default_engine="fake")

@@ -134,3 +134,13 @@ def test_a_family_s_habit_about_videos_goes_around_every_template() -> None:
         video, text = message.parts
         assert isinstance(video, VideoPart) and video.label == "Frame-{}: "
         assert isinstance(text, TextPart) and text.text.endswith("from the given choices directly.")
+
+
+@pytest.mark.parametrize("template", ["default", "mvbench"])
+def test_in_one_turn_the_system_text_stands_at_the_head_of_the_user_s(template: str) -> None:
+    sample = Sample(index="1", row=0, kind="mcq", question="What?", options={"A": "cat"}, media=(VIDEO,))
+    (message,) = prompts.build(sample, template, system="Be careful.", roles=prompts.ONE_TURN)
+    with_turn = prompts.build(sample, template, system="Be careful.", roles="user")
+    assert message.role == "user"
+    assert message.parts == (TextPart(text="Be careful.\n\n"), *with_turn[-1].parts)
+    assert prompts.build(sample, template, roles=prompts.ONE_TURN) == prompts.build(sample, template, roles="user")

@@ -40,6 +40,7 @@ class Setting:
 
 Template = Callable[[Sample, Setting], Asked]
 
+ONE_TURN = "one-turn"
 READY = "vlmevalkit"
 """The template of data sets that are read through VLMEvalKit's classes: what `build_prompt` made is in the sample."""
 
@@ -55,12 +56,14 @@ def build(
 ) -> Asked:
     """Return the messages that ask `sample`: `template` is the data set's, `model` the model's (see `choose`).
 
-    `roles` says what becomes of the system text and the begun answer of a video benchmark (`videoprompts`).
+    `roles` says what becomes of the system text and the begun answer of a video benchmark (`videoprompts`). `ONE_TURN`
+    is "user", with the model's own system text at the head of the user's turn: for chat templates without that role.
 
     Raises:
         ConfigError: no template has that name.
     """
-    return choose(template, model)(sample, Setting(dataset, system, roles))
+    asked = choose(template, model)(sample, Setting(dataset, system, "user" if roles == ONE_TURN else roles))
+    return _folded(asked) if roles == ONE_TURN else asked
 
 
 def choose(template: str, model: str = "default") -> Template:
@@ -110,6 +113,18 @@ def _ready(sample: Sample, setting: Setting) -> Asked:
     if sample.ready[0].role == "system":
         return sample.ready
     return (*_system(setting.system), *sample.ready)
+
+
+def _folded(asked: Asked) -> Asked:
+    """Return `asked` with the texts of its system turns at the head of the first turn of the user."""
+    texts = [part.text for each in asked if each.role == "system" for part in each.parts if isinstance(part, TextPart)]
+    rest = [each for each in asked if each.role != "system"]
+    place = next((n for n, each in enumerate(rest) if each.role == "user"), None)
+    if not texts or place is None:
+        return asked
+    head = TextPart(text="\n".join(texts) + "\n\n")
+    rest[place] = Message(role="user", parts=(head, *rest[place].parts))
+    return tuple(rest)
 
 
 def _turns(parts: tuple[Part, ...], system: str) -> Asked:

@@ -65,6 +65,8 @@ def signs(sample: Sample, prediction: Prediction, score: Score) -> list[str]:
         found.append("empty")
     if prediction.finish_reason == "length":
         found.append("truncated")
+    if prediction.finish_reason in ("refusal", "content_filter"):
+        found.append("refused")
     if score.reading in LIMITS and score.reading not in found:
         found.append(score.reading)
     if loops(text):

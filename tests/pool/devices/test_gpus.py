@@ -18,6 +18,12 @@ FOUND = [GpuStats(f"GPU-{c * 8}", i, "NVIDIA H200", 1 << 30, 141 << 30, 0) for i
         ("all", {}, ["0", "1", "2", "3"]),
         ("all", {"CUDA_VISIBLE_DEVICES": "2,3"}, ["2", "3"]),
         ("all", {"CUDA_VISIBLE_DEVICES": "GPU-bbbbbbbb"}, ["1"]),
+        # indices count within an outer mask, which is read as CUDA reads it: up to the first id that is none
+        ("0,1", {"CUDA_VISIBLE_DEVICES": "2,3"}, ["2", "3"]),
+        ("1", {"CUDA_VISIBLE_DEVICES": "3,GPU-bbbbbbbb"}, ["1"]),
+        ("all", {"CUDA_VISIBLE_DEVICES": "0,1,-1,2"}, ["0", "1"]),
+        ("all", {"CUDA_VISIBLE_DEVICES": "0,1,99,2"}, ["0", "1"]),
+        ("GPU-bbbbbbbb", {"CUDA_VISIBLE_DEVICES": "1,2"}, ["1"]),
         ("3,1", {}, ["3", "1"]),
         ("GPU-cccccccc", {}, ["2"]),
         ("GPU-c", {}, ["2"]),
@@ -41,6 +47,21 @@ def test_ids_of_every_form_are_understood(wanted, environ, chosen):
 def test_a_wrong_id_says_what_there_is(wanted, message):
     with pytest.raises(ConfigError, match=message):
         gpus.select(wanted, FOUND, {})
+
+
+@pytest.mark.parametrize(
+    ("wanted", "mask", "message"),
+    [
+        ("2", "2,3", "no GPU 2 within CUDA_VISIBLE_DEVICES, which allows 2, 3; indices count within it"),
+        ("GPU-aaaaaaaa", "2,3", "GPU GPU-aaaaaaaa is outside of CUDA_VISIBLE_DEVICES, which allows 2, 3"),
+        ("all", "-1", "CUDA_VISIBLE_DEVICES='-1' allows no GPU"),
+        ("all", "1,1", "CUDA_VISIBLE_DEVICES='1,1' allows no GPU"),
+        ("all", "", "CUDA_VISIBLE_DEVICES='' allows no GPU"),
+    ],
+)
+def test_what_an_outer_mask_does_not_allow_is_refused_by_its_name(wanted, mask, message):
+    with pytest.raises(ConfigError, match=message):
+        gpus.select(wanted, FOUND, {"CUDA_VISIBLE_DEVICES": mask})
 
 
 def test_gpus_are_grouped_by_tensor_parallel_size_and_pinned_by_environment():

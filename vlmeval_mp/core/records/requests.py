@@ -98,7 +98,7 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Completion:
-    """What comes out of an engine. `finish_reason` is "stop" or "length"."""
+    """What comes out of an engine. `finish_reason` is "stop", "length", "content_filter" or "refusal"."""
 
     text: str
     finish_reason: str = "stop"

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
+from msgspec import Meta
+
 from vlmeval_mp.core.records.base import Json, Struct
 
 
 class Sampling(Struct, frozen=True, forbid_unknown_fields=True):
-    """How text is drawn. The default is greedy, so that a score can be repeated."""
+    """How text is drawn, within what engines take. The default is greedy, so that a score can be repeated."""
 
-    temperature: float = 0.0
-    top_p: float = 1.0
-    top_k: int = -1
-    max_tokens: int = 512
-    repetition_penalty: float = 1.0
-    presence_penalty: float = 0.0
+    temperature: Annotated[float, Meta(ge=0, le=1000)] = 0.0
+    top_p: Annotated[float, Meta(gt=0, le=1)] = 1.0
+    top_k: Annotated[int, Meta(ge=-1)] = -1
+    max_tokens: Annotated[int, Meta(ge=1)] = 512
+    repetition_penalty: Annotated[float, Meta(gt=0, le=1000)] = 1.0
+    presence_penalty: Annotated[float, Meta(ge=-2, le=2)] = 0.0
     seed: int | None = None
-    stop: tuple[str, ...] = ()
+    stop: tuple[Annotated[str, Meta(min_length=1)], ...] = ()
 
 
 class MediaLimits(Struct, frozen=True, forbid_unknown_fields=True):

@@ -22,6 +22,7 @@ from vlmeval_mp.core.errors import ConfigError, RequestError, UnavailableError
 from vlmeval_mp.core.records import Completion, Draft, Notice, Request
 from vlmeval_mp.engines.base import EngineSpec, NotRenderedError, refuse_unknown
 from vlmeval_mp.engines.chattemplate import ending, reason
+from vlmeval_mp.engines.openai import answer as answers
 from vlmeval_mp.engines.openai import body as chatbody
 from vlmeval_mp.engines.openai import retries
 from vlmeval_mp.engines.openai.absence import Absence
@@ -41,6 +42,8 @@ UNSUPPORTED = frozenset({"unsupported_parameter", "unsupported_value"})
 ADAPTABLE = frozenset({"max_tokens", "temperature", "top_p", "presence_penalty"})
 MOST_PROCESSES = 2
 """Render processes that encode pictures: opening and encoding one takes milliseconds, an answer seconds."""
+MOST_TURNED_AWAY = 64
+"""Requests that may be refused as 401, 403 or 404 without an answer in between."""
 PATIENCE = 2.0
 """Times `wait` after which a request that is turned away while others are answered is given up alone."""
 
@@ -87,6 +90,9 @@ class OpenaiEngine:
         self._all_known = False
         self._unsupported: set[str] = set()
         self._absence = Absence(self.args.base_url, self.args.wait, self.args.start_wait)
+        self._served = False
+        self._turned_away = 0
+        """refusals of single requests since the last answer"""
         self._pool: RenderPool | None = None
         if spec.render_processes and spec.max_images + spec.max_videos:
             how = self.args.media, self.args.image_detail, self.args.image_side
@@ -229,6 +235,9 @@ class OpenaiEngine:
         status, address = retries.status_of(error), self.args.base_url
         if getattr(error, "code", "") == "insufficient_quota":
             raise UnavailableError(self._say("has no quota left for this key", error, address)) from None
+        if status in (401, 403, 404) and self._is_one_request_s(error):
+            self._turned_away += 1
+            raise RequestError(self._say("refuses the request", error)) from None
         if status in (401, 403):
             variable = f"${self.args.api_key_env}"
             what = f"refuses the key in {variable}" if self._key else f"wants a key, and {variable} is empty"
@@ -239,21 +248,24 @@ class OpenaiEngine:
         if retries.is_final(error):
             raise RequestError(self._say("refuses the request", error)) from None
 
+    def _is_one_request_s(self, error: Exception) -> bool:
+        """Return whether a refusal is about one request, not about the key, the model or the address.
+
+        It is where the endpoint speaks of contents, and where it has answered others with this key; many refusals in a
+        row are about the key again.
+        """
+        if self._turned_away >= MOST_TURNED_AWAY:
+            return False
+        return self._served or answers.speaks_of_content(error)
+
     def _say(self, what: str, error: Exception, who: str = "the endpoint") -> str:
         """An error's text. That of a request names no address, so that it is the same wherever the server runs."""
         text = f"{who} {what}: {reason(error)}"
         return text.replace(self._key, "***") if self._key else text
 
     def _completion(self, answer: Any) -> Completion:
-        choice, usage = answer.choices[0], answer.usage
-        if choice.finish_reason == "content_filter" and not choice.message.content:
-            raise RequestError("the endpoint filtered the answer")
-        completion = Completion(
-            text=choice.message.content or "",
-            finish_reason="length" if choice.finish_reason == "length" else "stop",
-            prompt_tokens=usage.prompt_tokens if usage else 0,
-            completion_tokens=usage.completion_tokens if usage else 0,
-        )
+        completion = answers.read(answer)
         self._counts["prompt_tokens"] += completion.prompt_tokens
         self._counts["completion_tokens"] += completion.completion_tokens
+        self._served, self._turned_away = True, 0
         return completion

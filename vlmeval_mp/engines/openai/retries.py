@@ -16,6 +16,7 @@ from email.utils import parsedate_to_datetime
 import openai
 
 from vlmeval_mp.engines.chattemplate import reason
+from vlmeval_mp.engines.openai.answer import BodyError
 
 TOO_MANY = 429
 AWAY = frozenset({TOO_MANY, 502, 503, 504})
@@ -55,7 +56,8 @@ def what_and_why(error: Exception) -> tuple[str, str]:
     """How it is with an endpoint that `is_away`, and the cause, neither with an address in it."""
     status = status_of(error)
     if status:
-        return "is busy" if status == TOO_MANY else "is not ready", f"HTTP {status}"
+        said = f": {reason(error)}" if isinstance(error, BodyError) else ""
+        return "is busy" if status == TOO_MANY else "is not ready", f"HTTP {status}{said}"
     if _no_connection(error):
         return "cannot be reached", f"no connection within {CONNECT_SECONDS:.0f} s"
     for cause in _causes(error):

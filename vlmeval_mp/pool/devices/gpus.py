@@ -144,39 +144,72 @@ def _string(value: str | bytes) -> str:
     return value.decode() if isinstance(value, bytes) else value
 
 
-def select(wanted: str, found: Sequence[GpuStats], environ: Mapping[str, str]) -> list[str]:
-    """The ids that `--gpus wanted` means: indices, UUIDs (or a unique beginning), MIG ids, or "all".
+MASK = "CUDA_VISIBLE_DEVICES"
 
-    "all" keeps to an outer `CUDA_VISIBLE_DEVICES`, such as Slurm sets. Ids come back as indices where NVML knows the
-    GPU, and as given for MIG instances.
+
+def select(wanted: str, found: Sequence[GpuStats], environ: Mapping[str, str]) -> list[str]:
+    """Return the ids that `--gpus wanted` means: indices, UUIDs (or a unique beginning), MIG ids, or "all".
+
+    An outer `CUDA_VISIBLE_DEVICES`, such as Slurm sets, is kept to: "all" is all of it, and indices count within it, as
+    in torch and vLLM. Ids come back as this host's indices where NVML knows the GPU, and as given for MIG instances.
 
     Raises:
-        ConfigError: an id is unknown or given twice.
+        ConfigError: an id is unknown, outside of the mask, or given twice.
     """
+    mask = _masked(environ[MASK], found) if MASK in environ else None
     if wanted == "all":
-        everything = ",".join(str(g.index) for g in found)
-        wanted = environ.get("CUDA_VISIBLE_DEVICES", everything)
-    chosen = [_resolve(part.strip(), found) for part in wanted.split(",") if part.strip()]
+        chosen = [str(g.index) for g in found] if mask is None else mask
+    else:
+        chosen = [_resolve(part.strip(), found, mask) for part in wanted.split(",") if part.strip()]
     for gpu in chosen:
         if chosen.count(gpu) > 1:
             raise ConfigError(f"--gpus: GPU {gpu} is given twice")
     if not chosen:
+        if wanted == "all" and mask is not None:
+            raise ConfigError(f"{MASK}={environ[MASK]!r} allows no GPU of this host; unset it, or use --device cpu")
         raise ConfigError("--gpus: no GPU is named; give indices such as 0,1 or 'all', or use --device cpu")
     return chosen
 
 
-def _resolve(part: str, found: Sequence[GpuStats]) -> str:
-    have = ", ".join(f"{g.index} ({g.name})" for g in found) or "none"
-    if part.startswith("MIG-"):
-        return part
+def _masked(mask: str, found: Sequence[GpuStats]) -> list[str]:
+    """Return the GPUs that a mask allows, as CUDA reads it: up to the first id that is none; twice is none at all."""
+    allowed: list[str] = []
+    for part in (each.strip() for each in mask.split(",")):
+        match = part if part.startswith("MIG-") else _named(part, found)
+        if not match:
+            break
+        if match in allowed:
+            return []
+        allowed.append(match)
+    return allowed
+
+
+def _named(part: str, found: Sequence[GpuStats]) -> str:
+    """Return the index of the GPU with this index or beginning of a UUID on this host; "" if there is none."""
     if part.isdigit():
-        if found and int(part) not in {g.index for g in found}:
-            raise ConfigError(f"--gpus: there is no GPU {part}; this host has {have}")
-        return str(int(part))
-    matches = [g for g in found if g.uuid.startswith(part)]
-    if len(matches) != 1:
+        known = not found or int(part) in {g.index for g in found}
+        return str(int(part)) if known else ""
+    matches = [g for g in found if part and g.uuid.startswith(part)]
+    return str(matches[0].index) if len(matches) == 1 else ""
+
+
+def _resolve(part: str, found: Sequence[GpuStats], mask: Sequence[str] | None) -> str:
+    have = ", ".join(f"{g.index} ({g.name})" for g in found) or "none"
+    if part.isdigit() and mask is not None:
+        if int(part) < len(mask):
+            return mask[int(part)]
+        raise ConfigError(
+            f"--gpus: there is no GPU {part} within {MASK}, which allows {', '.join(mask) or 'none'}; indices count "
+            "within it, from 0"
+        )
+    match = part if part.startswith("MIG-") else _named(part, found)
+    if not match and part.isdigit():
+        raise ConfigError(f"--gpus: there is no GPU {part}; this host has {have}")
+    if not match:
         raise ConfigError(f"--gpus: {part!r} is no index, UUID or MIG id of a GPU here; this host has {have}")
-    return str(matches[0].index)
+    if mask is not None and match not in mask:
+        raise ConfigError(f"--gpus: GPU {part} is outside of {MASK}, which allows {', '.join(mask) or 'none'}")
+    return match
 
 
 ONE_THREAD = {"OMP_NUM_THREADS": "1"}

@@ -21,6 +21,7 @@ from vlmeval_mp.core.records import Draft, Job, ModelSpec, Prediction, Request, 
 from vlmeval_mp.datasets.store import Dataset
 from vlmeval_mp.engines import registry
 from vlmeval_mp.engines.base import Engine, EngineSpec, NotRenderedError, Renders
+from vlmeval_mp.pool.worker import refusals
 from vlmeval_mp.pool.worker.assignment import Assignment
 from vlmeval_mp.pool.worker.preparing import Preparer
 from vlmeval_mp.requests import media, prompts, videoas
@@ -96,8 +97,11 @@ class Asker:
                         self._count(in_engine=-1)
             finally:
                 self._preparer.release(nbytes)
+            if not isinstance(done.text, str):
+                raise RequestError(f"the engine answered with {type(done.text).__name__} in place of text")
         except RequestError as error:
-            outcome = failed(sample, credentials.masked(str(error), os.environ))
+            told = refusals.told(str(error), sample)
+            outcome = failed(sample, credentials.masked(told, os.environ))
             return outcome if isinstance(error, MediaError) else Refusal(**msgspec.structs.asdict(outcome))
         self.tokens_in += done.prompt_tokens
         self.tokens_out += done.completion_tokens
@@ -128,6 +132,12 @@ class Asker:
             return Request(draft.id, draft.messages, draft.sampling, source=draft.source)
         return await self._open(draft)
 
+    def _roles(self) -> str:
+        """Return what becomes of roles; `roles: user` in a config means that there is no other turn at all."""
+        if self._model.roles == "user":
+            return prompts.ONE_TURN
+        return self._model.roles or registry.ROLES.get(self._model.engine, "user")
+
     def draft(self, job: Job, sample: Sample) -> Draft:
         """Return what `sample` asks, its media still files."""
         data = self._data[job.name]
@@ -138,7 +148,7 @@ class Asker:
             model=self._model.prompt,
             dataset=benchmark,
             system=self._model.system_prompt,
-            roles=self._model.roles or registry.ROLES.get(self._model.engine, "user"),
+            roles=self._roles(),
         )
         folder = self._datasets[job.name].folder
         return Draft(
