@@ -1,0 +1,93 @@
+"""What was right when somebody looked for faults stays right: the shared cases that need no real engine and no kill."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from tests.conftest import shared_case
+from vlmeval_mp.core.records import DataSpec, MediaLimits
+from vlmeval_mp.datasets import store
+from vlmeval_mp.exchange.evaluate import Asked, Found, evaluate
+from vlmeval_mp.requests import media
+
+RIGHT = shared_case("right-today")
+
+
+def scored(case: str, predictions: str, data: str) -> Found:
+    return evaluate(Asked(file=RIGHT / case / predictions, data=str(RIGHT / case / data)))
+
+
+def launch(folder: Path, *words: object, code: int = 0) -> str:
+    done = subprocess.run(
+        [sys.executable, "-m", "vlmeval_mp.cli", "launch", *map(str, words), "--jobs", "jobs", "--device", "cpu",
+         "--max-workers", "1", "--plain"],
+        env=os.environ | {"HF_HUB_OFFLINE": "1"}, cwd=folder, capture_output=True, text=True, timeout=180,
+    )  # fmt: skip
+    assert done.returncode == code, done.stdout + done.stderr
+    return done.stdout + done.stderr
+
+
+@pytest.mark.parametrize(
+    ("predictions", "data", "circular"),
+    [
+        ("onewrong.json", "MMBench_DEV_EN.tsv", 2 / 3), ("right.json", "MMBench_DEV_EN.tsv", 1.0),
+        ("right.json", "float/MMBench_DEV_EN.tsv", 1.0),
+    ],
+)  # fmt: skip
+def test_one_wrong_rotation_costs_its_question(predictions: str, data: str, circular: float) -> None:
+    found = scored("circular", predictions, data).summary
+    assert found.metrics[found.primary_metric] == pytest.approx(circular)
+    vanilla = {round(value, 4) for name, value in found.metrics.items() if value is not None and "vanilla" in name}
+    assert vanilla <= {0.9 if circular < 1 else 1.0}
+
+
+def test_zero_width_characters_and_words_like_notice_are_read_right() -> None:
+    case = "invisible-characters-and-notice"
+    wanted = [json.loads(line) for line in (RIGHT / case / "predictions.jsonl").read_text().splitlines()]
+    found = {each.sample.index: each.score.value for each in scored(case, "predictions.jsonl", "data.tsv").scored}
+    assert found == {str(line["index"]): line["want"] for line in wanted}
+
+
+def test_one_prediction_that_is_null_counts_as_wrong() -> None:
+    found = scored("null-prediction", "predictions.jsonl", "data.tsv").summary
+    assert found.metrics[found.primary_metric] == pytest.approx(0.375)
+    assert (found.counts.total, found.counts.empty, found.counts.failed) == (8, 1, 0)
+
+
+def test_two_data_sets_with_the_same_file_names_keep_their_pictures(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lmu = RIGHT / "same-file-names-two-sets" / "lmu"
+    monkeypatch.setenv("LMUData", str(lmu))
+    sizes: dict[str, tuple[int, int]] = {}
+    for name in ("MMX", "CMMX"):
+        dataset = store.prepare(DataSpec(name=name, path=str(lmu / f"{name}.tsv")), tmp_path)
+        (sample,) = dataset.samples(0, 0)
+        picture: Image.Image = media.open_image(dataset.folder / sample.media[0].file, MediaLimits())
+        sizes[name] = picture.size
+    assert sizes == {"MMX": (20, 20), "CMMX": (40, 40)}
+
+
+@pytest.mark.slow
+def test_a_split_without_answers_is_answered_and_unscored(tmp_path: Path) -> None:
+    data = RIGHT / "no-answer-column" / "data.tsv"
+    launch(tmp_path, "--model", "m", "--engine", "fake", "--data", data, "--run", "na")
+    summary = json.loads((tmp_path / "jobs/na/results/m/data/summary.json").read_text())
+    assert (summary["metrics"][summary["primary_metric"]], summary["counts"]["unscored"]) == (None, 3)
+
+
+@pytest.mark.slow
+def test_models_whose_names_collide_as_folders_get_folders_of_their_own(tmp_path: Path) -> None:
+    for name in ("names.json", "answers.tsv"):
+        (tmp_path / name).write_bytes((RIGHT / "same-name-other-model" / name).read_bytes())
+    launch(tmp_path, "names.json", "--run", "r")
+    summaries = [json.loads(path.read_text()) for path in (tmp_path / "jobs/r/results").glob("*/one/summary.json")]
+    assert len(summaries) == 6
+    assert len({summary["model"] for summary in summaries}) == 6
