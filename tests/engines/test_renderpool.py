@@ -136,6 +136,22 @@ async def test_a_sample_that_kills_twice_is_an_error_that_names_its_picture(tmp_
         assert [each["text"] for each in outcomes[1:]] == ["what?"] * 3
 
 
+async def test_closing_waits_for_all_processes_together_and_kills_those_that_are_busy(tmp_path: Path) -> None:
+    pool = pool_of(3)
+    pool.start()
+    pool.attach()
+    waiting = [asyncio.create_task(pool.render(draft(f"{n}", "very slow", tmp_path, n))) for n in range(3)]
+    while sum(len(place.given) for place in pool._places) < 3:
+        await asyncio.sleep(0.05)
+    began = time.monotonic()
+    await pool.close()
+    assert time.monotonic() - began < 2 * renderpool.END_SECONDS
+    assert descendants() == {}
+    for task in waiting:
+        task.cancel()
+    await asyncio.gather(*waiting, return_exceptions=True)
+
+
 async def test_a_rendering_that_cannot_begin_leaves_the_work_to_the_worker(tmp_path: Path) -> None:
     async with running(pool_of(2, broken=True)) as pool:
         waiting = [pool.render(draft(f"{n}", "what?", tmp_path)) for n in range(3)]

@@ -78,8 +78,10 @@ def run(arguments: argparse.Namespace) -> int:
                 timed[side].append(
                     _ours(paths, record, devices) if side == OURS else _theirs(side, paths, Path(folder), devices)
                 )
-                if not arguments.json:
-                    print(f"round {number + 1}: {ABOUT[side]}: {timed[side][-1].rate:.2f} samples/s", flush=True)
+                where = sys.stderr if arguments.json else sys.stdout
+                print(
+                    f"round {number + 1}: {ABOUT[side]}: {timed[side][-1].rate:.2f} samples/s", file=where, flush=True
+                )
     found = compared(timed)
     if arguments.json:
         print(json.dumps(found, indent=2))

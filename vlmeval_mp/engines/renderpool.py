@@ -16,6 +16,7 @@ import os
 import socket
 import subprocess
 import sys
+import time
 import weakref
 from collections import OrderedDict, deque
 from collections.abc import Hashable, Mapping
@@ -42,6 +43,7 @@ FAILED_STARTS = 2
 START_SECONDS = 600.0
 """How long a process may take to begin; importing vLLM takes 10 s, and minutes where a machine is overloaded."""
 END_SECONDS = 2.0
+"""For all processes together to end by themselves when the pool is closed."""
 HOMES = 4096
 
 
@@ -138,9 +140,10 @@ class RenderPool:
                 ended.append(place.process)
             self._hang_up(place)
             place.process = None
+        deadline = time.monotonic() + END_SECONDS
         for process in ended:  # the end of its socket ends a process that waits; another may be in a decoder
             try:
-                await asyncio.to_thread(process.wait, END_SECONDS)
+                await asyncio.to_thread(process.wait, max(0.0, deadline - time.monotonic()))
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()
