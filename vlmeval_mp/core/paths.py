@@ -79,6 +79,10 @@ class RunPaths:
     def supervisor_lock(self) -> Path:
         return self.workers / "supervisor.lock"
 
+    @property
+    def adjustments(self) -> Path:
+        return self.workers / "adjustments.jsonl"
+
     def worker(self, worker: str) -> Path:
         return self.workers / f"{worker}.json"
 

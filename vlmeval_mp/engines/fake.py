@@ -29,8 +29,10 @@ class FakeArgs(msgspec.Struct, frozen=True, kw_only=True):
 
     `answers` is "digest" (of all that was asked), "echo" (the request's last text), or a table id → text whose
     missing ids get the digest. `raise_engine` is a list of ids, or how many requests are served before the engine
-    breaks. `once` is a folder that remembers which of `die`, `hang` and `raise_engine` have struck, so that each
-    strikes once per id over all processes. `log` is a file that gets one line "id pid" per generated answer.
+    breaks. `once` is a folder that remembers which of `die`, `hang`, `raise_engine` and `start_error` have struck, so
+    that each strikes once per id over all processes. `log` is a file that gets one line "id pid" per generated answer.
+    `start_error` is what the engine fails with when it is started; above `oom_above` requests at once it runs out of
+    memory.
     """
 
     latency: float = 0.0
@@ -46,6 +48,8 @@ class FakeArgs(msgspec.Struct, frozen=True, kw_only=True):
     once: str = ""
     log: str = ""
     child: bool = False
+    start_error: str = ""
+    oom_above: int = 0
 
 
 class FakeEngine:
@@ -65,7 +69,7 @@ class FakeEngine:
         self._slots = asyncio.Semaphore(self.args.concurrency) if self.args.concurrency else None
         self._log: int | None = None
         self._child: subprocess.Popen[bytes] | None = None
-        self._accepted = self._generated = 0
+        self._accepted = self._generated = self._in_flight = 0
         self._broken = ""
 
     async def start(self) -> None:
@@ -74,12 +78,18 @@ class FakeEngine:
         if self.args.child:
             self._child = start_child()
         await asyncio.sleep(self.args.load)
+        if self.args.start_error and self._first("start_error", ""):
+            raise EngineError(self.args.start_error)
 
     async def generate(self, request: Request) -> Completion:
-        if self._slots is None:
-            return await self._generate(request)
-        async with self._slots:
-            return await self._generate(request)
+        self._in_flight += 1
+        try:
+            if self._slots is None:
+                return await self._generate(request)
+            async with self._slots:
+                return await self._generate(request)
+        finally:
+            self._in_flight -= 1
 
     def metrics(self) -> dict[str, float]:
         return {"generated": float(self._generated)}
@@ -95,6 +105,9 @@ class FakeEngine:
 
     async def _generate(self, request: Request) -> Completion:
         if self._broken:
+            raise EngineError(self._broken)
+        if self.args.oom_above and self._in_flight > self.args.oom_above:
+            self._broken = f"CUDA out of memory: {self._in_flight} requests at once"
             raise EngineError(self._broken)
         order, self._accepted = self._accepted, self._accepted + 1
         await self._strike(request.id, order)

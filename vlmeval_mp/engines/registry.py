@@ -40,7 +40,21 @@ NEUTRAL_ARGUMENTS: dict[str, frozenset[str]] = {
     "vlmevalkit": frozenset({"batch_size", "wait", "folder"}),
     "openai": frozenset({"api_key_env", "timeout", "max_retries", "wait", "start_wait", "media"}),
     "fake": frozenset(
-        {"latency", "jitter", "concurrency", "load", "die", "hang", "raise_engine", "slow", "once", "log", "child"}
+        {
+            "latency",
+            "jitter",
+            "concurrency",
+            "load",
+            "die",
+            "hang",
+            "raise_engine",
+            "slow",
+            "once",
+            "log",
+            "child",
+            "start_error",
+            "oom_above",
+        }
     ),
 }
 """Arguments that change how fast an engine is, not what it answers; they are not part of a run's fingerprint."""

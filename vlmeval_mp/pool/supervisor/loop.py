@@ -187,7 +187,7 @@ class Supervisor:
         if self._left(snapshot) or self.finisher.left:
             if self.signals:
                 return EXIT_SIGINT if self.signals[0] == signal.SIGINT else EXIT_SIGTERM
-            for code in (EXIT_DISK, EXIT_USAGE, EXIT_DEPENDENCY):
+            for code in (EXIT_DISK, EXIT_USAGE, EXIT_DEPENDENCY, EXIT_NO_WORKER):
                 if code in self.slots.fatal.values():
                     return code
             return EXIT_NO_WORKER if self.slots.all_parked() else EXIT_INCOMPLETE

@@ -14,17 +14,27 @@ import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import msgspec
 
-from vlmeval_mp.core.errors import EXIT_COMPLETE, EXIT_DEPENDENCY, EXIT_DISK, EXIT_INCOMPLETE, EXIT_USAGE
+from vlmeval_mp.core import credentials
+from vlmeval_mp.core.errors import (
+    EXIT_COMPLETE,
+    EXIT_DEPENDENCY,
+    EXIT_DISK,
+    EXIT_INCOMPLETE,
+    EXIT_NO_WORKER,
+    EXIT_USAGE,
+)
 from vlmeval_mp.core.paths import RunPaths
 from vlmeval_mp.core.records import RunRecord, WorkerStatus
 from vlmeval_mp.engines.registry import API_ENGINE
 from vlmeval_mp.pool.devices import gpus
 from vlmeval_mp.pool.devices.gpus import DeviceGroup
 from vlmeval_mp.pool.launchers.base import Command, Dumps, Handle, Launcher
-from vlmeval_mp.pool.supervisor import blame
+from vlmeval_mp.pool.supervisor import blame, causes
+from vlmeval_mp.pool.supervisor.ladder import Ladder
 from vlmeval_mp.pool.supervisor.options import Options
 from vlmeval_mp.pool.supervisor.orphans import RUN_MARKER
 from vlmeval_mp.pool.supervisor.status import Telemetry
@@ -41,6 +51,8 @@ KILLS_LIMIT = 50
 BACKOFF_FIRST, BACKOFF_MOST = 0.25, 30.0
 MEMORY_WAIT = 60.0
 KILL_WAIT = 15.0
+LOADING = frozenset({"start", "loading"})
+"""All that a worker has spent its time on whose engine never began to work."""
 DUMP_SECONDS = 1.0
 """Time for the stacks of a stuck worker to reach its log."""
 MEANING = {
@@ -61,7 +73,8 @@ class Slot:
 
     `deaths` counts those in a row that brought no answer, `kills` those among them that came from outside;
     `memory_kills` is the kernel's count of processes killed for memory when the worker started. `stuck` says why the
-    worker is being killed, at `kill_at`; `stalls` counts the workers here that were stuck in a row.
+    worker is being killed, at `kill_at`; `stalls` counts the workers here that were stuck in a row. `log_start` is how
+    long the log was when the worker was started.
     """
 
     name: str
@@ -77,6 +90,7 @@ class Slot:
     stuck: str = ""
     kill_at: float = 0.0
     stalls: int = 0
+    log_start: int = 0
 
 
 class Slots:
@@ -107,6 +121,8 @@ class Slots:
         self._paths, self._record, self._launcher, self._options = paths, record, launcher, options
         self._telemetry, self._memory_is_back = telemetry, memory_is_back
         self._watch = Watch()
+        engines = {m.name: m.engine for m in record.spec.models}
+        self._ladder = Ladder(paths.adjustments, engines, options.windows)
 
     # --- all of them -----------------------------------------------------------------------------------------------
 
@@ -207,16 +223,24 @@ class Slots:
             self._telemetry.event(f"{slot.name} cannot serve {slot.model}: {why}", "error")
             return
         cause: blame.Cause = "stuck" if stuck else blame.cause(code, status, blame.memory_kills() > slot.memory_kills)
-        if cause != "outside":
+        log_file = self._paths.log(slot.name)
+        message, kind = self._told(slot, status, cause, message)
+        if kind == "lasting":
+            self.fatal[slot.model] = EXIT_NO_WORKER
+            said = f"{slot.name} cannot serve {slot.model}: {message} (every start would end alike); see {log_file}"
+            self._telemetry.event(said, "error")
+            return
+        less = self._ladder.step(slot.model, message, self._args_of(slot.model)) if kind == "memory" else ""
+        if cause != "outside" and not less:
             self._suspect(slot, status)
         if status is not None and status.proven:
             slot.deaths = slot.kills = 0
-        slot.deaths, slot.kills = slot.deaths + (cause != "outside"), slot.kills + (cause == "outside")
+        slot.deaths += cause != "outside" and not less
+        slot.kills += cause == "outside"
         self._telemetry.note_death(slot.name, status.time if status else time.time())
         slot.stalls = slot.stalls + 1 if stuck else 0
         why = stuck or message or (f"killed by {signal.Signals(-code).name}" if code < 0 else f"exit code {code}")
         why += BECAUSE[cause]
-        log_file = self._paths.log(slot.name)
         if slot.deaths >= RESTART_LIMIT or slot.kills >= KILLS_LIMIT:
             slot.parked = True
             self._telemetry.event(
@@ -225,7 +249,19 @@ class Slots:
             return
         wait = min(BACKOFF_MOST, BACKOFF_FIRST * 2 ** max(0, slot.deaths - 1))
         slot.start_after = time.monotonic() + wait
-        self._telemetry.event(f"{slot.name} died ({why}); starting it again in {wait:.1f} s; see {log_file}", "warning")
+        how = f" with less, as memory ran out: {less}" if less else ""
+        said = f"{slot.name} died ({why}); starting it again in {wait:.1f} s{how}; see {log_file}"
+        self._telemetry.event(said, "warning")
+
+    def _told(
+        self, slot: Slot, status: WorkerStatus | None, cause: blame.Cause, message: str
+    ) -> tuple[str, causes.Kind]:
+        """Return why a worker died, its engine's first cause if there is one, and what that means for the next one."""
+        if cause != "inside" or status is None:
+            return message, "memory" if cause == "memory" else "passing"
+        loading = not set(status.spent) - LOADING
+        text, kind = causes.told(message, self._paths.log(slot.name), slot.log_start, loading=loading)
+        return credentials.masked(text, os.environ), kind
 
     def _suspect(self, slot: Slot, status: WorkerStatus | None) -> None:
         """Record the samples that the engine of a worker had when it died from inside."""
@@ -282,21 +318,24 @@ class Slots:
         best = max(waiting, key=lambda m: waiting[m] / (at_work[m] + 1), default=None)
         return best if best is not None and waiting[best] > 0 else None
 
-    def _start(self, slot: Slot, model: str) -> None:
+    def _args_of(self, model: str) -> dict[str, Any]:
         spec = next(m for m in self._record.spec.models if m.name == model)
-        args = self._options.engine_args.get(model, spec.engine_args)
+        return self._options.engine_args.get(model, spec.engine_args)
+
+    def _start(self, slot: Slot, model: str) -> None:
+        args = self._ladder.engine_args(model, self._args_of(model))
         argv = [
             # -P: a random.py or a folder vllm/ where the launch was started must not stand before the libraries
             sys.executable, "-P", "-m", "vlmeval_mp.pool.worker", str(self._paths.root), "--name", slot.name,
             "--model", model, "--device", slot.group.device, "--devices", slot.group.label,
             "--gpus", ",".join(slot.group.gpus), "--tp", str(self._options.tensor_parallel),
-            "--window", str(self._options.windows.get(model, 0)), "--engine-args", json.dumps(args),
+            "--window", str(self._ladder.window(model)), "--engine-args", json.dumps(args),
             "--render-processes", str(self._options.render_processes),
             *(["--verbose"] if self._options.verbose else []),
         ]  # fmt: skip
         env = gpus.worker_environment(os.environ, slot.group) | {RUN_MARKER: str(self._paths.root)}
         env.setdefault("PYTHONFAULTHANDLER", "1")  # a child of the engine that crashes says where it was, too
-        slot.model, slot.memory_kills = model, blame.memory_kills()
+        slot.model, slot.memory_kills, slot.log_start = model, blame.memory_kills(), self._log_size(slot)
         handle = self._launcher.start(Command(tuple(argv), env, self._paths.log(slot.name), slot.group.cores))
         slot.handle = handle
         self._telemetry.note_start(slot.name)

@@ -1,0 +1,90 @@
+"""What a worker gets less of after memory ran out: half the window, then smaller batches, then less cache.
+
+Each step is said, and kept in `workers/adjustments.jsonl`. It holds for the model in this launch; the next launch
+begins with what it is told. Nothing here changes what is asked.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from vlmeval_mp.core.records import Struct
+from vlmeval_mp.engines.registry import DEFAULT_WINDOWS
+
+log = logging.getLogger("vlmeval_mp.supervisor")
+
+RUNGS = 3
+BATCHED_TOKENS = 4096
+CACHE_SHARE, CACHE_STEP, CACHE_LEAST = 0.9, 0.1, 0.3
+"""vLLM's own share of a GPU's memory, what is taken off it, and what is left at least."""
+
+
+class Adjustment(Struct, frozen=True, omit_defaults=False):
+    """A line of `workers/adjustments.jsonl`: what a model's workers are started with from `time` (wall clock) on."""
+
+    time: float
+    model: str
+    why: str
+    window: int
+    engine_args: dict[str, Any]
+
+
+class Ladder:
+    """The rung of each model. `engines` are theirs by name, `windows` what was chosen for them, 0 for the default."""
+
+    def __init__(self, path: Path, engines: Mapping[str, str], windows: Mapping[str, int]) -> None:
+        self._path, self._engines, self._windows = path, engines, windows
+        self._rungs: dict[str, int] = {}
+
+    def step(self, model: str, why: str, args: Mapping[str, Any]) -> str:
+        """Take the next rung after memory ran out; return what that is, "" where there is none left."""
+        rung, before = self._rungs.get(model, 0), (self.window(model), self.engine_args(model, args))
+        while rung < RUNGS:
+            rung += 1
+            self._rungs[model] = rung
+            now = (self.window(model), self.engine_args(model, args))
+            if now != before:
+                self._keep(Adjustment(time.time(), model, why, *now))
+                return self._said(model, now[1], args)
+        return ""
+
+    def window(self, model: str) -> int:
+        """Return the window of a fresh worker; 0 leaves it to the engine."""
+        rung, chosen = self._rungs.get(model, 0), self._windows.get(model, 0)
+        if not rung:
+            return chosen
+        return max(1, (chosen or DEFAULT_WINDOWS[self._engines[model]]) >> rung)
+
+    def engine_args(self, model: str, args: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the engine arguments of a fresh worker, `args` being those of the launch."""
+        rung, found = self._rungs.get(model, 0), dict(args)
+        if self._engines[model] != "vllm":
+            return found
+        if rung >= 2:
+            found["max_num_seqs"] = min(self.window(model), args.get("max_num_seqs") or self.window(model))
+            found["max_num_batched_tokens"] = min(BATCHED_TOKENS, args.get("max_num_batched_tokens") or BATCHED_TOKENS)
+        if rung >= 3 and "kv_cache_memory_bytes" not in args:
+            share = args.get("gpu_memory_utilization") or CACHE_SHARE
+            found["gpu_memory_utilization"] = round(max(min(share, CACHE_LEAST), share - CACHE_STEP), 3)
+        return found
+
+    def _said(self, model: str, now: Mapping[str, Any], args: Mapping[str, Any]) -> str:
+        changed = [f"{key} {value}" for key, value in now.items() if args.get(key) != value]
+        return ", ".join([f"{self.window(model)} samples in flight", *changed])
+
+    def _keep(self, adjustment: Adjustment) -> None:
+        try:
+            handle = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
+            try:
+                os.write(handle, msgspec.json.encode(adjustment) + b"\n")
+            finally:
+                os.close(handle)
+        except OSError as error:
+            log.warning("%s: %s", self._path, error.strerror or error)
