@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import signal
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from tests.engines.contract import MODEL, ask
-from vlmeval_mp.core.errors import EngineError, RequestError
+from vlmeval_mp.core.errors import EngineError, EngineKilledError, RequestError
 from vlmeval_mp.engines.base import EngineSpec
 
 pytestmark = pytest.mark.vllm
@@ -73,3 +74,18 @@ def test_render_processes_are_started_where_there_are_media_and_before_the_weigh
 async def test_whatever_a_dead_engine_says_is_the_engines_error() -> None:
     with pytest.raises(EngineError, match="vLLM's engine died"):
         await engine_that_raises(ValueError("no connection"), errored=True).generate(ask("a", "?"))
+
+
+@pytest.mark.parametrize(
+    ("codes", "from_outside"),
+    [([-signal.SIGKILL], True), ([-signal.SIGTERM], True), ([-signal.SIGSEGV], False), ([1], False), ([None], False),
+     ([-signal.SIGKILL, -signal.SIGTERM], False), ([], False)],
+)  # fmt: skip
+async def test_only_a_signal_that_somebody_sent_to_the_one_engine_process_blames_nobody(
+    codes: list[int | None], from_outside: bool
+) -> None:
+    engine = engine_that_raises(ValueError("no connection"), errored=True)
+    engine._core = [SimpleNamespace(join=lambda _: None, exitcode=code) for code in codes]
+    with pytest.raises(EngineError, match="SIGKILL|SIGTERM" if from_outside else "engine died") as raised:
+        await engine.generate(ask("a", "?"))
+    assert isinstance(raised.value, EngineKilledError) is from_outside

@@ -15,6 +15,7 @@ import dataclasses
 import itertools
 import multiprocessing
 import os
+import signal
 from collections.abc import Sequence
 from typing import Any
 
@@ -27,7 +28,7 @@ from vllm.sampling_params import RequestOutputKind
 from vllm.usage.usage_lib import UsageContext
 from vllm.v1.engine.async_llm import AsyncLLM
 
-from vlmeval_mp.core.errors import ConfigError, EngineError, RequestError
+from vlmeval_mp.core.errors import ConfigError, EngineError, EngineKilledError, RequestError
 from vlmeval_mp.core.records import Completion, Draft, Rendered, Request, Sampling
 from vlmeval_mp.engines import chattemplate, hub
 from vlmeval_mp.engines.base import EngineSpec, NotRenderedError, refuse_unknown
@@ -42,6 +43,8 @@ SMALL_PIXELS = 1 << 14
 SCHEDULER_NICE = 5
 DEATH_CHECK_SECONDS = 0.5
 KILL_SECONDS = 5.0
+EXIT_SECONDS = 0.5
+"""Time for the exit code of a process that has died to be there."""
 
 
 class VllmEngine:
@@ -64,6 +67,7 @@ class VllmEngine:
         self._turn = asyncio.Lock()
         self._waiting: set[asyncio.Timeout] = set()
         self._watch: asyncio.Task[None] | None = None
+        self._core: list[Any] = []
 
     @property
     def renders(self) -> bool:
@@ -92,6 +96,7 @@ class VllmEngine:
             if missing := hub.missing(self.spec.model, error):
                 raise missing from None
             raise EngineError(f"vLLM could not load {self.spec.model}: {error}") from error
+        self._core = [p for p in multiprocessing.active_children() if p.name.startswith("EngineCore")]
         torch.set_num_threads(1)  # as vLLM itself does where it is not told
         # `LLM` and `vllm serve` warm up; `AsyncLLM` leaves it to its caller, and the first requests would pay
         await asyncio.to_thread(self._llm.renderer.warmup, ChatParams())
@@ -140,7 +145,7 @@ class VllmEngine:
                 final = await self._answer(request)
         except Exception as error:
             if llm.errored:
-                raise EngineError(f"vLLM's engine died: {error or 'its process is gone'}") from error
+                raise self._died(error) from error
             if isinstance(error, RequestError) or not is_refusal(error):
                 raise
             raise RequestError(chattemplate.reason(error)) from error
@@ -171,6 +176,18 @@ class VllmEngine:
             raise
         finally:
             queue.close()
+
+    def _died(self, error: Exception) -> EngineError:
+        """Return what to raise for a dead engine: somebody else's signal to its one process blames no sample.
+
+        Of several processes vLLM ends those that are left by a signal of its own, which would look the same.
+        """
+        if len(self._core) == 1:
+            self._core[0].join(EXIT_SECONDS)
+            code = self._core[0].exitcode
+            if code in (-signal.SIGKILL, -signal.SIGTERM):
+                return EngineKilledError(f"vLLM's engine was killed by {signal.Signals(-code).name} from outside")
+        return EngineError(f"vLLM's engine died: {error or 'its process is gone'}")
 
     async def _end_waiting_with_the_engine(self) -> None:
         """vLLM fails the requests it knows when a child dies; one that is just being added would wait for ever."""
