@@ -27,7 +27,7 @@ def write(run: RunView, folder: Path) -> Path:
         ) from None
     folder.mkdir(parents=True, exist_ok=True)
     config = {"spec": msgspec.to_builtins(run.record.spec), "provenance": run.record.provenance}
-    settings = wandb.Settings(console="off", disable_git=True)
+    settings = wandb.Settings(console="off", disable_git=True, silent=True)
     theirs = wandb.init(
         mode="offline", dir=str(folder), project=PROJECT, name=run.name, config=config, settings=settings
     )
@@ -38,5 +38,5 @@ def write(run: RunView, folder: Path) -> Path:
     for table in (tables.results(run), tables.samples(run)):
         theirs.log({table.name: wandb.Table(columns=list(table.columns), data=[list(row) for row in table.rows])})
     place = Path(theirs.dir).parent
-    theirs.finish(quiet=True)
+    theirs.finish()
     return place
