@@ -107,3 +107,14 @@ def test_sampling_that_no_engine_takes_is_refused_by_its_name(sampling, named):
     for given in ({"sampling": sampling, "model": {"m": {}}}, {"model": {"m": {"sampling": sampling}}}):
         with pytest.raises(ConfigError, match=rf"sampling: .*{named}"):
             config.build(given | {"data": {"d": {}}}, Overrides(), name="r", default_engine="fake")
+
+
+def test_a_model_may_name_the_marks_around_its_reasoning():
+    spec = build({"model": {"m": {"reasoning": ["<<", ">>"]}, "n": {}}, "data": {"d": {}}})
+    assert [model.reasoning for model in spec.models] == [("<<", ">>"), ()]
+    with pytest.raises(ConfigError, match=r"model\.m\.reasoning: must be the marks"):
+        build({"model": {"m": {"reasoning": "<<"}}, "data": {"d": {}}})
+
+
+def test_the_benchmarks_own_rule_may_be_asked_for():
+    assert build({**CONFIG, "scoring": "official"}).scoring == "official"

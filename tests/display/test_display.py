@@ -572,7 +572,7 @@ def test_what_the_other_mode_says_stands_under_the_table_with_its_version() -> N
     lines = display.results_text(results, Path("/r")).splitlines()
     assert lines[3:] == [
         "MMStar: 12 samples differ between compat and strict (compat (ms-vlmeval 0.0.20): 61.20 %)",
-        "compat reads answers as VLMEvalKit does, mistakes included; docs/scoring.md has an example of each",
+        "compat counts as VLMEvalKit's rules do; docs/scoring.md has an example of each difference",
         "results in /r",
     ]
     one = display.results_text([(summary("MMStar", other=other(0.9, 1)), None)], None)

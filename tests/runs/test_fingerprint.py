@@ -36,6 +36,8 @@ def changed(value: object) -> object:
             return value + 1
         case str():
             return f"{value}x"
+        case tuple():
+            return ("<<", ">>")
         case dict():
             return {**value, "x": {"y": 1}}
         case MediaLimits():

@@ -54,3 +54,14 @@ def test_an_open_answer_is_marked_too_though_all_of_it_is_read(text: str, wanted
 def test_compat_and_extracted_answers_are_not_marked() -> None:
     assert reading("It depends.", mode="compat") == ""
     assert reading("It depends.", extracted=True) == ""  # type: ignore[arg-type]
+
+
+OWN = ("<<", ">>")
+
+
+@pytest.mark.parametrize(("text", "said"), [("<<A?>>B", "B"), ("<<The answer is A", ""), ("The answer is A>>(B)", "B")])
+def test_the_marks_that_a_model_names_enclose_its_reasoning(text: str, said: str) -> None:
+    sample = Sample(index="1", row=0, kind="mcq", question="?", options={"A": "cat", "B": "dog"}, answer="B")
+    verdict = score(sample, Prediction(index="1", row=0, prediction=text), Rules(reasoning=OWN))
+    assert verdict.extracted == said
+    assert verdict.reading == ("" if said else "unfinished thought")

@@ -137,8 +137,11 @@ def timeouts(verb: argparse._ActionsContainer) -> None:
 
 
 def scoring(verb: argparse._ActionsContainer) -> None:
-    numbers = "whose numbers come first: by stated rules, or as VLMEvalKit counts (default: the config's, else strict)"
-    verb.add_argument("--scoring", choices=("strict", "compat"), help=numbers)
+    numbers = (
+        "whose numbers come first: by stated rules, as VLMEvalKit counts, or by the benchmark's own rule where it has "
+        "one (default: the config's, else strict)"
+    )
+    verb.add_argument("--scoring", choices=("strict", "compat", "official"), help=numbers)
     alike = "a column whose equal cells are right or wrong together, for the intervals (always: one picture)"
     verb.add_argument("--cluster", metavar="COLUMN", help=alike)
     counted = "a column whose equal cells are also counted together: worst case, all right, pass^k"

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from vlmeval_mp.core.records import Json
     from vlmeval_mp.pool.devices.layout import DevicesWanted
 
-Scoring = Literal["strict", "compat"]
+Scoring = Literal["strict", "compat", "official"]
 
 
 @dataclass(frozen=True, slots=True)

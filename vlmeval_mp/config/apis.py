@@ -67,7 +67,7 @@ IGNORED = {
     "max_pixels": "the endpoint decides how a picture is scaled; media.max_pixels scales before it is sent",
     "proxy": "export HTTPS_PROXY",
 }
-NATIVE = ("engine", "engine_args", "sampling", "prompt", "post_process")
+NATIVE = ("engine", "engine_args", "sampling", "prompt", "post_process", "reasoning")
 
 
 def _gpt(model: str, detail: str = "high", size: int = -1, **kwargs: Any) -> Json:

@@ -25,7 +25,7 @@ TOP_KEYS = (
 )  # fmt: skip
 MODEL_KEYS = (
     "path", "model_path", "engine", "engine_args", "sampling", "prompt", "system_prompt", "post_process", "roles",
-    "video", "processor",
+    "video", "processor", "reasoning",
 )  # fmt: skip
 DATA_KEYS = (
     "path", "dataset", "type", "prompt", "nframe", "fps", "limit", "scorer", "use_subtitle", "skip_noimg", "circular",
@@ -120,7 +120,7 @@ def build(config: Json, flags: Overrides, *, name: str | None, default_engine: s
         shard_size=_integer(config.get("shard_size", SHARD_SIZE), "shard_size", low=1),
         batch_size=_pick(flags.batch_size, _window(config.get("batch_size", 0)), "batch_size"),
         max_workers=_pick(flags.max_workers, config.get("max_workers", 0), "max_workers"),
-        scoring=_one_of(flags.scoring or config.get("scoring", "strict"), ("strict", "compat"), "scoring"),
+        scoring=_one_of(flags.scoring or config.get("scoring", "strict"), ("strict", "compat", "official"), "scoring"),
         judge=_text(config.get("judge", "") if flags.judge is None else flags.judge, "judge"),
         cluster=_text(config.get("cluster", "") if flags.cluster is None else flags.cluster, "cluster"),
         stop_at=stop_at,
@@ -213,7 +213,17 @@ def _model(name: str, value: Json, config: Json, flags: Overrides, default_engin
         roles=_one_of(value.get("roles", ""), ("", *ROLES), f"{where}.roles"),
         video=_one_of(value.get("video", "native"), ("native", "images"), f"{where}.video"),
         processor=_objects(value.get("processor", {}), f"{where}.processor"),
+        reasoning=_marks(value.get("reasoning", []), f"{where}.reasoning"),
     )
+
+
+def _marks(value: Any, where: str) -> tuple[str, ...]:
+    """The two marks around a model's reasoning, or none."""
+    if not isinstance(value, list) or len(value) not in (0, 2) or not all(isinstance(x, str) and x for x in value):
+        raise ConfigError(
+            f'{where}: must be the marks around its reasoning, such as ["<think>", "</think>"], not {value!r}'
+        )
+    return tuple(value)
 
 
 def _dataset(name: str, value: Json, limit: int, *, flagged: bool, order: int = 0) -> DataSpec:

@@ -96,7 +96,7 @@ BENCHMARKS: dict[str, Benchmark] = {
     "TaskMeAnything_v1_imageqa_random": _choice("023fef69e2ca21827afb77c5ec3bc889"),
     "A-OKVQA": _choice(),
     "WorldMedQA-V": _choice("441e63875e30c87f5750528b57b41285"),
-    "VisOnlyQA-VLMEvalKit": _choice("cf460a31d2acb8d3a7cecd0e69298bfa"),
+    "VisOnlyQA-VLMEvalKit": _choice("cf460a31d2acb8d3a7cecd0e69298bfa", "visonlyqa"),
     "K-DTCBench": _choice("fe72a85b010513d3840b5f3be2de6ed3"),
     "MMStar_MINI": _choice(),
     "AI2D_MINI": _choice(),

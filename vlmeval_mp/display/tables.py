@@ -208,7 +208,7 @@ def _plain(value: float | None) -> str:
     return "–" if value is None else f"{value:.4g}" if abs(value) < 1 else f"{value:,.2f}"
 
 
-WHY_MODES_DIFFER = "compat reads answers as VLMEvalKit does, mistakes included; docs/scoring.md has an example of each"
+WHY_MODES_DIFFER = "compat counts as VLMEvalKit's rules do; docs/scoring.md has an example of each difference"
 
 
 def _number(metric: str, value: float | None) -> str:

@@ -81,7 +81,7 @@ def evaluate(asked: Asked, folder: Path | None = None) -> Found:
     missing = tuple(s.index for s in samples if s.index not in by_index)
     rules = Rules(
         scorer=spec.scorer,
-        mode=asked.mode,
+        mode=families.mode_for(spec.scorer, asked.mode),
         extracted=asked.extracted,
         source=spec.path,
         judge=asked.judge,
@@ -200,7 +200,7 @@ def _refuse_twice(sheet: Sheet, column: str) -> None:
 
 
 def _prediction(sample: Sample, text: str) -> Prediction:
-    if FAILED in text:
+    if text.strip() == FAILED:  # with more text it is a reply, as ms-vlmeval reads it too
         return Prediction(index=sample.index, row=sample.row, error=f"the file says: {FAILED}")
     return Prediction(index=sample.index, row=sample.row, prediction=text)
 

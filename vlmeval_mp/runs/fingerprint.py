@@ -45,6 +45,7 @@ LEFT_OUT: dict[type[msgspec.Struct], dict[str, str]] = {
         "engine": "stands with the versions of its packages",
         "engine_args": "stand one by one, without those that change the speed only",
         "post_process": "reads answers, makes none",
+        "reasoning": "reads answers, makes none",
     },
     DataSpec: {
         "name": "is part of each key",

@@ -18,14 +18,15 @@ from vlmeval_mp.core.errors import StorageError, VlmevalError
 from vlmeval_mp.core.records import Job, Prediction, RunSpec, Sample, Score, Struct, Summary
 from vlmeval_mp.runs import judges
 from vlmeval_mp.runs.verdicts import Pair, Retyping, Slim, Verdicts
-from vlmeval_mp.scoring import STRICT, score_all
+from vlmeval_mp.scoring import STRICT, score, score_all
 from vlmeval_mp.scoring.base import Mode, Rules, Scored, mode_name
+from vlmeval_mp.scoring.families import has_official, mode_for
 from vlmeval_mp.scoring.health import Watch
 from vlmeval_mp.scoring.summary import summarize
 from vlmeval_mp.vlmevalkit.evaluation import evaluate_job
 
 PREDICTIONS, SCORES, SUMMARY = "predictions.jsonl", "scores.jsonl", "summary.json"
-OTHER_SCORES: dict[Mode, str] = {"strict": "scores.strict.jsonl", "compat": "scores.compat.jsonl"}
+OTHER_SCORES: dict[Mode, str] = {mode: f"scores.{mode}.jsonl" for mode in ("strict", "compat", "official")}
 """Where the verdicts of each mode are if it was not the one asked for, which is in `SCORES`."""
 
 
@@ -92,6 +93,8 @@ def write_pairs(
     watch = Watch()
     ours: list[Scored] = []
     theirs: list[Scored] = []
+    own = replace(rules, mode="official") if _beside(rules) else None
+    official: list[Scored] = []
     with files.replacing(*names) as (predictions, scores, others):
         for sample, prediction in pairs:
             retyping.add(sample, prediction)
@@ -102,8 +105,10 @@ def write_pairs(
             for verdict, file, kept in zip(found, (scores, others), (ours, theirs), strict=True):
                 file.write(_ENCODE(verdict) + b"\n")
                 kept.append(slim.scored(sample, prediction, verdict))
+            if own:
+                official.append(slim.scored(sample, prediction, score(sample, prediction, own)))
         compat, kept, file = (rules, ours, scores) if rules.mode == "compat" else (verdicts.other, theirs, others)
-        if (again := retyping.again(pairs, compat)) is not None:
+        if compat.mode == "compat" and (again := retyping.again(pairs, compat)) is not None:
             file.seek(0)
             file.truncate()
             file.writelines(_ENCODE(verdict) + b"\n" for verdict in again)
@@ -112,7 +117,7 @@ def write_pairs(
                 watch = Watch()
                 for (sample, prediction), verdict in zip(pairs, again, strict=True):
                     watch.add(sample, prediction, verdict, verdicts.of(sample, prediction)[1])
-    summary = summarize(model, dataset, ours, rules, theirs, watch)
+    summary = summarize(model, dataset, ours, rules, theirs, watch, official if own else None)
     _write_summary(folder, summary)
     return summary
 
@@ -174,7 +179,13 @@ def _judged(
     if rules.judge in judges.JUDGES:
         scored = judges.settled(rules.judge, scored, folder)
     other = score_all(pairs, replace(rules, mode=_other(rules.mode)))
-    return scored, summarize(model, dataset, scored, rules, other)
+    official = score_all(pairs, replace(rules, mode="official")) if _beside(rules) else None
+    return scored, summarize(model, dataset, scored, rules, other, official=official)
+
+
+def _beside(rules: Rules) -> bool:
+    """Whether the summary says what the benchmark's own rule gives, beside the mode that was asked for."""
+    return rules.mode != "official" and not rules.extracted and has_official(rules.scorer)
 
 
 def write_predictions(folder: Path, pairs: Iterable[Pair]) -> None:
@@ -212,7 +223,8 @@ def rules_of(spec: RunSpec, job: Job) -> Rules:
     """How the answers of `job` are scored."""
     model = next(m for m in spec.models if m.name == job.model)
     data = next(d for d in spec.datasets if d.name == job.dataset)
-    mode: Mode = "compat" if spec.scoring == "compat" else "strict"
+    asked: Mode = "compat" if spec.scoring == "compat" else "official" if spec.scoring == "official" else "strict"
+    mode = mode_for(data.scorer, asked)
     return Rules(
         data.scorer,
         mode,
@@ -222,11 +234,12 @@ def rules_of(spec: RunSpec, job: Job) -> Rules:
         cluster=spec.cluster,
         group=spec.group,
         circular=data.circular,
+        reasoning=model.reasoning,
     )
 
 
 def _other(mode: Mode) -> Mode:
-    return "strict" if mode == "compat" else "compat"
+    return "compat" if mode == "strict" else "strict"
 
 
 def first_failure(folder: Path) -> Failed | None:

@@ -32,8 +32,8 @@ class Verdicts:
 
     def __init__(self, rules: Rules) -> None:
         self.rules = rules
-        self.other = replace(rules, mode="strict" if rules.mode == "compat" else "compat")
-        self._kept: dict[Mode, dict[int, Score]] = {"strict": {}, "compat": {}}
+        self.other = replace(rules, mode="compat" if rules.mode == "strict" else "strict")
+        self._kept: dict[Mode, dict[int, Score]] = {"strict": {}, "compat": {}, "official": {}}
         self._alike: dict[Score, Score] = {}
 
     def of(self, sample: Sample, prediction: Prediction | None) -> tuple[Score, Score]:
@@ -54,7 +54,7 @@ class Verdicts:
 
 def one_by_one(sample: Sample, prediction: Prediction | None, rules: Rules) -> Score:
     """The verdict that `score_all` gives where no column of the job is one of numbers."""
-    if rules.mode == "strict" or rules.extracted:
+    if rules.mode != "compat" or rules.extracted:
         return score(sample, prediction, rules)
     written = prediction and applied(rules.post_process, prediction)
     return score(sample, written, replace(rules, post_process=""))

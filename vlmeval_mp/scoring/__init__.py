@@ -17,6 +17,7 @@ from vlmeval_mp.scoring.compat.readback import as_read
 from vlmeval_mp.scoring.families import family_of, scorer_for
 from vlmeval_mp.scoring.reading.outcome import without_answer
 from vlmeval_mp.scoring.reading.postprocess import applied
+from vlmeval_mp.scoring.reading.reasoning import without_reasoning
 from vlmeval_mp.scoring.strict.equal import score_equal
 
 STRICT = Rules()
@@ -30,7 +31,7 @@ def score(sample: Sample, prediction: Prediction | None, rules: Rules = STRICT) 
     if prediction is None:
         return Score(index=sample.index, value=None, note="not answered")
     if prediction.error is not None:
-        if rules.mode == "strict":
+        if rules.mode != "compat":
             return Score(index=sample.index, value=None, note=f"failed: {prediction.error}")
         prediction = msgspec.structs.replace(prediction, error=None, prediction=FAILED)
     if not rules.pure:
@@ -38,11 +39,14 @@ def score(sample: Sample, prediction: Prediction | None, rules: Rules = STRICT) 
     if not sample.answer.strip():
         return Score(index=sample.index, value=None, note="the sample has no answer")
     scorer = score_equal if rules.extracted else scorer_for(family_of(sample, rules.scorer), rules.mode)
+    whole = prediction.prediction
+    if rules.reasoning and rules.mode == "strict" and not rules.extracted:
+        prediction = msgspec.structs.replace(prediction, prediction=without_reasoning(whole, rules.reasoning))
     verdict = scorer(sample, applied(rules.post_process, prediction))
     if rules.mode != "strict" or rules.extracted or verdict.value != 0.0:
         return verdict
     searched = not verdict.extracted and not verdict.note  # OCRBench names no answer, it looks for the references
-    reading = without_answer(prediction.prediction, None if searched else verdict.extracted)
+    reading = without_answer(whole, None if searched else verdict.extracted, rules.reasoning)
     return msgspec.structs.replace(verdict, reading=reading) if reading else verdict
 
 
@@ -52,7 +56,7 @@ def score_all(pairs: Iterable[tuple[Sample, Prediction | None]], rules: Rules) -
     In compat mode ms-vlmeval's reading of tables comes first: a column of nothing but numbers is one of numbers.
     """
     pairs = list(pairs)
-    if rules.mode == "strict" or rules.extracted or not rules.pure:
+    if rules.mode != "compat" or rules.extracted or not rules.pure:
         return [Scored(sample, prediction, score(sample, prediction, rules)) for sample, prediction in pairs]
     written = [(sample, p and applied(rules.post_process, p)) for sample, p in pairs]
     plain = replace(rules, post_process="")

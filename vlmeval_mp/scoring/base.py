@@ -8,8 +8,9 @@ from typing import Literal
 
 from vlmeval_mp.core.records import Prediction, Sample, Score, Stop
 
-Mode = Literal["strict", "compat"]
-"""strict: by stated rules, nothing guessed; compat: as ms-vlmeval `COMPAT_VERSION` reads answers, mistakes included."""
+Mode = Literal["strict", "compat", "official"]
+"""strict: by stated rules, nothing guessed; compat: as ms-vlmeval `COMPAT_VERSION` reads answers, mistakes included;
+official: as the authors of the benchmark read them, where a family has such a rule."""
 
 COMPAT_VERSION = "0.0.20"
 COMPAT = f"compat (ms-vlmeval {COMPAT_VERSION})"
@@ -29,7 +30,8 @@ class Rules:
     """How the answers of one job are scored. `scorer` is a family's name; "" is the one of each sample's kind.
 
     `extracted`: the predictions are answers already read out of replies, to be compared as they are; the family then
-    only says what is made of the verdicts. `source` is the data set's TSV and `judge` a judge's name, for `EVALUATOR`.
+    only says what is made of the verdicts. `reasoning` is the pair of marks around the model's reasoning, where it is
+    none of those in use. `source` is the data set's TSV and `judge` a judge's name, for `EVALUATOR`.
     Samples with the same cell in the column `cluster` are one cluster; those with the same in `group` are also counted
     together. `circular`: samples are rotations of questions, which are right if all of their rotations are. `stop`
     says where the job was ended early.
@@ -41,6 +43,7 @@ class Rules:
     extracted: bool = False
     source: str = ""
     judge: str = ""
+    reasoning: tuple[str, ...] = ()
     cluster: str = ""
     group: str = ""
     circular: bool = False

@@ -18,6 +18,9 @@ from vlmeval_mp.scoring.compat import maths as compat_maths
 from vlmeval_mp.scoring.compat import vqa as compat_vqa
 from vlmeval_mp.scoring.compat import yesno as compat_yesno
 from vlmeval_mp.scoring.metrics import jointly, metrics, rates
+from vlmeval_mp.scoring.official import mathvision as own_maths
+from vlmeval_mp.scoring.official import mmmu as own_mmmu
+from vlmeval_mp.scoring.official.visonlyqa import score_visonlyqa
 from vlmeval_mp.scoring.strict import closeness, maths, mmmu, videochoice, vqa
 from vlmeval_mp.scoring.strict.choice import score_choice
 from vlmeval_mp.scoring.strict.openended import score_open
@@ -29,7 +32,8 @@ class Family:
     """The scorers of one family, its aggregator, and by what its summaries are broken down besides the general columns.
 
     `by` names columns of the data set's file; "a/b" is every pair of values. The cells of `listed` columns name several
-    groups, as a list literal or between commas.
+    groups, as a list literal or between commas. `official` reads answers as the benchmark's authors do, where they have
+    a rule of their own that no other mode follows.
     """
 
     compat: Scorer
@@ -37,6 +41,7 @@ class Family:
     aggregate: Aggregator = metrics.mean
     by: tuple[str, ...] = ()
     listed: tuple[str, ...] = ()
+    official: Scorer | None = None
 
 
 _ABILITIES = ("split/l2-category", "split/category")
@@ -52,8 +57,11 @@ FAMILIES: dict[str, Family | str] = {
     "mcq": Family(letters.mcq, score_choice, by=_ABILITIES),
     "circular": Family(letters.mcq, score_choice, jointly.circular, by=_ABILITIES),
     "blink": Family(letters.mcq, score_choice, metrics.macro("task_mean_accuracy", "category")),
-    "mmmu": Family(letters.mmmu, mmmu.score_mmmu, metrics.first_split("validation"), by=_ABILITIES),
+    "mmmu": Family(
+        letters.mmmu, mmmu.score_mmmu, metrics.first_split("validation"), _ABILITIES, official=own_mmmu.score_mmmu
+    ),
     "mmmu-cot": Family(letters.mmmu_cot, mmmu.score_mmmu, by=_ABILITIES),
+    "visonlyqa": Family(letters.mcq, score_choice, by=_ABILITIES, official=score_visonlyqa),
     # yes or no
     "yesno": Family(compat_yesno.yesno, score_yesno),
     "mme": Family(compat_yesno.yesno, score_yesno, jointly.mme),
@@ -78,7 +86,9 @@ FAMILIES: dict[str, Family | str] = {
     "tempcompass-yesno": Family(compat_yesno.tempcompass_yesno, score_yesno, by=_TEMPORAL),
     # mathematics
     "mathvista": Family(compat_maths.mathvista, maths.score_mathvista, by=_MATHS, listed=("skills",)),
-    "mathvision": Family(compat_maths.mathvision, maths.score_mathvision, by=("level",)),
+    "mathvision": Family(
+        compat_maths.mathvision, maths.score_mathvision, by=("level",), official=own_maths.score_mathvision
+    ),
     # a judge's
     "judge": Family(compat_maths.judged, compat_maths.judged, listed=("category",)),
 }
@@ -94,7 +104,19 @@ def family_of(sample: Sample, scorer: str = "") -> str:
 def scorer_for(family: str, mode: Mode) -> Scorer:
     """The scorer of `family` in `mode`."""
     found = check(family)
+    if mode == "official" and found.official is not None:
+        return found.official
     return found.compat if mode == "compat" else found.strict
+
+
+def mode_for(scorer: str, mode: Mode) -> Mode:
+    """`mode`, or "strict" where "official" is asked for and the family `scorer` has no official rule."""
+    return "strict" if mode == "official" and not has_official(scorer) else mode
+
+
+def has_official(scorer: str) -> bool:
+    """Whether the family that a data set names has an official rule of its own."""
+    return scorer in FAMILIES and check(scorer).official is not None
 
 
 def aggregator_of(scorer: str, *, circular: bool = False) -> Aggregator:

@@ -25,8 +25,10 @@ def summarize(
     rules: Rules,
     other: Sequence[Scored] | None = None,
     watch: Watch | None = None,
+    official: Sequence[Scored] | None = None,
 ) -> Summary:
-    """The summary of one job; `other` is the same samples scored in the other mode, if that was done.
+    """The summary of one job; `other` and `official` are the same samples scored in those modes, if
+    that was done.
 
     `watch` has seen all of its samples; None lets them be looked at here.
     """
@@ -35,7 +37,7 @@ def summarize(
         rules = replace(rules, circular=turned)
     if rules.cluster:
         scored = [replace(each, cluster=cell(each.sample, rules.cluster)) for each in scored]
-    watch = watch or watched(scored, other if other and rules.mode == "compat" else scored)
+    watch = watch or watched(scored, other if other and rules.mode != "strict" else scored)
     health = watch.health()
     metrics, between = _metrics(scored, rules, rules.mode)
     primary = next(iter(metrics))
@@ -56,7 +58,8 @@ def summarize(
         by={column: found[column] for column in by if found[column]},
         scorers=dict(sorted(Counter(family_of(s.sample, rules.scorer) for s in scored).items())),
         scoring=mode_name(rules.mode),
-        other=None if other is None else _other(scored, other, rules),
+        other=None if other is None else _other(scored, other, rules, "strict" if rules.mode != "strict" else "compat"),
+        official=None if official is None else _other(scored, official, rules, "official"),
         imported=imported_of(scored),
         interval=metrics[primary].interval,
         method=metrics[primary].method,
@@ -118,8 +121,7 @@ def counts_of(scored: Sequence[Scored]) -> Counts:
     )
 
 
-def _other(scored: Sequence[Scored], other: Sequence[Scored], rules: Rules) -> OtherMode:
-    mode: Mode = "strict" if rules.mode == "compat" else "compat"
+def _other(scored: Sequence[Scored], other: Sequence[Scored], rules: Rules, mode: Mode) -> OtherMode:
     metrics, between = _metrics(other, rules, mode)
     return OtherMode(
         scoring=mode_name(mode),

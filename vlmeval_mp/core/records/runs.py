@@ -40,7 +40,8 @@ class ModelSpec(Struct, frozen=True):
 
     `roles` says what becomes of a benchmark's system text and begun answer (`videoprompts`); "" is what VLMEvalKit does
     with the engine's like. `video`: "native", or "images" for a model that takes frames as pictures only.
-    `processor` has arguments of its processor that hold for one data set only, by the data set's name.
+    `reasoning` is the pair of marks that enclose the model's reasoning, where `scoring.reading.reasoning` does not know
+    them. `processor` has arguments of its processor that hold for one data set only, by the data set's name.
     """
 
     name: str
@@ -54,6 +55,7 @@ class ModelSpec(Struct, frozen=True):
     roles: str = ""
     video: str = "native"
     processor: dict[str, Json] = {}
+    reasoning: tuple[str, ...] = ()
 
 
 class DataSpec(Struct, frozen=True):
@@ -94,9 +96,10 @@ class Job(Struct, frozen=True):
 class RunSpec(Struct, frozen=True):
     """One frozen configuration: everything that can change an answer, and nothing about the machine.
 
-    `batch_size` 0 leaves the window to the engine. `scoring` ("strict" or "compat") and `judge` change no answer, nor
-    do `cluster` and `group`, columns by which samples are right or wrong together, and by which they are counted
-    together. With `stop_at` a job ends when half its 95 % interval is that many percentage points; 0 asks everything.
+    `batch_size` 0 leaves the window to the engine. `scoring` ("strict", "compat" or "official") and `judge` change no
+    answer, nor do `cluster` and `group`, columns by which samples are right or wrong together, and by which they are
+    counted together. With `stop_at` a job ends when half its 95 % interval is that many percentage points; 0 asks
+    everything.
     """
 
     name: str

@@ -19,7 +19,8 @@ _TOKEN = re.compile(r"\\[a-zA-Z]+|(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+)?|\.\d+|\*\
 _PLAIN = re.compile(r"[$€£]?\s*[+-]?\s*[$€£]?\s*(?:(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d*)?|\.\d+)\s*(?:\\?%)?")
 _RANGE = re.compile(r"[\d.,]+(?:-[\d.,]+)+")
 _LOOSE = {"÷": "/", "\\div": "/", "×": "*", "\\times": "*", "\\cdot": "*", "·": "*", "π": "\\pi", "−": "-", "**": "^"}
-_LOOSE |= {"\\dfrac": "\\frac", "\\tfrac": "\\frac", "√": "\\sqrt", "–": "-"}
+_LOOSE |= {"\\dfrac": "\\frac", "\\tfrac": "\\frac", "√": "\\sqrt", "–": "-", "‐": "-", "‑": "-", "‒": "-"}
+_MINUS = str.maketrans(dict.fromkeys("−–‐‑‒", "-"))
 _CLOSING = {"(": ")", "{": "}", "[": "]"}
 
 
@@ -41,7 +42,7 @@ def amount(text: str) -> Amount | None:
 
 def plain(text: str) -> Amount | None:
     """The number that `text` is, written in digits: no fraction, no sum, no LaTeX."""
-    text = unicodedata.normalize("NFKC", text).replace("−", "-").strip()
+    text = unicodedata.normalize("NFKC", text).translate(_MINUS).strip()
     return amount(text) if len(text) <= LONGEST and _PLAIN.fullmatch(text) else None
 
 

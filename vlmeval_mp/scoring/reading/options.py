@@ -7,15 +7,13 @@ sign; numbers also if they have the same value, where nothing but the number is 
 from __future__ import annotations
 
 import re
-import unicodedata
-from collections.abc import Mapping
-from functools import lru_cache
+from functools import cached_property, lru_cache
 
 from vlmeval_mp.scoring.reading import numbers
 from vlmeval_mp.scoring.reading.latex import holds_math, one_spelling
 from vlmeval_mp.scoring.reading.negation import denied_after, denied_before, without_neutral_no
 from vlmeval_mp.scoring.reading.phrases import whole_words
-from vlmeval_mp.scoring.reading.text import minus
+from vlmeval_mp.scoring.reading.text import compatible, minus
 
 SEVERAL = "several options named"
 
@@ -24,6 +22,7 @@ _NUMBERED = re.compile(
     r"(?:figure|fig\.?|step|image|picture|panel|photo|table|part|section|question|frame|row|column|option|line|#)\s?$"
 )
 _ARTICLE = re.compile(r"(?:(?:an?|the|about|approximately|just|only|simply|un|une|una|el|la|le|ein|eine)\s+)*")
+_DIGIT = re.compile(r"[\dπ]|\\pi")
 _ONE_LETTER = re.compile(r"[(\[]?[a-z][)\].]?")
 _HOLDS_NAME = re.compile(r"\w[ ,](?:[^a-zA-Z]*)[A-Z](?![A-Za-z'’])|^[A-Z][ ,]")
 """A capital letter within an option of several words: "moves to C", "A is darker"."""
@@ -39,6 +38,10 @@ class Options:
     def __init__(self, items: tuple[tuple[str, str], ...]) -> None:
         self.texts = dict(items)
         self.letters = "".join(self.texts)
+        self.stripped: dict[str, list[str]] = {}
+        for letter, text in items:
+            if text.strip():
+                self.stripped.setdefault(text.strip(), []).append(letter)
         self.formula = any(map(holds_math, self.texts.values()))
         self.folded = {letter: self.fold(text) for letter, text in items}
         self.longest = max(map(len, self.texts.values()), default=0)
@@ -53,7 +56,7 @@ class Options:
 
     def fold(self, text: str) -> str:
         """`text` without case, outer punctuation, odd spacing and the freedoms of LaTeX."""
-        text = one_spelling(minus(unicodedata.normalize("NFKC", text)), formula=self.formula)
+        text = one_spelling(minus(compatible(text)), formula=self.formula)
         text = " ".join(text.casefold().split())
         return text.strip(" .,;:!?\"'`*“”‘’。") or text
 
@@ -61,7 +64,7 @@ class Options:
         """The one option whose text, or whose value, is all of `text`."""
         if len(text) > 3 * self.longest + 40:
             return ""
-        exact = [letter for letter, option in self.texts.items() if option.strip() and option.strip() == text.strip()]
+        exact = self.stripped.get(text.strip(), [])
         if len(exact) == 1:
             return exact[0]
         wanted = self.fold(text)
@@ -121,24 +124,25 @@ class Options:
 
     def _of_value(self, text: str) -> list[str]:
         """The options that are the number that `text` is."""
-        said = _amount(text)
-        if said is None:
+        if not self.values or not _DIGIT.search(text):
             return []
-        values = {letter: _amount(option) for letter, option in self.texts.items()}
+        said = _amount(text)
         return [
             letter
-            for letter, own in values.items()
-            if own is not None and own.percent == said.percent and numbers.same(own.value, said.value)
+            for letter, own in self.values.items()
+            if said is not None and own.percent == said.percent and numbers.same(own.value, said.value)
         ]
 
-
-def options_of(options: Mapping[str, str]) -> Options:
-    """`options` folded; the same object for the same options, since several rules ask."""
-    return _cached(tuple(options.items()))
+    @cached_property
+    def values(self) -> dict[str, numbers.Amount]:
+        """The options that are numbers."""
+        found = {letter: _amount(option) for letter, option in self.texts.items()}
+        return {letter: own for letter, own in found.items() if own is not None}
 
 
 @lru_cache(maxsize=2048)
-def _cached(items: tuple[tuple[str, str], ...]) -> Options:
+def options_of(items: tuple[tuple[str, str], ...]) -> Options:
+    """The options with these letters and texts, folded; the same object for the same items, since several rules ask."""
     return Options(items)
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 
 from vlmeval_mp.core.records import Reading
-from vlmeval_mp.scoring.reading.text import without_thinking
+from vlmeval_mp.scoring.reading.reasoning import without_reasoning
 
 _OPENING = 400
 """Characters from the beginning of a reply within which it must refuse; what comes later may tell of somebody else."""
@@ -28,15 +28,29 @@ _REFUSAL = re.compile(
 )
 
 
-def without_answer(text: str, said: str | None) -> Reading:
+_CANNOT_TELL = re.compile(
+    r"\b(?:can(?:no|['’])t|cannot|unable\s+to|not\s+able\s+to|impossible\s+to|not\s+possible\s+to)\s+(?:\w+\s+){0,2}?"
+    r"(?:answer|see|view|tell|determine|assist|help|open|access|say|provide|process|confirm|know)\b|\bas\s+an?\s+ai\b"
+    r"|\bno\s+puedo\b|\bnão\s+posso\b|无法|不能(?:回答|确定)|不知道|不清楚|不确定",
+    re.IGNORECASE,
+)
+
+
+def cannot_tell(text: str) -> bool:
+    """Whether a reply begins by saying that it cannot see, tell or answer."""
+    return _CANNOT_TELL.search(text[:_OPENING]) is not None
+
+
+def without_answer(text: str, said: str | None, marks: tuple[str, ...] = ()) -> Reading:
     """Why the reply `text`, out of which a scorer took `said`, gives no answer; "" if it gives one.
 
-    `said` is "" where the scorer found no answer, and None where it looks for references in the whole reply. An answer
-    that is itself a refusal ("I cannot see it", taken whole by a scorer of open answers) is none.
+    `marks` are the model's own around its reasoning. `said` is "" where the scorer found no answer, and None where it
+    looks for references in the whole reply. An answer that is itself a refusal ("I cannot see it", taken whole by a
+    scorer of open answers) is none.
     """
     if not text.strip():
         return "empty"
-    rest = without_thinking(text).strip()
+    rest = without_reasoning(text, marks).strip()
     if not rest:
         return "unfinished thought"
     if _REFUSAL.search((said or rest)[:_OPENING]):

@@ -11,9 +11,6 @@ from __future__ import annotations
 import re
 from functools import lru_cache
 
-Pair = tuple[str, str]
-"""The mark before a model's reasoning and the one behind it."""
-
 _NAME = r"(?:seed:)?(?:think(?:ing)?|thoughts?|reason(?:ing)?|reflection|scratchpad)"
 _OPEN = (
     rf"<\s*{_NAME}\s*>|\[{_NAME}\]|◁{_NAME}▷|<\|?begin_of_thoughts?\|?>|<\|START_THINKING\|>|<unused94>"
@@ -26,18 +23,19 @@ _CLOSE = (
 _ANSWERED = re.compile(r"</(?:answer|final_answer|ans)>", re.IGNORECASE)
 
 
-def without_reasoning(text: str, pair: Pair | None = None) -> str:
+def without_reasoning(text: str, marks: tuple[str, ...] = ()) -> str:
     """`text` without its reasoning; nothing where the reasoning never ended.
 
-    What stands before the last closing mark led to the answer and is not it, unless nothing stands behind that mark:
-    then the reasoning follows the answer. The opening mark can be missing, because a chat template may have put it into
-    the prompt. Takes time linear in the length of `text`.
+    `marks` may be a pair of a model's own: what stands before its reasoning and what behind. What stands before the
+    last closing mark led to the answer and is not it, unless nothing stands behind that mark: then the reasoning
+    follows the answer. The opening mark can be missing, because a chat template may have put it into the prompt. Takes
+    time linear in the length of `text`.
     """
-    if not any(mark in text for mark in ("<", "[", "◁", "assistantfinal", *(pair or ()))):
+    if not marks and "<" not in text and "[" not in text and "◁" not in text and "assistantfinal" not in text:
         return text
     outside: list[str] = []
     place, inside = 0, False
-    for mark in _marks(pair).finditer(text):
+    for mark in _marks(marks).finditer(text):
         opens = mark["open"] is not None
         if opens and not inside:
             outside.append(text[place : mark.start()])
@@ -54,6 +52,6 @@ def without_reasoning(text: str, pair: Pair | None = None) -> str:
 
 
 @lru_cache(maxsize=64)
-def _marks(pair: Pair | None) -> re.Pattern[str]:
-    first, last = (f"{re.escape(mark)}|" for mark in pair) if pair else ("", "")
+def _marks(own: tuple[str, ...]) -> re.Pattern[str]:
+    first, last = (f"{re.escape(mark)}|" for mark in own) if own else ("", "")
     return re.compile(rf"(?P<open>{first}{_OPEN})|(?P<close>{last}{_CLOSE})", re.IGNORECASE)

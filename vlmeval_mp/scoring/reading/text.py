@@ -21,6 +21,7 @@ _SPECIAL = re.compile(r"</?s>|<\|\w+\|>")
 _MARK = re.compile(r"\*{2,}|(?<![\d)}])\*|\*(?![\d\\(a-zA-Z])|`+|^[ \t]{0,3}#+|__", re.MULTILINE)
 """Emphasis, code and headings; a star between two factors ("5*a") and the sign of "C#" are none."""
 _UNSEEN = re.compile("[\u00ad\u200b-\u200f\u2060-\u2069\ufeff]")
+_SUPERSCRIPT = re.compile("(?<=[0-9)])([⁰¹²³⁴-⁹])")
 _MINUS = re.compile(r"[\u2010-\u2013\u2212\ufe63\uff0d](?=\s?[$€£]?\.?\d)|\u2212")
 
 STATED = "Answer: "
@@ -45,7 +46,7 @@ def answer_text(text: str) -> str:
     Drops reasoning, an invented next turn and invisible characters; folds full-width forms (NFKC) and the many minus
     signs; turns a JSON answer, boxes and answer tags into lines "Answer: …".
     """
-    text = unicodedata.normalize("NFKC", _UNSEEN.sub("", without_reasoning(text)))
+    text = compatible(_UNSEEN.sub("", without_reasoning(text)))
     text = minus(first_turn(text))
     if "{" in text:
         text = as_statement(text, STATED)
@@ -55,6 +56,11 @@ def answer_text(text: str) -> str:
         text = _SPECIAL.sub("", text)
         text = _ANSWER_TAG.sub(lambda m: f"\n{STATED}{m[2].strip()}\n", text)
     return text.strip()
+
+
+def compatible(text: str) -> str:
+    """`text` in NFKC, full-width forms folded, but with 10² as 10^2 and not as 102."""
+    return text if text.isascii() else unicodedata.normalize("NFKC", _SUPERSCRIPT.sub(r"^\1", text))
 
 
 def minus(text: str) -> str:

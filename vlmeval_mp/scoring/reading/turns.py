@@ -25,6 +25,8 @@ def first_turn(text: str) -> str:
     A reply that begins with the question is repeating its prompt: there the first answer ends the turn. So does a line
     that announces the question ("Let me look at the question:").
     """
+    if ":" not in text and "<" not in text and "[" not in text:
+        return text
     restated = False
     place = 0
     for mark in sorted((*_TURN.finditer(text), *_SPEAKER.finditer(text)), key=re.Match.start):

@@ -25,7 +25,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from functools import cached_property
+from functools import cached_property, lru_cache
 
 from vlmeval_mp.core.records import Prediction, Sample, Score
 from vlmeval_mp.scoring.reading.letters import Letters, letters_of, lone_letter, speak_of_letters, without_not_available
@@ -33,8 +33,12 @@ from vlmeval_mp.scoring.reading.options import SEVERAL, Options, options_of
 from vlmeval_mp.scoring.reading.sentences import concludes, first_sentence, last_sentence, prefers, result_of, sets_off
 from vlmeval_mp.scoring.reading.statements import Said, last_statement, taken_back
 from vlmeval_mp.scoring.reading.text import answer_text, without_marks
+from vlmeval_mp.scoring.strict.several import gold_set, read_set
 
 NOT_FOUND = "no option found"
+
+_SHORT = 200
+"""Characters of a reply that is remembered: many samples get the same few words."""
 
 _MATHS = re.compile(r"\\[()\[\]]|(?<!\\)\$(?=\s*[A-Za-z]\s*\$)|(?<=[A-Za-z])\s*\$")
 _BOLD = re.compile(r"(?:\*\*|__)([^*_\n]+)(?:\*\*|__)")
@@ -45,9 +49,16 @@ _OPENING_ENDS = re.compile(r"[)\"'”’*]*\s*(?:[.,;:!—–]|\s-\s|\n|$|\(|bec
 
 
 def score_choice(sample: Sample, prediction: Prediction) -> Score:
-    """1.0 if the reply names the right option, 0.0 if another or none; None if the sample's answer is no option."""
+    """1.0 if the reply names the right option, 0.0 if another or none; None if the sample's answer is no option.
+
+    Where the answer names several options ("AC"), the reply must name just these.
+    """
     options = sample.options
     gold = _gold(sample.answer.strip(), options)
+    if not gold and (right := gold_set(sample.answer.strip(), options)):
+        said = read_set(prediction.prediction, options)
+        note = "" if said else NOT_FOUND
+        return Score(index=sample.index, value=float(said == right), extracted="".join(sorted(said)), note=note)
     if not gold:
         return Score(index=sample.index, value=None, note=f"answer {sample.answer!r} is none of its options")
     letter, note = read_choice(prediction.prediction, options)
@@ -58,14 +69,22 @@ def read_choice(text: str, options: Mapping[str, str]) -> tuple[str, str]:
     """The letter of the option that `text` names, or "" and why there is none."""
     if text in options:
         return text, ""
-    found = _Reply(answer_text(text), options_of(options)).letter()
+    items = tuple(options.items())
+    return _read_short(text, items) if len(text) <= _SHORT else _read(text, items)
+
+
+def _read(text: str, items: tuple[tuple[str, str], ...]) -> tuple[str, str]:
+    found = _Reply(answer_text(text), options_of(items)).letter()
     return (found, "") if found not in ("", SEVERAL) else ("", found or NOT_FOUND)
+
+
+_read_short = lru_cache(maxsize=4096)(_read)
 
 
 def _gold(answer: str, options: Mapping[str, str]) -> str:
     if answer in options:
         return answer
-    return lone_letter(answer, "".join(options)) or options_of(options).same(answer)
+    return lone_letter(answer, "".join(options)) or options_of(tuple(options.items())).same(answer)
 
 
 class _Reply:

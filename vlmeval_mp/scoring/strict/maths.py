@@ -21,6 +21,7 @@ import msgspec
 from vlmeval_mp.core.literals import literal
 from vlmeval_mp.core.records import Prediction, Sample, Score
 from vlmeval_mp.scoring.reading.numbers import Amount, amount, same, value
+from vlmeval_mp.scoring.reading.text import minus
 from vlmeval_mp.scoring.strict.choice import score_choice
 from vlmeval_mp.scoring.strict.openended import key, read_open
 
@@ -104,4 +105,4 @@ def _same_list(answer: str, said: str) -> bool:
 
 
 def _latex_text(text: str) -> str:
-    return re.sub(r"\\(?:left|right|,|;|!)|[\s${}]", "", text.replace("−", "-"))
+    return re.sub(r"\\(?:left|right|,|;|!)|[\s${}]", "", minus(text))

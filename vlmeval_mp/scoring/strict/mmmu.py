@@ -16,14 +16,14 @@ import re
 
 from vlmeval_mp.core.records import Prediction, Sample, Score
 from vlmeval_mp.scoring.reading.phrases import whole_words
-from vlmeval_mp.scoring.reading.text import answer_text, without_marks
+from vlmeval_mp.scoring.reading.text import answer_text, minus, without_marks
 from vlmeval_mp.scoring.strict.choice import score_choice
 from vlmeval_mp.scoring.strict.openended import references
 
 _SENTENCE = re.compile(r"\.\s+(?=[A-Z])|\n")
 _KEYS = ("could be ", "so ", "is ", "thus ", "therefore ", "final ", "answer ", "result ", "answer: ")
 _FINAL = re.compile(r"\b(?:answer|final)\b")
-_NUMBER = re.compile(r"-?(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+)?(?:[eE][+-]?\d+)?|-?\.\d+")
+_NUMBER = re.compile(r"(?:(?<![\w)])-)?(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+)?(?:[eE][+-]?\d+)?|(?:(?<![\w)])-)?\.\d+")
 
 
 def score_mmmu(sample: Sample, prediction: Prediction) -> Score:
@@ -50,6 +50,7 @@ def open_part(text: str) -> str:
 
 
 def _stands(reference: str, part: str) -> bool:
+    reference = minus(reference)
     wanted = _rounded(reference.strip())
     if wanted is not None:
         return wanted in {_rounded(number) for number in _NUMBER.findall(part)}

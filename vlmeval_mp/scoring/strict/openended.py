@@ -1,22 +1,22 @@
 """Open answers: normalised exact match against one or several references.
 
 Normalisation is that of the VQA evaluation (https://visualqa.org/evaluation.html): lower case, number words to digits,
-articles and punctuation dropped, with every period handled (VLMEvalKit's port stops after 32)
-and a single reference counting in full (there it always scores 0). Numbers are compared as numbers, "7.0" = "7",
-"1,000" = "1000"; a percent sign is part of the number. A reply may state its answer ("Answer: 7.", \\boxed{7}); the
-last statement counts. Apart from that nothing is searched for inside a sentence.
+articles and punctuation dropped, with every period handled (VLMEvalKit's port stops after 32) and a single reference
+counting in full (there it always scores 0). Numbers are compared as numbers, "7.0" = "7", "1,000" = "1000"; a percent
+sign is part of the number. Any of Unicode's minus signs is one, and signs that change an answer are kept: "-5" is not
+"5", "C++" not "C", "1/2" not "1 2". A reply may state its answer ("Answer: 7.", \\boxed{7}); the last statement counts.
+Apart from that nothing is searched for inside a sentence.
 """
 
 from __future__ import annotations
 
 import re
-import unicodedata
 from decimal import Decimal
 from functools import lru_cache
 
 from vlmeval_mp.core.literals import literal
 from vlmeval_mp.core.records import Prediction, Sample, Score
-from vlmeval_mp.scoring.reading.text import answer_text, without_marks
+from vlmeval_mp.scoring.reading.text import answer_text, compatible, minus, without_marks
 from vlmeval_mp.scoring.reading.words import ARTICLES, NUMBER_WORDS
 
 _STATED = re.compile(
@@ -24,7 +24,14 @@ _STATED = re.compile(
 )
 _NUMBER = re.compile(r"[$€£]?\s*([+-]?)\s*[$€£]?((?:[0-9]{1,3}(?:,[0-9]{3})+|[0-9]+)?(?:\.[0-9]+)?)\s*(%?)")
 _APOSTROPHE = re.compile(r"['’`]")
-_PUNCTUATION = re.compile(r"(?<![0-9])[.,]|[.,](?![0-9])|[^\w\s.,%]|_")
+_PUNCTUATION = re.compile(r"(?<![0-9])[.,]|[.,](?![0-9])|[^\w\s.,%\ue000-\ue0ff]|_")
+_SIGNS = re.compile(
+    r"(?<![\w)\]}])[-±](?=[\d.(a-z\\√])|\+(?=\+)|(?<=\+)\+|(?<=\w)\+|\+(?=\d)(?<=[\w)] \+)|(?<=[a-z])#|[<>≤≥≠√^]"
+    r"|(?<=\d)/(?=\d)|(?<=[\w)])\s-\s(?=[\d(])"
+)
+"""What changes an answer: a minus before a number or a name, "C++", "C#", "a+b", "x<5", a root, a fraction."""
+_SPACED_SIGN = re.compile(r"([-±+<>≤≥≠√^/#])\s+(?=[\d(])|\s+(?=[<>≤≥≠^+])")
+_HIDDEN = {sign: chr(0xE000 + place) for place, sign in enumerate("-±+#<>≤≥≠√^/")}
 _LONGEST_NUMBER = 60
 
 
@@ -59,11 +66,12 @@ def references(answer: str) -> tuple[str, ...]:
 
 def key(text: str) -> str:
     """What two answers have in common exactly if they are the same answer."""
-    text = unicodedata.normalize("NFKC", text).strip()
+    text = minus(compatible(text)).strip()
     number = _as_number(text.rstrip(".")) or _as_number(text)
     if number:
         return number
-    lowered = _PUNCTUATION.sub(" ", _APOSTROPHE.sub("", text.lower()))
+    signed = _SIGNS.sub(lambda m: _HIDDEN[m[0].strip()], _SPACED_SIGN.sub(r"\1", _APOSTROPHE.sub("", text.lower())))
+    lowered = _PUNCTUATION.sub(" ", signed)
     words = [NUMBER_WORDS.get(word, word) for word in lowered.split() if word not in ARTICLES]
     joined = " ".join(words)
     # what consists of articles and punctuation only would otherwise equal every other such text

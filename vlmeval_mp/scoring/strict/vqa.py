@@ -2,7 +2,8 @@
 
 VQA accuracy (https://visualqa.org/evaluation.html; Singh et al. 2019 for TextVQA): for each of ten human answers, the
 answers of the other nine that equal the reply, over three, at most 1; the mean of the ten. Texts are normalised as
-there (lower case, number words, articles, contractions, punctuation), but every period counts. With fewer than four
+there (lower case, number words, articles, contractions, punctuation), but every period counts, and so does a minus
+before a number. With fewer than four
 references no three others can agree, so each is an answer by itself and one match counts in full.
 
 OCRBench (Liu et al. 2023, arXiv:2305.07895): a reference must stand in the reply, in any case; formulas without spaces
@@ -15,7 +16,7 @@ import re
 
 from vlmeval_mp.core.records import Prediction, Sample, Score
 from vlmeval_mp.scoring.reading.phrases import whole_words
-from vlmeval_mp.scoring.reading.text import answer_text, without_thinking
+from vlmeval_mp.scoring.reading.text import answer_text, minus, without_thinking
 from vlmeval_mp.scoring.reading.words import ARTICLES, CONTRACTIONS, NUMBER_WORDS
 from vlmeval_mp.scoring.strict.openended import read_open, references
 
@@ -25,6 +26,7 @@ AGREEING = 3
 
 _COMMA = re.compile(r"(?<=\d),(?=\d)")
 _PERIOD = re.compile(r"(?<!\d)\.|\.(?!\d)")
+_NEGATIVE = re.compile(r"(?<![\w)\]])-(?=\s?[$€£]?\.?\d)")
 _MARK = re.compile(r"[;/\[\]\"{}()=+\\_\->@<`,?!*]")
 
 
@@ -45,7 +47,8 @@ def _accuracy(wanted: list[str], said: str) -> float:
 
 def normal(text: str) -> str:
     """`text` as the VQA evaluation compares it."""
-    plain = _MARK.sub(" ", _PERIOD.sub("", _COMMA.sub("", text.lower())))
+    signed = _NEGATIVE.sub("−", minus(text.lower()))
+    plain = _MARK.sub(" ", _PERIOD.sub("", _COMMA.sub("", signed)))
     words = (NUMBER_WORDS.get(word, word) for word in plain.split())
     kept = [CONTRACTIONS.get(word, word) for word in words if word not in ARTICLES]
     return " ".join(kept) or text.lower().strip()
@@ -63,4 +66,4 @@ def score_ocrbench(sample: Sample, prediction: Prediction) -> Score:
 
 
 def _even(text: str) -> str:
-    return " ".join(text.lower().split())
+    return " ".join(minus(text.lower()).split())

@@ -1,8 +1,12 @@
 """Yes/no: which of the two a reply says, by stated rules, most explicit first.
 
 1. A statement, "Answer: Yes", "the answer is no", 答案是否; the last one counts.
-2. The word that the reply opens with, if punctuation or the end of the line follows: "No, there is no dog."
+2. The word that the reply opens with, if punctuation or the end of the line follows: "No, there is no dog."; 有, 没有
+   and the like also before a noun (没有狗), but not as a part of another word (对不起, 有时).
 3. The word that stands alone, if only one of the two occurs (words, not substrings: "not" and "nothing" say neither).
+
+A question that the reply repeats ("有没有狗？没有") is passed over. "no" in a phrase that denies nothing asked ("no
+information", "no idea", "No. 5") is no answer, and a reply that says it cannot tell gives none by rule 3.
 
 Rule 3 is VLMEvalKit's `YOrN_Extraction` (vlmeval/dataset/utils/yorn.py) without its blindness to Markdown;
 rule 2 follows POPE's evaluation, which reads the first sentence only.
@@ -13,18 +17,41 @@ from __future__ import annotations
 import re
 
 from vlmeval_mp.core.records import Prediction, Sample, Score
+from vlmeval_mp.scoring.reading.negation import without_neutral_no
+from vlmeval_mp.scoring.reading.outcome import cannot_tell
 from vlmeval_mp.scoring.reading.text import answer_text, without_marks
 
-_YES = frozenset({"yes", "是", "是的", "对", "对的", "正确", "有"})
-_HAN = r"不是|是的?|否|不对|对的?|不正确|正确|错误?|没有|有"
-_WORD = rf"\b(?:yes|no)\b|{_HAN}"
+NEITHER = "neither yes nor no"
+
+_YES = frozenset(
+    {
+        "yes", "是", "是的", "对", "对的", "正确", "有", "有人", "はい", "ええ", "예", "네", "그렇습니다", "ใช่", "sí",
+        "oui", "ja", "да", "sim",
+    }
+)  # fmt: skip
+_UNSURE = r"(?!.{0,4}?(?:清楚|确定|知道|足够|信息|办法|提供|明确|能|可能))"
+_ENDS = r"(?=\s*(?:[，。！、；,.!;:)\]\"”’]|$|\n))"
+_HAN = (
+    rf"不是{_UNSURE}|是的|是{_ENDS}|否(?![定认则])|不对(?!称)|对的|对{_ENDS}|不正确|正确(?![率性])|错误?{_ENDS}"
+    rf"|没有?{_UNSURE}|不{_ENDS}|有(?![没时些的关可人点限]|可能)|有人{_ENDS}"
+    rf"|はい|ええ{_ENDS}|いいえ|예{_ENDS}|네{_ENDS}|아니요|아니오|아닙니다|그렇습니다|ไม่ใช่|ใช่|ไม่มี"
+)
+_LATIN = r"\b(?:yes|no)\b"
+_FOREIGN = r"(?:sí|oui|non|ja|nein|да|нет|sim|não)"
 _STATED = re.compile(
-    rf"(?:\banswer(?:\s*[:=]|\s+(?:is|was|would\s+be|should\s+be|must\s+be)\b:?)|答案\s*(?:应该)?(?:是|为|:)\s*:?)"
-    rf"[\s\"'“‘(\[]*({_WORD})",
+    r"(?:\banswer(?:\s*[:=]|\s+(?:is|was|would\s+be|should\s+be|must\s+be)\b:?)|答案\s*(?:应该)?(?:是|为|:)\s*:?"
+    r"|정답[은:]\s*|答え(?:は|:)\s*|\b(?:respuesta\s+es|réponse\s+est|antwort\s+(?:ist|lautet)|ответ)\b\s*:?)"
+    rf"[\s\"'“‘(\[]*({_LATIN}(?!\s+(?:\w+\s+)?(?:information|idea|clue|way))|{_HAN}|{_FOREIGN}\b)",
     re.IGNORECASE,
 )
-_LEAD = re.compile(rf"[\s\"'“‘(\[-]*(?:({_HAN})|(yes|no)(?=\s*(?:[^\w\s'’]|\n|$)))", re.IGNORECASE)
-_EITHER = re.compile(r"\b(yes|no)\b", re.IGNORECASE)
+_LEAD = re.compile(
+    rf"[\s\"'“‘(\[-]*(?:({_HAN})|(yes|no)(?=\s*(?:[^\w\s'’/-]|\n|$))(?!\.?\s?\d)"
+    rf"|({_FOREIGN})(?=\s*(?:[^\w\s'’/-]|\n|$)))",
+    re.IGNORECASE,
+)
+_EITHER = re.compile(r"(?<![-/])\b(yes|no)\b(?![-/]\w)", re.IGNORECASE)
+_QUESTION = re.compile(r"^[^。！!.\n??]*[??]\s*(?=\S)")
+_TITLE = re.compile(r"(?<=[a-z,] )[\"'“‘]?No [A-Z]\w+|[\"'“‘]No \w+")
 
 
 def score_yesno(sample: Sample, prediction: Prediction) -> Score:
@@ -42,14 +69,17 @@ def read_yesno(text: str) -> tuple[str, str]:
     word = ""
     for stated in _STATED.finditer(plain):
         word = stated[1]
-    if not word and (lead := _LEAD.match(plain)):
-        word = lead[1] or lead[2]
+    rest = _QUESTION.sub("", plain)
+    if not word and (lead := _LEAD.match(rest)):
+        word = lead[1] or lead[2] or lead[3]
     if word:
         return _name(word), ""
-    words = {_name(m[1]) for m in _EITHER.finditer(plain)}
+    if cannot_tell(rest):
+        return "", NEITHER
+    words = {_name(m[1]) for m in _EITHER.finditer(without_neutral_no(_TITLE.sub(" ", rest)))}
     if len(words) == 1:
         return words.pop(), ""
-    return "", "both yes and no" if words else "neither yes nor no"
+    return "", "both yes and no" if words else NEITHER
 
 
 def _name(word: str) -> str:
