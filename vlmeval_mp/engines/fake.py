@@ -23,6 +23,9 @@ from vlmeval_mp.core.records import Completion, Request, TextPart
 from vlmeval_mp.engines.base import EngineSpec, refuse_unknown
 from vlmeval_mp.engines.registry import DEFAULT_WINDOWS
 
+LONGEST = 12.0
+"""How many times its least latency a request of a heavy tail takes at most."""
+
 
 class FakeArgs(msgspec.Struct, frozen=True, kw_only=True):
     """The fake engine's arguments. Faults are scripted by request id; seconds are wall clock.
@@ -32,7 +35,7 @@ class FakeArgs(msgspec.Struct, frozen=True, kw_only=True):
     breaks. `once` is a folder that remembers which of `die`, `hang`, `raise_engine` and `start_error` have struck, so
     that each strikes once per id over all processes. `log` is a file that gets one line "id pid" per generated answer.
     `start_error` is what the engine fails with when it is started; above `oom_above` requests at once it runs out of
-    memory.
+    memory. `tail` is the shape of a Pareto tail by which the latency is multiplied.
     """
 
     latency: float = 0.0
@@ -45,6 +48,7 @@ class FakeArgs(msgspec.Struct, frozen=True, kw_only=True):
     hang: frozenset[str] = frozenset()
     raise_engine: frozenset[str] | int = frozenset()
     slow: dict[str, float] = {}
+    tail: float = 0.0
     once: str = ""
     log: str = ""
     child: bool = False
@@ -154,6 +158,8 @@ class FakeEngine:
     def _seconds(self, id_: str) -> float:
         """Scripted latency; the jitter is a function of the id, so that a run can be repeated."""
         seconds = self.args.slow.get(id_, self.args.latency)
+        if self.args.tail:
+            seconds *= pareto(id_, self.args.tail)
         if self.args.jitter:
             seconds += self.args.jitter * int(hashlib.sha256(id_.encode()).hexdigest()[:4], 16) / 0xFFFF
         return seconds
@@ -166,6 +172,12 @@ class FakeEngine:
         shapes = [image.size for image in request.images], [video.pixels.shape for video in request.videos]
         asked = repr((request.id, texts(request), shapes))
         return hashlib.sha256(asked.encode()).hexdigest()[:16]
+
+
+def pareto(id_: str, shape: float) -> float:
+    """A number from 1 to `LONGEST`, by the id alone, with a Pareto tail of that shape."""
+    place = (int(hashlib.sha256(b"tail" + id_.encode()).hexdigest()[:8], 16) + 1) / 2**32
+    return float(min(LONGEST, place ** (-1 / shape)))
 
 
 def start_child() -> subprocess.Popen[bytes]:

@@ -38,9 +38,10 @@ class Notice(Struct, frozen=True):
 class WorkerStatus(Struct, frozen=True):
     """A worker's heartbeat. `beat` grows by one each time; `time` is the writer's wall clock, for display only.
 
-    `proven` tells that this process has answered at least one sample, so that its engine works; `ended_by` names what
-    killed its engine from outside. `oldest` is for how long (seconds) one sample has been in its engine, `usual` the
-    latency that 99 of 100 stay below; `rendering` counts the samples that are being prepared.
+    `waiting` samples are held and not in the engine yet. `proven` tells that this process has answered at least one
+    sample, so that its engine works; `ended_by` names what killed its engine from outside. `oldest` is for how long
+    (seconds) one sample has been in its engine, `usual` the latency that 99 of 100 stay below; `rendering` counts the
+    samples that are being prepared.
     """
 
     worker: str
@@ -72,6 +73,7 @@ class WorkerStatus(Struct, frozen=True):
     oldest: float = 0.0
     usual: float = 0.0
     rendering: int = 0
+    waiting: int = 0
 
 
 class Spent(Struct, frozen=True, omit_defaults=False):
@@ -122,7 +124,7 @@ class Tally(Struct, frozen=True):
 
 
 class SupervisorStatus(Struct, frozen=True):
-    """The supervisor's heartbeat: what only it knows."""
+    """The supervisor's heartbeat: what only it knows. `at_work` is how many workers it has on each model."""
 
     pid: int
     owner: str
@@ -135,3 +137,4 @@ class SupervisorStatus(Struct, frozen=True):
     gpus: tuple[GpuStats, ...] = ()
     events: tuple[Event, ...] = ()
     spent: Spent | None = None
+    at_work: dict[str, int] = {}

@@ -280,4 +280,5 @@ class Supervisor:
         self.on_tick(fold(msgspec.structs.replace(snapshot, supervisor=status, supervisor_alive=True), time.time()))
 
     def _write_status(self) -> SupervisorStatus:
+        self.telemetry.at_work = self.slots.at_work()
         return self.telemetry.write(self.finisher.tallies(), self.finisher.finished(), self.gpu_stats)

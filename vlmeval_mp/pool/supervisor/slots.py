@@ -305,16 +305,22 @@ class Slots:
                 return
             self._start(slot, model)
 
+    def at_work(self) -> dict[str, int]:
+        """Return how many workers each model has, loading ones included."""
+        return dict(Counter(slot.model for slot, _ in self._running()))
+
     def _choose_model(self, snapshot: Snapshot) -> str | None:
-        """Return the model with most pending shards per worker; None if every shard is spoken for."""
-        waiting = Counter(
-            {m: sum(c.pending for j, c in snapshot.shards.items() if self._models[j] == m) for m in self.servable()}
-        )
+        """Return the model with most pending samples per worker; None if every shard is spoken for."""
+        waiting = Counter(dict.fromkeys(self.servable(), 0))
+        for job in self._record.jobs:
+            counts = snapshot.shards.get(job.name)
+            if counts is not None and counts.pending and job.model in waiting:
+                waiting[job.model] += job.samples - counts.settled - counts.claimed_samples
         at_work = Counter(s.model for s, _ in self._running())
         working = {w.worker for w in snapshot.workers if w.phase == "working" and w.worker in snapshot.live}
         for slot, _ in self._running():
             if slot.name not in working:
-                waiting[slot.model] -= 1  # it is loading and will claim at least one
+                waiting[slot.model] -= self._record.spec.shard_size  # it is loading and will claim at least one
         best = max(waiting, key=lambda m: waiting[m] / (at_work[m] + 1), default=None)
         return best if best is not None and waiting[best] > 0 else None
 

@@ -46,6 +46,7 @@ class Telemetry:
         self._served: dict[tuple[str, str], Served] = {}
         self._workers: dict[str, WorkerStatus] = {}
         self._lost = Lost()
+        self.at_work: dict[str, int] = {}
 
     def event(self, text: str, level: Level = "info") -> None:
         """Tell people one thing, on the screen and in the log."""
@@ -87,6 +88,7 @@ class Telemetry:
             pid=os.getpid(),
             owner=self._owner,
             phase=self.phase,
+            at_work=self.at_work,
             time=time.time(),
             started=self._started,
             tallies=tallies,

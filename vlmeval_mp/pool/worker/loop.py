@@ -29,9 +29,11 @@ from vlmeval_mp.pool.worker.alike import FirstOutcomes
 from vlmeval_mp.pool.worker.asking import Asker, Refusal, failed
 from vlmeval_mp.pool.worker.assignment import Assignment
 from vlmeval_mp.pool.worker.clock import Clock, occupation
+from vlmeval_mp.pool.worker.giving import Giver
 from vlmeval_mp.pool.worker.heartbeat import Heart
 from vlmeval_mp.pool.worker.pace import Pace
 from vlmeval_mp.pool.worker.recording import Held, Recorder
+from vlmeval_mp.pool.worker.sharing import Sharing
 from vlmeval_mp.runs import checkpoint, owners, suspects
 from vlmeval_mp.runs.index import Index, search
 from vlmeval_mp.runs.inflight import InFlight
@@ -44,6 +46,8 @@ log = logging.getLogger("vlmeval_mp.worker")
 AHEAD = 32
 """Samples prepared ahead of a full window."""
 CLOSE_SECONDS = 20.0
+LINGER = 10.0
+"""Seconds that a worker with nothing to do waits at most for others to give something back."""
 WAIT_FIRST, WAIT_MOST = 0.05, 1.0
 """Seconds between two claims that find nothing: the first time, and in the end."""
 
@@ -78,6 +82,10 @@ class Worker:
         self.answered = self.failed = self.in_flight = 0
         self.spans: dict[str, Served] = {}
         self.indexes: dict[str, Index] = {}
+        self.sharing = Sharing(
+            paths, self.queue, self.owner, assignment.name, assignment.model, list(self.jobs.values())
+        )
+        self.giver = Giver(self.queue, self.recorder, self.sharing)
         self.started = time.time()
         self.clock = Clock("start", time.time() - psutil.Process().create_time())
         self.asker.changed = self._tell_clock
@@ -103,7 +111,9 @@ class Worker:
         self._enter("draining" if self.draining else "working")
         async with asyncio.TaskGroup() as background:
             background.create_task(self.recorder.commit_until_end())
+            background.create_task(self.giver.give_until_end())
             await self._serve()
+            self.giver.end()
             self.clock.enter("draining")
             self._record_rest()
             self.recorder.end()
@@ -120,25 +130,31 @@ class Worker:
                     await self.ahead.acquire()
                     if self.draining:
                         return
+                    if sample.row >= held.end:
+                        self.ahead.release()
+                        break
                     self.in_flight += 1
-                    answers.create_task(self._answer(held, sample))
+                    task = answers.create_task(self._answer(held, sample))
+                    self.giver.submitted(held, sample.row, task)
                 if suspected:
                     await self._serve_alone(held, suspected)
 
     async def _claims(self) -> AsyncIterator[Held]:
         """Yield claimed shards until there is none even after everything in flight is answered."""
         pause = WAIT_FIRST
+        capacity, idle = self.asker.window_size + AHEAD, 0.0
         while not self.draining:
-            entry = await asyncio.to_thread(self.queue.claim, self.owner, list(self.jobs))
+            entry, left_to_others = await asyncio.to_thread(self.sharing.claim, self._unanswered(), capacity)
             if entry is not None:
                 held = await asyncio.to_thread(self._open, entry)
                 self.current_job = self.current_job or held.job.name
                 self.recorder.hold(held)
                 yield held
-                pause = WAIT_FIRST
-            elif self.in_flight:
+                pause, idle = WAIT_FIRST, 0.0
+            elif self.in_flight or (idle < LINGER and await asyncio.to_thread(self.sharing.others_may_give)):
+                idle = 0.0 if self.in_flight else idle + pause
                 await asyncio.sleep(pause)
-                pause = min(WAIT_MOST, 2 * pause)
+                pause = min(WAIT_FIRST if left_to_others else WAIT_MOST / 4, 2 * pause)
             else:
                 return
 
@@ -160,8 +176,12 @@ class Worker:
 
     @contextlib.contextmanager
     def _in_engine(self, job: Job, sample: Sample) -> Iterator[None]:
+        self.giver.begun(job.name, sample.row)
         with self.in_flight_file.holds(self.numbers[job.name], sample.row), self.pace.measures():
             yield
+
+    def _unanswered(self) -> int:
+        return sum(held.entry.shard.size - len(held.answers) for held in list(self.recorder.held.values()))
 
     async def _answer(self, held: Held, sample: Sample) -> None:
         try:
@@ -173,6 +193,7 @@ class Worker:
                 for each in self.first_outcomes.add(held, prediction, refused=isinstance(prediction, Refusal)):
                     self._record(*each)
         finally:
+            self.giver.begun(held.job.name, sample.row)
             self.in_flight -= 1
             self.ahead.release()
 
@@ -272,6 +293,7 @@ class Worker:
             job=self.current_job,
             answered=self.answered,
             failed=self.failed,
+            waiting=0 if self.draining else self.giver.waiting(),
             in_flight=self.asker.in_engine,  # those that are prepared ahead wait for room in the window
             window=self.asker.window_size,
             held=dict(held),

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import sys
 import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -41,6 +42,10 @@ class Held:
     answers: dict[int, Answer]
     suspicion: Suspicion
     gone: frozenset[tuple[str, int]] = frozenset()
+    submitted: int = -1
+    """the last row that was prepared for the engine"""
+    end: int = sys.maxsize
+    """the first row that was given back"""
 
     @property
     def complete(self) -> bool:
@@ -73,6 +78,15 @@ class Recorder:
         """Take up a claimed shard, which may be complete already."""
         self.held[held.entry.name] = held
         self._note_complete(held)
+
+    def keep(self, held: Held, entry: Entry | None) -> None:
+        """Go on with `entry`, the first part of what `held` was; None if nothing of it is this worker's any more."""
+        self.held.pop(held.entry.name, None)
+        if entry is None:
+            return
+        held.entry = entry
+        held.answers = {row: answer for row, answer in held.answers.items() if row <= entry.shard.last}
+        self.hold(held)
 
     def record(self, held: Held, prediction: Prediction) -> None:
         """Append a prediction; it survives this process from here on, and a power cut after the next commit.
@@ -111,7 +125,7 @@ class Recorder:
             shards = [held for held in batch if held is not None]
             await asyncio.get_running_loop().run_in_executor(self._thread, self._commit, shards)
             for held in shards:
-                del self.held[held.entry.name]
+                self.held.pop(held.entry.name, None)
 
     def _commit(self, batch: Sequence[Held]) -> None:
         self._checkpoint.sync()

@@ -1,0 +1,77 @@
+"""No worker holds more than its share, and whoever has nothing to do gets what others have not begun."""
+
+import asyncio
+import time
+
+import msgspec
+
+from tests.builders import fake_run, worker_for
+from vlmeval_mp.core.records import WorkerStatus
+from vlmeval_mp.pool.worker.__main__ import live
+from vlmeval_mp.pool.worker.sharing import Sharing, share
+from vlmeval_mp.runs import owners
+from vlmeval_mp.runs.merge import merge
+from vlmeval_mp.runs.queue import Queue
+from vlmeval_mp.runs.snapshot import read_record
+
+
+def another(paths, name, **status):
+    """A heartbeat of a worker that is nowhere."""
+    owner = str(owners.current())
+    known = {"pid": 1, "owner": owner, "host": "h", "model": "fake", "devices": "", "phase": "working", "window": 4}
+    beat = WorkerStatus(worker=name, time=time.time() + 1000, **(known | status))
+    paths.worker(name).write_bytes(msgspec.json.encode(beat))
+
+
+def sharing_of(paths, name="w0"):
+    record = read_record(paths)
+    return Sharing(paths, Queue(paths.queue), owners.current(), name, "fake", record.jobs)
+
+
+def lines(paths):
+    return sum(path.read_bytes().count(b"\n") for path in paths.checkpoints.rglob("*.jsonl"))
+
+
+def test_a_share_is_rounded_up():
+    assert [share(left, 8) for left in (0, 1, 8, 9, 400)] == [0, 1, 1, 2, 50]
+
+
+def test_one_of_eight_workers_claims_an_eighth_of_four_hundred_samples_and_no_more(tmp_path):
+    paths = fake_run(tmp_path, 400)
+    for number in range(1, 8):
+        another(paths, f"w{number}", waiting=1)
+    sharing, own = sharing_of(paths), 0
+    while True:
+        entry, left_to_others = sharing.claim(own, capacity=288)
+        if entry is None:
+            break
+        own += entry.shard.size
+    assert (own, left_to_others) == (50, True)
+
+
+def test_a_worker_that_is_alone_claims_whole_shards(tmp_path):
+    entry, _ = sharing_of(fake_run(tmp_path, 40)).claim(0, capacity=288)
+    assert entry.shard.size == 32
+
+
+def test_samples_that_are_not_begun_go_to_a_worker_that_has_nothing_and_none_is_asked_twice(tmp_path):
+    paths = fake_run(tmp_path, 64)
+    worker = worker_for(paths, read_record(paths), window=2, latency=0.05)
+    given, real = [], worker.queue.cut
+
+    def cut(entry, row):
+        given.append(entry.shard.last + 1 - row)
+        return real(entry, row)
+
+    async def joined_later():
+        running = asyncio.create_task(live(worker))
+        while worker.answered < 4:
+            await asyncio.sleep(0.01)
+        worker.queue.cut = cut
+        another(paths, "w1", in_flight=0)
+        return await running
+
+    assert asyncio.run(joined_later()) == 0
+    assert sum(given) > 10
+    assert [p.row for p in merge(paths, read_record(paths).jobs[0])[1]] == list(range(64))
+    assert lines(paths) == 64
