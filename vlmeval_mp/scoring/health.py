@@ -106,6 +106,8 @@ def _repeated(text: str) -> bool:
 
 def in_other_script(question: str, reply: str) -> bool:
     """Whether less than a fifth of a reply's letters are of the script that its question is mostly in."""
+    if len(reply) < _LETTERS or (reply.isascii() and question.isascii()):
+        return False
     said = _counted(reply)
     letters = sum(said.values())
     if letters < _LETTERS:

@@ -85,6 +85,8 @@ class Clusters:
         places = {self.numbers[place] for part in parts for place in part.bottoms}
         if estimate.value is None or len(places) < 2:
             return Metric(estimate.value)
+        if len(parts) == 1 and len(places) == len(parts[0].bottoms) and (alone := _alone(parts[0])) is not None:
+            return alone
         order = {number: place for place, number in enumerate(places)}
         sums = [(self._sums(part.tops, order), self._sums(part.bottoms, order)) for part in parts]
         if len(parts) == 1 and set(parts[0].bottoms.values()) == {1.0}:
@@ -105,6 +107,17 @@ class Clusters:
             if (number := self.numbers[place]) in order:
                 sums[order[number]] += value
         return sums
+
+
+def _alone(part: Ratio) -> Metric | None:
+    """The share of right samples of which each is a cluster, as `_mean` has it; None if it is no such share."""
+    if set(part.bottoms.values()) != {1.0} or not set(part.tops.values()) <= {0.0, 1.0}:
+        return None
+    n = len(part.bottoms)
+    right = round(math.fsum(part.tops.values()))
+    stderr = math.sqrt(right / n * (1 - right / n) / (n - 1))
+    low, high = (bound * part.factor for bound in intervals.proportion(right, n))
+    return Metric(right / n * part.factor, stderr * part.factor, (low, high), "Wilson")
 
 
 def _mean(part: Ratio, tops: Sequence[float], sizes: Sequence[float]) -> Metric:
