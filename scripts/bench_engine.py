@@ -170,10 +170,11 @@ def time_engine(options: argparse.Namespace, requests: list[Request]) -> tuple[l
 
 async def _time_engine(options: argparse.Namespace, requests: list[Request]) -> tuple[list[str], list[float]]:
     from vlmeval_mp.engines.base import EngineSpec
+    from vlmeval_mp.engines.registry import entry
     from vlmeval_mp.engines.vllm.engine import VllmEngine
 
     engine = VllmEngine(EngineSpec(model=options.model, device=device(), args={"max_model_len": MAX_MODEL_LEN}))
-    window = asyncio.Semaphore(options.window or engine.default_window)
+    window = asyncio.Semaphore(options.window or entry("vllm").window)
     await engine.start()
 
     async def ask(request: Request) -> str:

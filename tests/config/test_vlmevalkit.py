@@ -177,10 +177,10 @@ def test_every_shortcut_translates():
 
 @pytest.mark.parametrize(("name", "warned"), [("Qwen2-VL-2B-Instrct", 1), ("mine", 0), ("Qwen/Qwen2-VL-2B-Instrct", 0)])
 def test_a_misspelt_shortcut_after_model_is_warned_about(name, warned):
-    _, warnings = vlmevalkit.translate({}, default_engine="vllm", models=[name])
+    _, warnings = vlmevalkit.translate({}, default_engine="vllm", models=[name], local={"vllm"})
     assert len(warnings) == warned
     assert all("did you mean 'Qwen2-VL-2B-Instruct'?" in line for line in warnings)
-    assert vlmevalkit.translate({}, default_engine="vllm", engine="fake", models=[name])[1] == []
+    assert vlmevalkit.translate({}, default_engine="vllm", engine="fake", models=[name], local={"vllm"})[1] == []
 
 
 ODD = ("x", 5, -1, 2.5, True, None, [], ["a"], {}, {"a": 1}, [{}])

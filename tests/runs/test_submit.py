@@ -123,3 +123,17 @@ def test_a_misspelt_run_is_told_from_those_that_are_there(tmp_path, jobs):
         find.named(jobs, "rum")
     with pytest.raises(ConfigError, match="there are: run"):
         find.named(jobs, "zzzzz")
+
+
+def test_a_changed_wait_of_the_transformers_engine_finds_the_same_run(tmp_path, jobs):
+    tsv = text_tsv(tmp_path / "a.tsv", 4)
+
+    def spec(wait):
+        made = fake_spec(tsv)
+        model = msgspec.structs.replace(made.models[0], engine="transformers", engine_args={"wait": wait})
+        return msgspec.structs.replace(made, models=(model,))
+
+    first, record, _ = submit.submit(spec(0.1), jobs)
+    answer_one(first, record, True)
+    second, _, new = submit.submit(spec(0.5), jobs)
+    assert (second, new) == (first, False)

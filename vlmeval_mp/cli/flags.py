@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, TypeAlias
 
 from vlmeval_mp.cli import kitflags
 from vlmeval_mp.core.errors import EXIT_USAGE
+from vlmeval_mp.engines.registry import ENGINES
 from vlmeval_mp.pool.launchers.registry import DEFAULT, LAUNCHERS
 
 if TYPE_CHECKING:
@@ -88,9 +89,7 @@ def what(verb: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--data", nargs="+", default=[], metavar="D", help="TSV files, or names of data sets or the config"
     )
-    group.add_argument(
-        "--engine", metavar="NAME", help="vllm, transformers, openai, vlmevalkit or fake (default: vllm if installed)"
-    )
+    group.add_argument("--engine", metavar="NAME", help=f"{', '.join(ENGINES)} (default: vllm if installed)")
     group.add_argument("--engine-args", type=json_object, default={}, metavar="JSON", help="arguments of the engine")
     group.add_argument("--limit", type=int, metavar="N", help="only the first N samples of each data set")
     turned = "ask each choice with its options in every rotation; right if all are"

@@ -23,6 +23,7 @@ def specs_of(wanted: SpecWanted) -> list[RunSpec]:
     """
     from vlmeval_mp.config import build, vlmevalkit
     from vlmeval_mp.config.apis import api_base
+    from vlmeval_mp.engines import registry
     from vlmeval_mp.runs import submit
     from vlmeval_mp.vlmevalkit import classes
 
@@ -51,7 +52,13 @@ def specs_of(wanted: SpecWanted) -> list[RunSpec]:
     for path, value in given or [(None, {})]:
         here = [[n for n in names if not Path(n).exists()] for names in (overrides.models, overrides.data)]
         ours, warnings = vlmevalkit.translate(
-            value, default_engine=engine, engine=overrides.engine, models=here[0], data=here[1], environ=os.environ
+            value,
+            default_engine=engine,
+            engine=overrides.engine,
+            models=here[0],
+            data=here[1],
+            environ=os.environ,
+            local=registry.sized(),
         )
         for warning in warnings:
             print(f"warning: {warning}", file=sys.stderr)

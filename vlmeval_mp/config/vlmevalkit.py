@@ -8,7 +8,7 @@ beside VLMEvalKit's and win. Nothing is dropped in silence: a kwarg is used, or 
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 
 from vlmeval_mp.config import apis
 from vlmeval_mp.config import data as dataentries
@@ -49,8 +49,6 @@ _MODEL_KWARGS = (
     "post_process", *_DRAWN, *IGNORED_MODEL_KWARGS,
 )  # fmt: skip
 SHORTCUTS = MODELS | apis.API_MODELS
-LOCAL = ("vllm", "transformers")
-"""Engines whose models are weights."""
 
 
 def translate(
@@ -61,11 +59,13 @@ def translate(
     models: Iterable[str] = (),
     data: Iterable[str] = (),
     environ: Mapping[str, str] | None = None,
+    local: Container[str] = (),
 ) -> tuple[Json, list[str]]:
     """`config` in our own keys, and one line per thing in it that has no effect here.
 
     `engine`, `models` and `data` are what the command line says; shortcuts among the names become entries. `environ` is
-    where addresses of APIs may be.
+    where addresses of APIs may be. `local` names the engines that load weights: for these, a name that is nearly a
+    shortcut gets a warning.
 
     Raises:
         ConfigError: a class or kwarg is unknown; names the nearest valid one.
@@ -77,7 +77,7 @@ def translate(
             if name in shortcuts and name not in given.get(key, {}):
                 given.setdefault(key, {})[name] = {}
     chosen = engine or config.get("engine")
-    if (chosen or default_engine) in LOCAL:
+    if (chosen or default_engine) in local:
         warnings += [line for name in models if name not in given.get("model", {}) for line in _nearly(name)]
     for key, name, value in ((k, n, v) for k, entries in given.items() for n, v in entries.items()):
         for text in ("class", "model_path"):

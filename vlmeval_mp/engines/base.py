@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 from vlmeval_mp.core.errors import ConfigError, did_you_mean
 from vlmeval_mp.core.records import Completion, Draft, Notice, Request
@@ -20,7 +20,7 @@ class EngineSpec:
 
     `model` is a folder or hub id. `args` are the engine's own arguments, checked by the engine: an unknown one is a
     `ConfigError`. `device` is "cuda" or "cpu". `max_images` / `max_videos` are the most that one request will carry.
-    `window` is how many requests the caller will keep in flight; 0 lets the engine's `default_window` stand. An engine
+    `window` is how many requests the caller will keep in flight; 0 means the window of its `EngineEntry`. An engine
     that can have its requests rendered by processes of its own starts `render_processes` of them; 0: it renders itself.
     """
 
@@ -43,7 +43,6 @@ class Engine(Protocol):
     files itself (`Request.source` says which), so that they are not decoded for it. An engine may also be a `Renders`.
     """
 
-    default_window: ClassVar[int]
     whole_videos: bool
 
     @property

@@ -21,7 +21,6 @@ import msgspec
 from vlmeval_mp.core.errors import ConfigError, EngineError, RequestError
 from vlmeval_mp.core.records import Completion, Request, TextPart
 from vlmeval_mp.engines.base import EngineSpec, refuse_unknown
-from vlmeval_mp.engines.registry import DEFAULT_WINDOWS
 
 LONGEST = 12.0
 """How many times its least latency a request of a heavy tail takes at most."""
@@ -59,7 +58,6 @@ class FakeArgs(msgspec.Struct, frozen=True, kw_only=True):
 class FakeEngine:
     """Serves requests as scripted. A token is one character."""
 
-    default_window = DEFAULT_WINDOWS["fake"]
     whole_videos = False
     notice = None
 

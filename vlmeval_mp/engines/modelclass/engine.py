@@ -30,7 +30,7 @@ from vlmeval_mp.engines.microbatch import MicroBatcher, Outcome
 from vlmeval_mp.engines.modelclass import answer as kitanswer
 from vlmeval_mp.engines.modelclass.files import Asked, MediaFiles
 from vlmeval_mp.engines.modelclass.prompt import Prompter, dataset_of
-from vlmeval_mp.engines.registry import DEFAULT_WINDOWS
+from vlmeval_mp.engines.registry import ENGINES
 from vlmeval_mp.vlmevalkit import classes
 
 log = logging.getLogger(__name__)
@@ -58,7 +58,6 @@ class VlmevalkitArgs(msgspec.Struct, frozen=True, kw_only=True):
 class VlmevalkitEngine:
     """Serves requests with one instance of a model class."""
 
-    default_window = DEFAULT_WINDOWS["vlmevalkit"]
     notice = None
 
     def __init__(self, spec: EngineSpec) -> None:
@@ -79,7 +78,7 @@ class VlmevalkitEngine:
         self._batcher: MicroBatcher[Asked] = MicroBatcher(
             self._answer, self.args.batch_size if self._batched else 1, self.args.wait
         )
-        self._threads = spec.window or self.default_window
+        self._threads = spec.window or ENGINES["vlmevalkit"].window
         self._pool: ThreadPoolExecutor | None = None
         self._answered = self._shown = 0
 

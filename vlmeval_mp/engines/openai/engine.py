@@ -26,7 +26,6 @@ from vlmeval_mp.engines.openai import answer as answers
 from vlmeval_mp.engines.openai import body as chatbody
 from vlmeval_mp.engines.openai import retries
 from vlmeval_mp.engines.openai.absence import Absence
-from vlmeval_mp.engines.registry import DEFAULT_WINDOWS
 from vlmeval_mp.engines.renderpool import RenderPool
 
 log = logging.getLogger("vlmeval_mp.openai")
@@ -74,7 +73,6 @@ class OpenaiArgs(msgspec.Struct, frozen=True, kw_only=True):
 class OpenaiEngine:
     """Serves requests over HTTP."""
 
-    default_window = DEFAULT_WINDOWS["openai"]
     whole_videos = False
 
     def __init__(self, spec: EngineSpec) -> None:

@@ -32,7 +32,6 @@ from vlmeval_mp.core.errors import ConfigError, EngineError, EngineKilledError, 
 from vlmeval_mp.core.records import Completion, Draft, Rendered, Request, Sampling
 from vlmeval_mp.engines import chattemplate, hub
 from vlmeval_mp.engines.base import EngineSpec, NotRenderedError, refuse_unknown
-from vlmeval_mp.engines.registry import DEFAULT_WINDOWS
 from vlmeval_mp.engines.renderpool import RenderPool
 from vlmeval_mp.engines.vllm.rendering import Rendering, is_refusal
 
@@ -50,7 +49,6 @@ EXIT_SECONDS = 0.5
 class VllmEngine:
     """Serves requests with vLLM. Every field of `AsyncEngineArgs` but `model` is an engine argument."""
 
-    default_window = DEFAULT_WINDOWS["vllm"]
     whole_videos = False
     notice = None
 

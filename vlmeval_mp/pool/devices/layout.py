@@ -13,13 +13,10 @@ from typing import Literal
 
 from vlmeval_mp.core.errors import ConfigError
 from vlmeval_mp.core.records import GpuStats, Json, ModelSpec, RunSpec
-from vlmeval_mp.engines.registry import API_ENGINE, DEFAULT_WINDOWS
+from vlmeval_mp.engines.registry import entry
 from vlmeval_mp.pool.devices import gpus, memory, sizing, weights
 from vlmeval_mp.pool.devices.gpus import DeviceGroup
 from vlmeval_mp.pool.devices.sizing import Sizing
-
-SIZED = ("vllm", "transformers")
-"""Engines that load weights into this machine's memory in a way that is known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +65,7 @@ def fit(spec: RunSpec, wanted: DevicesWanted, discover: Callable[[], Sequence[Gp
     if wanted.tp < 1:
         raise ConfigError("--tp: must be at least 1")
     workers = 1 if not wanted.parallel else (wanted.max_workers or spec.max_workers)
-    remote = all(m.engine == API_ENGINE for m in spec.models)
+    remote = all(entry(m.engine).remote for m in spec.models)
     found = (discover or gpus.discover)() if wanted.device != "cpu" and not (remote and not wanted.gpus) else []
     if wanted.device == "cpu" and wanted.gpus:
         raise ConfigError("--gpus and --device cpu exclude each other")
@@ -79,7 +76,7 @@ def fit(spec: RunSpec, wanted: DevicesWanted, discover: Callable[[], Sequence[Gp
         sizings = {m.name: s for m in spec.models if (s := _on_cpu(m, workers, len(cores))) is not None}
         groups = gpus.cpu_groups(workers or sizing.narrowest(list(sizings.values())), cores)
     else:
-        if any(m.engine != "fake" for m in spec.models):
+        if any(not entry(m.engine).scripted for m in spec.models):
             gpus.require_gpus(found)
         ids = gpus.select(wanted.gpus or "all", found, os.environ)
         groups = gpus.gpu_groups(ids, wanted.tp, found)
@@ -114,16 +111,17 @@ def _said_window(model: ModelSpec, wanted: DevicesWanted, spec: RunSpec) -> int:
     """Samples that one worker of `model` is to keep in flight; 0 for auto."""
     if not wanted.parallel:
         return 1
-    if model.engine == API_ENGINE and wanted.api_nproc:
+    if entry(model.engine).remote and wanted.api_nproc:
         return wanted.api_nproc
     return spec.batch_size if wanted.batch_size is None else wanted.batch_size
 
 
 def _engine_args(model: ModelSpec, wanted: DevicesWanted, chosen: Sizing | None) -> Json:
-    if model.engine == API_ENGINE and wanted.retry is not None:
+    if entry(model.engine).remote and wanted.retry is not None:
         return {**model.engine_args, "max_retries": wanted.retry}
-    if model.engine == "vllm" and chosen is not None and chosen.utilization is not None:
-        return {**model.engine_args, "gpu_memory_utilization": chosen.utilization}
+    share = entry(model.engine).share
+    if share and chosen is not None and chosen.utilization is not None:
+        return {**model.engine_args, share: chosen.utilization}
     return model.engine_args
 
 
@@ -131,13 +129,14 @@ def _on_gpu(model: ModelSpec, found: Sequence[GpuStats], tp: int, workers: int) 
     """By the smallest of the GPUs and the most that others have of one; None where something is not known.
 
     Raises:
-        ConfigError: the share of a GPU that the config gives is none.
+        ConfigError: the config gives a share of a GPU that is not in (0, 1].
     """
     weighed = _weigh(model)
     free = memory.free_memory()
-    share = model.engine_args.get("gpu_memory_utilization")
+    argument = entry(model.engine).share
+    share = model.engine_args.get(argument)
     if share is not None and not (type(share) in (int, float) and 0 < share <= 1):
-        where = f"model {model.name}: engine_args.gpu_memory_utilization"
+        where = f"model {model.name}: engine_args.{argument}"
         raise ConfigError(f"{where}: must be a number above 0 and at most 1, not {share!r}")
     if weighed is None or not found or not free:
         return None
@@ -148,7 +147,7 @@ def _on_gpu(model: ModelSpec, found: Sequence[GpuStats], tp: int, workers: int) 
         free,
         tp=tp,
         workers=workers,
-        default=DEFAULT_WINDOWS[model.engine],
+        default=entry(model.engine).window,
         utilization=share,
         dtype=str(model.engine_args.get("dtype", "")),
     )
@@ -159,9 +158,9 @@ def _on_cpu(model: ModelSpec, workers: int, cores: int) -> Sizing | None:
     free = memory.free_memory()
     if weighed is None or not free:
         return None
-    default, dtype = DEFAULT_WINDOWS[model.engine], str(model.engine_args.get("dtype", ""))
+    default, dtype = entry(model.engine).window, str(model.engine_args.get("dtype", ""))
     return sizing.on_cpu(weighed, free, cores, asked=workers, default=default, dtype=dtype)
 
 
 def _weigh(model: ModelSpec) -> weights.Weights | None:
-    return weights.weigh(model.path, os.environ, Path.home()) if model.engine in SIZED else None
+    return weights.weigh(model.path, os.environ, Path.home()) if entry(model.engine).sized else None

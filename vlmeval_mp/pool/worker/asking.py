@@ -62,7 +62,7 @@ class Asker:
         self._benchmarks = {name: Path(data.path).stem for name, data in self._data.items()}
         self.engine = self._build_engine(assignment)
         self._videos: dict[str, VideoAs] = {}
-        self.window_size = assignment.window or self.engine.default_window
+        self.window_size = assignment.window or registry.entry(model.engine).window
         self.window = asyncio.Semaphore(self.window_size)
         self.in_engine = self.rendering = 0
         self.tokens_in = self.tokens_out = 0
@@ -136,7 +136,7 @@ class Asker:
         """Return what becomes of roles; `roles: user` in a config means that there is no other turn at all."""
         if self._model.roles == "user":
             return prompts.ONE_TURN
-        return self._model.roles or registry.ROLES.get(self._model.engine, "user")
+        return self._model.roles or registry.entry(self._model.engine).roles
 
     def draft(self, job: Job, sample: Sample) -> Draft:
         """Return what `sample` asks, its media still files."""
