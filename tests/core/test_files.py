@@ -1,15 +1,18 @@
 """Disk primitives: what a reader sees after any interruption."""
 
+import errno
 import os
 import signal
 import subprocess
 import sys
 import threading
 
+import msgspec
 import pytest
 
 from vlmeval_mp.core import files
 from vlmeval_mp.core.errors import StorageError
+from vlmeval_mp.core.records import Event, SupervisorStatus
 
 
 def payloads(path):
@@ -123,3 +126,82 @@ def test_a_failed_replacement_leaves_the_old_file(tmp_path):
     with pytest.raises(StorageError):
         files.atomic_write(tmp_path / "x", b"new")
     assert [p.name for p in tmp_path.iterdir()] == ["x"]
+
+
+def without_links(*_args, **_kwargs):
+    raise OSError(errno.EPERM, "Operation not permitted")
+
+
+def without_such_a_rename(*_args):
+    raise OSError(errno.EINVAL, "Invalid argument")
+
+
+@pytest.mark.parametrize("rename", [None, without_such_a_rename])
+def test_one_publisher_wins_where_there_are_no_hard_links(tmp_path, monkeypatch, rename):
+    monkeypatch.setattr(os, "link", without_links)
+    if rename is not None:
+        monkeypatch.setattr(files, "_rename_new", rename)
+    path = tmp_path / "done.json"
+    assert files.publish_new(path, b"first")
+    assert not files.publish_new(path, b"second")
+    assert path.read_bytes() == b"first"
+    assert [p.name for p in tmp_path.iterdir()] == ["done.json"]
+
+
+def test_a_publication_that_was_cut_short_is_an_error_and_leaves_nothing(tmp_path, monkeypatch):
+    monkeypatch.setattr(os, "link", without_links)
+    monkeypatch.setattr(files, "_rename_new", without_such_a_rename)
+    path = tmp_path / "done.json"
+    sync = os.fsync
+
+    def cut(fd):
+        if path.exists():
+            os.ftruncate(fd, 2)
+        sync(fd)
+
+    monkeypatch.setattr(os, "fsync", cut)
+    with pytest.raises(StorageError, match=r"cannot create .*done\.json: 2 of 5 bytes were written"):
+        files.publish_new(path, b"whole")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_refused_link_for_another_reason_is_an_error(tmp_path, monkeypatch):
+    def full(*_args, **_kwargs):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "link", full)
+    with pytest.raises(StorageError, match="No space left on device"):
+        files.publish_new(tmp_path / "done.json", b"x")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_half_a_surrogate_pair_never_keeps_a_record_from_being_written():
+    status = SupervisorStatus(
+        pid=1, owner="o", phase="working", time=0.0, started=0.0, events=(Event(time=0.0, text="no \udcff.tsv \u00e4"),)
+    )
+    read = msgspec.json.decode(files.encode_json(status), type=SupervisorStatus)
+    assert read.events[0].text == "no ?.tsv \u00e4"
+    assert files.encode_json({"\ud800": ["\udfff", 1]}) == b'{"?":["?",1]}'
+
+
+def test_a_record_without_such_text_is_encoded_as_ever():
+    event = Event(time=1.5, text="\u00e4")
+    assert files.encode_json(event) == msgspec.json.encode(event)
+
+
+def test_a_file_of_another_kind_is_named_and_a_missing_one_is_told_apart(tmp_path):
+    path = tmp_path / "status.json"
+    with pytest.raises(FileNotFoundError):
+        files.read_json(path, SupervisorStatus)
+    for content in (b"{", b'{"pid": "x"}', b'"\xff"'):
+        path.write_bytes(content)
+        with pytest.raises(StorageError, match=r"status\.json cannot be read: "):
+            files.read_json(path, SupervisorStatus)
+    path.write_bytes(b'{"time":1.0,"text":"t"}')
+    assert files.read_json(path, Event).text == "t"
+
+
+def test_the_sync_of_a_file_system_reports_a_folder_that_is_not_there(tmp_path):
+    files.sync_file_system(tmp_path)
+    with pytest.raises(FileNotFoundError):
+        files.sync_file_system(tmp_path / "gone")

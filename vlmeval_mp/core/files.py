@@ -4,6 +4,8 @@ Guarantees. `atomic_write`: a reader sees the old file or the whole new one, als
 several writers exactly one wins, and it knows. `Appender`: one writer; after `sync` returned, what was appended
 before is on the disk. `read_lines`: valid lines only; a torn or altered line is skipped, never guessed at.
 
+`encode_json` never fails on text that is none.
+
 Why `link` and not a lock: some shared file systems grant a lock to every caller.
 """
 
@@ -16,12 +18,52 @@ import secrets
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO, TypeVar
+
+import msgspec
 
 from vlmeval_mp.core.errors import StorageError
 
+T = TypeVar("T")
+
 BLOCK = 1 << 18
 """Bytes that are read or written at once."""
+NO_LINKS = frozenset({errno.EPERM, errno.ENOSYS, errno.EOPNOTSUPP, errno.EMLINK, errno.EINVAL})
+"""What `link` says where the file system has no hard links."""
+
+
+def encode_json(value: object) -> bytes:
+    """Return `value` as JSON. Half a surrogate pair, which is no text, becomes a question mark.
+
+    File names that are not UTF-8 hold such halves, and so does what a model says when it is cut inside a character.
+    """
+    try:
+        return msgspec.json.encode(value)
+    except UnicodeEncodeError:
+        return msgspec.json.encode(_whole(msgspec.to_builtins(value, str_keys=True)))
+
+
+def _whole(value: Any) -> Any:
+    if isinstance(value, str):
+        return value.encode("utf-8", "replace").decode()
+    if isinstance(value, dict):
+        return {_whole(key): _whole(each) for key, each in value.items()}
+    return [_whole(each) for each in value] if isinstance(value, list | tuple) else value
+
+
+def read_json(path: Path, kind: type[T]) -> T:
+    """Return the content of a JSON file as a `kind`.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        StorageError: it cannot be read, or holds something else.
+    """
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=kind)
+    except FileNotFoundError:
+        raise
+    except (OSError, UnicodeDecodeError, msgspec.DecodeError) as error:
+        raise StorageError(f"{path} cannot be read: {error}") from error
 
 
 def _temporary(path: Path) -> Path:
@@ -33,6 +75,28 @@ def sync_folder(folder: Path) -> None:
     fd = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(fd)
+    finally:
+        os.close(fd)
+
+
+def sync_file_system(folder: Path) -> None:
+    """Make everything written to the file system of `folder` durable: one call in place of an fsync for each file.
+
+    Other file systems of the host are left alone where the C library has `syncfs`.
+
+    Raises:
+        OSError: the file system reported a failed write.
+    """
+    import ctypes
+
+    syncfs = getattr(ctypes.CDLL(None, use_errno=True), "syncfs", None)
+    if syncfs is None:
+        os.sync()
+        return
+    fd = os.open(folder, os.O_RDONLY)
+    try:
+        if syncfs(fd):
+            raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()), str(folder))
     finally:
         os.close(fd)
 
@@ -98,7 +162,8 @@ def replacing(*paths: Path) -> Iterator[list[BinaryIO]]:
 def publish_new(path: Path, data: bytes, *, sync_parent: bool = True) -> bool:
     """Create `path` with `data` unless it exists; True if this call created it.
 
-    On NFS a lost reply can report EEXIST for our own link, so the link count of our unique name decides.
+    On NFS a lost reply can report EEXIST for our own link, so the link count of our unique name decides. A file system
+    without hard links gets a rename that replaces nothing, or where that is missing too, an exclusive creation.
 
     Raises:
         StorageError: the data could not be written.
@@ -111,13 +176,65 @@ def publish_new(path: Path, data: bytes, *, sync_parent: bool = True) -> bool:
         except FileExistsError:
             created = temporary.stat().st_nlink == 2
         except OSError as error:
-            raise StorageError(f"cannot create {path}: {error.strerror or error}") from error
+            if error.errno not in NO_LINKS:
+                raise
+            created = _publish_without_links(temporary, path, data)
+    except OSError as error:
+        raise StorageError(f"cannot create {path}: {error.strerror or error}") from error
     finally:
         with contextlib.suppress(OSError):
             temporary.unlink()
     if sync_parent:
         sync_folder(path.parent)
     return created
+
+
+def _publish_without_links(temporary: Path, path: Path, data: bytes) -> bool:
+    try:
+        return _rename_new(temporary, path)
+    except OSError as error:
+        if error.errno not in NO_LINKS:
+            raise
+    return _create_whole(path, data)
+
+
+def _rename_new(temporary: Path, path: Path) -> bool:
+    """Rename `temporary` to `path` unless that exists; True if it was renamed.
+
+    Raises:
+        OSError: with a number of `NO_LINKS`, the kernel or the file system does not know such a rename.
+    """
+    import ctypes
+
+    rename = getattr(ctypes.CDLL(None, use_errno=True), "renameat2", None)
+    if rename is None:
+        raise OSError(errno.ENOSYS, "there is no renameat2")
+    here, no_replace = -100, 1  # AT_FDCWD, RENAME_NOREPLACE
+    if rename(here, os.fsencode(temporary), here, os.fsencode(path), no_replace) == 0:
+        return True
+    number = ctypes.get_errno()
+    if number == errno.EEXIST:
+        return False
+    raise OSError(number, os.strerror(number))
+
+
+def _create_whole(path: Path, data: bytes) -> bool:
+    """Create `path` and fill it; True if this call created it. A file that did not get all of `data` is removed."""
+    try:
+        file = path.open("xb", buffering=0)
+    except FileExistsError:
+        return False
+    try:
+        with file:
+            written = file.write(data)
+            os.fsync(file.fileno())
+        if written != len(data) or path.stat().st_size != len(data):
+            raise OSError(errno.EIO, f"{path.stat().st_size} of {len(data)} bytes were written")
+    except OSError:
+        with contextlib.suppress(OSError):
+            path.unlink()
+        raise
+    return True
 
 
 def encode_line(payload: bytes) -> bytes:

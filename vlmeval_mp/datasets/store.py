@@ -26,7 +26,7 @@ from pathlib import Path
 import msgspec
 
 from vlmeval_mp.core.errors import ConfigError, StorageError
-from vlmeval_mp.core.files import atomic_write, sync_folder
+from vlmeval_mp.core.files import atomic_write, sync_file_system, sync_folder
 from vlmeval_mp.core.paths import slug
 from vlmeval_mp.core.records import DatasetInfo, DataSpec, Sample, Struct
 from vlmeval_mp.datasets import arrangement, benchmarks, names
@@ -178,7 +178,7 @@ def _unchanged(origin: Origin) -> bool:
 
 
 def _publish(folder: Path, target: Path, info: DatasetInfo) -> Dataset:
-    os.sync()  # one call instead of an fsync for each of perhaps 100,000 images
+    sync_file_system(folder)  # one call instead of an fsync for each of perhaps 100,000 images
     while True:
         try:
             folder.rename(target)

@@ -20,7 +20,6 @@ import logging
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
-import msgspec
 from filelock import FileLock, Timeout
 
 from vlmeval_mp.core import files
@@ -153,7 +152,7 @@ class Queue(Listing):
             StorageError: they may not be; the claims are still held.
         """
         won = [
-            files.publish_new(self.done_path(entry.shard), msgspec.json.encode(done), sync_parent=False)
+            files.publish_new(self.done_path(entry.shard), files.encode_json(done), sync_parent=False)
             for entry, done in finished
         ]
         files.sync_folder(self.folder / "done")
@@ -172,7 +171,7 @@ class Queue(Listing):
         the claim of the whole makes pending what is missing of them.
         """
         head, tail = parts(entry.shard, row)
-        content = msgspec.json.encode(Cut(cut=row, shard=entry.shard))
+        content = files.encode_json(Cut(cut=row, shard=entry.shard))
         if not files.publish_new(self.done_path(entry.shard), content):
             return None
         self._make_pending(Entry(tail, entry.attempt, entry.deaths))
@@ -266,7 +265,7 @@ class Queue(Listing):
 
     def fail(self, entry: Entry, reason: str) -> None:
         """Give a claimed shard up for this run."""
-        failure = msgspec.json.encode(Failure(shard=entry.shard, reason=reason))
+        failure = files.encode_json(Failure(shard=entry.shard, reason=reason))
         files.publish_new(self.folder / "failed" / f"{stem(entry.shard)}.json", failure)
         self._forget(entry)
 

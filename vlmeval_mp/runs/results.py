@@ -147,7 +147,7 @@ def save(folder: Path, scored: Sequence[Scored], summary: Summary) -> None:
 
 
 def _write_summary(folder: Path, summary: Summary) -> None:
-    files.atomic_write(folder / SUMMARY, msgspec.json.format(msgspec.json.encode(summary), indent=2) + b"\n")
+    files.atomic_write(folder / SUMMARY, msgspec.json.format(files.encode_json(summary), indent=2) + b"\n")
 
 
 def judged(

@@ -14,8 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
-import msgspec
-
+from vlmeval_mp.core import files
 from vlmeval_mp.core.errors import ConfigError, StorageError, VlmevalError
 from vlmeval_mp.core.paths import RunPaths
 from vlmeval_mp.core.records import Done, RunRecord, Stop, SupervisorStatus, WorkerStatus
@@ -36,11 +35,11 @@ def read_record(paths: RunPaths) -> RunRecord:
         ConfigError: there is no run there, or its record is damaged.
     """
     try:
-        return msgspec.json.decode(paths.record.read_bytes(), type=RunRecord)
+        return files.read_json(paths.record, RunRecord)
     except FileNotFoundError:
         raise ConfigError(f"there is no run at {paths.root}") from None
-    except (OSError, msgspec.DecodeError, msgspec.ValidationError) as error:
-        raise ConfigError(f"{paths.record} cannot be read: {error}") from error
+    except StorageError as error:
+        raise ConfigError(str(error)) from error
 
 
 def read_supervisor(paths: RunPaths) -> SupervisorStatus | None:
@@ -147,6 +146,6 @@ def is_alive(owner: str, last_beat: float) -> bool:
 
 def _load(path: Path, kind: type[T]) -> T | None:
     try:
-        return msgspec.json.decode(path.read_bytes(), type=kind)
-    except (OSError, msgspec.DecodeError, msgspec.ValidationError):
+        return files.read_json(path, kind)
+    except (FileNotFoundError, StorageError):
         return None

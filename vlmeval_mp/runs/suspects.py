@@ -93,7 +93,7 @@ class Suspects:
         for death in deaths:
             if self._file is None:
                 self._file = files.Appender(self._path)
-            self._file.append(msgspec.json.encode(death))
+            self._file.append(files.encode_json(death))
         if self._file is not None:
             self._file.sync()
 

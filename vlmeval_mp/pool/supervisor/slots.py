@@ -16,9 +16,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import msgspec
-
-from vlmeval_mp.core import credentials
+from vlmeval_mp.core import credentials, files
 from vlmeval_mp.core.errors import (
     EXIT_COMPLETE,
     EXIT_DEPENDENCY,
@@ -26,6 +24,7 @@ from vlmeval_mp.core.errors import (
     EXIT_INCOMPLETE,
     EXIT_NO_WORKER,
     EXIT_USAGE,
+    StorageError,
 )
 from vlmeval_mp.core.paths import RunPaths
 from vlmeval_mp.core.records import RunRecord, WorkerStatus
@@ -285,8 +284,8 @@ class Slots:
 
     def _status_of(self, slot: Slot) -> WorkerStatus | None:
         try:
-            return msgspec.json.decode(self._paths.worker(slot.name).read_bytes(), type=WorkerStatus)
-        except (OSError, msgspec.DecodeError, msgspec.ValidationError):
+            return files.read_json(self._paths.worker(slot.name), WorkerStatus)
+        except (FileNotFoundError, StorageError):
             return None
 
     # --- a worker's start ------------------------------------------------------------------------------------------

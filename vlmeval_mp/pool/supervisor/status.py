@@ -76,7 +76,7 @@ class Telemetry:
         """Write where the time of this launch went; a full disk costs a warning only."""
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            files.atomic_write(path, msgspec.json.format(msgspec.json.encode(self.spent())), durable=False)
+            files.atomic_write(path, msgspec.json.format(files.encode_json(self.spent())), durable=False)
         except (OSError, StorageError) as error:
             log.warning("%s", error)
 
@@ -99,7 +99,7 @@ class Telemetry:
             spent=self.spent(),
         )
         try:
-            files.atomic_write(self._path, msgspec.json.encode(status), durable=False)
+            files.atomic_write(self._path, files.encode_json(status), durable=False)
         except StorageError as error:
             log.warning("%s", error)
         return status

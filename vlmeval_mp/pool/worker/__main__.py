@@ -122,7 +122,7 @@ def _report_stillbirth(paths: RunPaths, assignment: Assignment, message: str) ->
         time=time.time(),
         message=message,
     )
-    files.atomic_write(paths.worker(assignment.name), msgspec.json.encode(status), durable=False)
+    files.atomic_write(paths.worker(assignment.name), files.encode_json(status), durable=False)
 
 
 if __name__ == "__main__":

@@ -61,7 +61,7 @@ class Heart:
         self._seen.append((time.monotonic(), status.answered))
         status = msgspec.structs.replace(status, beat=self._beat, time=time.time(), rate=self._rate())
         try:
-            files.atomic_write(self._path, msgspec.json.encode(status), durable=False)
+            files.atomic_write(self._path, files.encode_json(status), durable=False)
         except StorageError as error:
             log.warning("heartbeat not written: %s", error)
 
