@@ -14,7 +14,6 @@ from vlmeval_mp.core.records import Prediction, Sample, Score
 from vlmeval_mp.scoring.compat.letters import STOPS, verdict
 from vlmeval_mp.scoring.compat.readback import cell
 from vlmeval_mp.scoring.compat.yesno import without_punctuation
-from vlmeval_mp.scoring.edits import edit_distance
 from vlmeval_mp.scoring.reading.words import ARTICLES, CONTRACTIONS, NUMBER_WORDS
 from vlmeval_mp.scoring.strict.vqa import HANDWRITTEN
 
@@ -72,8 +71,10 @@ def _near(distance: float) -> float:
 
 
 def _distance(target: str, said: str) -> float:
+    from rapidfuzz.distance import Levenshtein
+
     longest = max(len(target.upper()), len(said.upper()))
-    edits = edit_distance(" ".join(target.lower().split()), " ".join(said.lower().split()))
+    edits = Levenshtein.distance(" ".join(target.lower().split()), " ".join(said.lower().split()))
     return edits / longest if longest else 0.0
 
 

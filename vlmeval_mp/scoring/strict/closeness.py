@@ -15,7 +15,6 @@ The best reference counts.
 from __future__ import annotations
 
 from vlmeval_mp.core.records import Prediction, Sample, Score
-from vlmeval_mp.scoring.edits import edit_distance
 from vlmeval_mp.scoring.reading.numbers import Amount, plain
 from vlmeval_mp.scoring.reading.text import answer_text
 from vlmeval_mp.scoring.strict.openended import key, read_open, references
@@ -65,4 +64,6 @@ def _similarity(target: str, said: str) -> float:
         return 1.0
     if min(len(target), len(said)) < THRESHOLD * longest:  # so many letters are missing already
         return 0.0
-    return 1 - edit_distance(target, said) / longest
+    from rapidfuzz.distance import Levenshtein
+
+    return 1 - Levenshtein.distance(target, said) / longest
