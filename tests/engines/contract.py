@@ -163,11 +163,6 @@ class EngineContract:
         assert str(refused)
         assert [getattr(outcome, "text", outcome) for outcome in outcomes] == alone
 
-    async def test_metrics_are_numbers(self, engine: Engine) -> None:
-        metrics = engine.metrics()
-        assert metrics
-        assert all(isinstance(value, float) for value in metrics.values())
-
     async def test_an_unknown_argument_is_refused_with_the_nearest_one(self) -> None:
         known = sorted(self.args)[0]
         with pytest.raises(ConfigError, match=rf"{self.name}.*{known}x.*did you mean '{known}'"):

@@ -8,14 +8,12 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
-
-import msgspec
+from typing import Any
 
 from vlmeval_mp.core import credentials
-from vlmeval_mp.core.errors import ConfigError, did_you_mean
+from vlmeval_mp.core.convert import convert
+from vlmeval_mp.core.errors import ConfigError, refuse_unknown
 from vlmeval_mp.core.paths import slug
 from vlmeval_mp.core.records import DataSpec, Json, MediaLimits, ModelSpec, RunSpec, Sampling
 
@@ -38,8 +36,6 @@ ORDER = 1
 MOST_POINTS = 25.0
 
 _CLASS = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")
-
-T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +94,7 @@ def build(config: Json, flags: Overrides, *, name: str | None, default_engine: s
     Raises:
         ConfigError: a key is unknown, a value has the wrong type, or there is nothing to run.
     """
-    _refuse_unknown("config", config, TOP_KEYS)
+    refuse_unknown("config: there is no key", config, TOP_KEYS)
     models = _entries(config, "model", flags.models)
     data = _entries(config, "data", flags.data)
     for key, entries, example in (("model", models, "--model PATH"), ("data", data, "--data FILE.tsv")):
@@ -130,21 +126,6 @@ def build(config: Json, flags: Overrides, *, name: str | None, default_engine: s
 
 def _window(value: object) -> object:
     return 0 if value == "auto" else value
-
-
-def convert(value: object, kind: type[T], where: str) -> T:
-    """`value` as a `kind`.
-
-    Raises:
-        ConfigError: naming `where`, and the nearest valid key when one is unknown.
-    """
-    if isinstance(value, Mapping) and issubclass(kind, msgspec.Struct):
-        fields = [f.encode_name for f in msgspec.structs.fields(kind)]
-        _refuse_unknown(where, value, fields)
-    try:
-        return msgspec.convert(value, kind)
-    except msgspec.ValidationError as error:
-        raise ConfigError(f"{where}: {error}") from None
 
 
 def _entries(config: Json, key: str, flagged: tuple[str, ...]) -> dict[str, Json]:
@@ -184,7 +165,7 @@ def _short_name(text: str) -> str:
 
 def _model(name: str, value: Json, config: Json, flags: Overrides, default_engine: str) -> ModelSpec:
     where = f"model.{name}"
-    _refuse_unknown(where, value, MODEL_KEYS)
+    refuse_unknown(f"{where}: there is no key", value, MODEL_KEYS)
     args: Json = {}
     for given, place in (
         (config.get("engine_args", {}), "engine_args"),
@@ -229,7 +210,7 @@ def _marks(value: Any, where: str) -> tuple[str, ...]:
 def _dataset(name: str, value: Json, limit: int, *, flagged: bool, order: int = 0) -> DataSpec:
     """`limit` is the config's, or the command line's (which wins) if `flagged`; `order` seeds a random order."""
     where = f"data.{name}"
-    _refuse_unknown(where, value, DATA_KEYS)
+    refuse_unknown(f"{where}: there is no key", value, DATA_KEYS)
     kind = _text(value.get("type", ""), f"{where}.type")
     if kind not in TYPES:
         raise ConfigError(f"{where}.type: {kind!r} is none of {', '.join(TYPES[1:])}")
@@ -264,14 +245,6 @@ def _one_of(value: object, valid: tuple[str, ...], where: str) -> str:
     if value not in valid:
         raise ConfigError(f"{where}: {value!r} is none of {', '.join(map(repr, valid))}")
     return str(value)
-
-
-def _refuse_unknown(where: str, given: Iterable[str], known: Iterable[str]) -> None:
-    valid = list(known)
-    for key in given:
-        if key not in valid:
-            hint = did_you_mean(key, valid, f"valid keys: {', '.join(valid)}")
-            raise ConfigError(f"{where}: there is no key {key!r}; {hint}")
 
 
 def _pick(flag: int | None, value: object, where: str) -> int:

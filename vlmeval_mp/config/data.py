@@ -7,11 +7,10 @@ Names of video shortcuts ("Video-MME_8frame_subs") become entries, and a name th
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
 
 from vlmeval_mp.config.build import DATA_KEYS
 from vlmeval_mp.config.models import DATA_TYPES
-from vlmeval_mp.core.errors import ConfigError, did_you_mean
+from vlmeval_mp.core.errors import refuse_unknown
 from vlmeval_mp.core.records import Json
 from vlmeval_mp.requests import videosets
 
@@ -63,7 +62,7 @@ def _translated(name: str, value: Json, warnings: list[str]) -> Json:
             f"{where}.use_subtitle: has no effect here; subtitles of {named} only are shown to the model, so the score "
             "is that without them"
         )
-    refuse_unknown(where, kwargs, (*_DATA_KWARGS, *DATA_KEYS))
+    refuse_unknown(f"{where}: there is no kwarg", kwargs, (*_DATA_KWARGS, *DATA_KEYS))
     warnings += [
         f"{where}.{key}: has no effect here; {IGNORED_DATA_KWARGS[key]}"
         for key in kwargs
@@ -94,12 +93,3 @@ def shortcuts() -> dict[str, Json]:
                 {"use_subtitle": True} if match["subs"] else {}
             )
     return found
-
-
-def refuse_unknown(where: str, given: Iterable[str], known: Iterable[str]) -> None:
-    """Raise `ConfigError` for the first of `given` that is not `known`, naming the nearest that is."""
-    valid = list(known)
-    for key in given:
-        if key not in valid:
-            hint = did_you_mean(key, valid, f"known here: {', '.join(valid)}")
-            raise ConfigError(f"{where}: there is no kwarg {key!r}; {hint}")

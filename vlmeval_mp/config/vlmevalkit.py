@@ -13,9 +13,8 @@ from collections.abc import Container, Iterable, Mapping
 from vlmeval_mp.config import apis
 from vlmeval_mp.config import data as dataentries
 from vlmeval_mp.config.build import MODEL_KEYS
-from vlmeval_mp.config.data import refuse_unknown
 from vlmeval_mp.config.models import CLASSES, MODELS, REPUBLISHED, ModelClass
-from vlmeval_mp.core.errors import ConfigError
+from vlmeval_mp.core.errors import ConfigError, refuse_unknown
 from vlmeval_mp.core.records import Json
 
 IGNORED_MODEL_KWARGS = {
@@ -124,7 +123,7 @@ def _model(name: str, value: Json, engine: str, warnings: list[str], environ: Ma
             f"{where}.class: {class_!r} is not known here; {hint}known classes: {', '.join([*CLASSES, *apis.APIS])}. "
             'With "engine": "vlmevalkit" any class of an installed VLMEvalKit is run by itself'
         )
-    refuse_unknown(where, kwargs, _MODEL_KWARGS)
+    refuse_unknown(f"{where}: there is no kwarg", kwargs, _MODEL_KWARGS)
     warnings += [
         f"{where}.{key}: has no effect here; {IGNORED_MODEL_KWARGS[key]}"
         for key in kwargs

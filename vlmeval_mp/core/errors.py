@@ -28,6 +28,9 @@ EXIT_DISK = 74
 EXIT_SIGINT = 130
 EXIT_SIGTERM = 143
 
+SHOWN_NAMES = 40
+"""Valid names that a refusal lists where none is near."""
+
 
 class VlmevalError(Exception):
     """Base of all errors raised on purpose; `str(error)` is complete and needs no traceback beside it."""
@@ -75,6 +78,18 @@ class RequestError(VlmevalError):
 
 class MediaError(RequestError):
     """A picture or video of a request cannot be opened; no engine has seen it."""
+
+
+def refuse_unknown(missing: str, given: Iterable[str], known: Iterable[str]) -> None:
+    """Raise `ConfigError` for the first of `given` that is not `known`, naming the nearest that is.
+
+    `missing` begins the message and the name follows it: "model.x: there is no key".
+    """
+    valid = list(known)
+    for name in given:
+        if name not in valid:
+            shown = ", ".join(valid[:SHOWN_NAMES])
+            raise ConfigError(f"{missing} {name!r}; {did_you_mean(name, valid, f'valid ones: {shown}')}")
 
 
 def did_you_mean(word: str, known: Iterable[str], otherwise: str) -> str:

@@ -6,12 +6,17 @@ life of its process and closed once.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Protocol, TypeVar, runtime_checkable
 
-from vlmeval_mp.core.errors import ConfigError, did_you_mean
+from vlmeval_mp.core.convert import convert
 from vlmeval_mp.core.records import Completion, Draft, Notice, Request
+
+T = TypeVar("T")
+
+ENCODERS = 8
+"""Threads that write a worker's pictures as files or base64. They are an engine's own: commits and claims run in the
+event loop's default threads, and must not queue behind the pictures of 200 requests."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,9 +43,9 @@ class Engine(Protocol):
     """Turns requests into completions.
 
     `generate` raises `RequestError` when this request alone cannot be served, and `EngineError` when the engine is
-    unusable from now on: `UnavailableError` if a fresh one would be no better off. `metrics` is cheap and never raises.
-    `notice` is what it waits for now, if anything; cheap too, and read from any thread. `whole_videos`: it opens video
-    files itself (`Request.source` says which), so that they are not decoded for it. An engine may also be a `Renders`.
+    unusable from now on: `UnavailableError` if a fresh one would be no better off. `notice` is what it waits for now,
+    if anything; it is cheap, and read from any thread. `whole_videos`: it opens video files itself (`Request.source`
+    says which), so that they are not decoded for it. An engine may also be a `Renders`.
     """
 
     whole_videos: bool
@@ -53,8 +58,6 @@ class Engine(Protocol):
     async def start(self) -> None: ...
 
     async def generate(self, request: Request) -> Completion: ...
-
-    def metrics(self) -> dict[str, float]: ...
 
     async def close(self) -> None: ...
 
@@ -77,10 +80,10 @@ class NotRenderedError(Exception):
     """No render process is there to do it."""
 
 
-def refuse_unknown(engine: str, given: Iterable[str], known: Iterable[str]) -> None:
-    """Raise `ConfigError` for the first engine argument that is not known, naming the nearest valid one."""
-    valid = sorted(known)
-    for name in given:
-        if name not in valid:
-            hint = did_you_mean(name, valid, f"valid ones: {', '.join(valid[:40])}")
-            raise ConfigError(f"engine {engine!r} has no argument {name!r}; {hint}")
+def arguments(engine: str, given: dict[str, Any], kind: type[T]) -> T:
+    """Return the arguments `given` to an engine as its `kind`.
+
+    Raises:
+        ConfigError: one is unknown or has a wrong type.
+    """
+    return convert(given, kind, f"engine {engine!r}", "there is no argument")

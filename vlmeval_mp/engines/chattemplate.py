@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from vlmeval_mp.core.records import ImagePart, Request, VideoPart
+from vlmeval_mp.core.records import Frames, ImagePart, Request, VideoPart
 
 
 class Special:
@@ -46,6 +46,17 @@ def digests(request: Request) -> tuple[list[str | None], list[str | None]]:
         [part.media.digest or None for part in parts if isinstance(part, ImagePart)],
         [part.media.digest or None for part in parts if isinstance(part, VideoPart)],
     )
+
+
+def metadata(video: Frames) -> dict[str, Any]:
+    """Return what video processors want to know of frames that were already chosen, as `VideoMetadata` names it."""
+    return {
+        "fps": video.fps,
+        "total_num_frames": video.total,
+        "duration": video.total / video.fps if video.fps else 0.0,
+        "frames_indices": list(video.indices),
+        "video_backend": "pyav",
+    }
 
 
 def reason(error: BaseException) -> str:

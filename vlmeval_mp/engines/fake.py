@@ -18,9 +18,9 @@ from typing import Literal
 
 import msgspec
 
-from vlmeval_mp.core.errors import ConfigError, EngineError, RequestError
+from vlmeval_mp.core.errors import EngineError, RequestError
 from vlmeval_mp.core.records import Completion, Request, TextPart
-from vlmeval_mp.engines.base import EngineSpec, refuse_unknown
+from vlmeval_mp.engines.base import EngineSpec, arguments
 
 LONGEST = 12.0
 """How many times its least latency a request of a heavy tail takes at most."""
@@ -62,16 +62,12 @@ class FakeEngine:
     notice = None
 
     def __init__(self, spec: EngineSpec) -> None:
-        refuse_unknown("fake", spec.args, FakeArgs.__struct_fields__)
         self.spec = spec
-        try:
-            self.args = msgspec.convert(spec.args, FakeArgs)
-        except msgspec.ValidationError as error:
-            raise ConfigError(f"engine 'fake': {error}") from error
+        self.args = arguments("fake", spec.args, FakeArgs)
         self._slots = asyncio.Semaphore(self.args.concurrency) if self.args.concurrency else None
         self._log: int | None = None
         self._child: subprocess.Popen[bytes] | None = None
-        self._accepted = self._generated = self._in_flight = 0
+        self._accepted = self._in_flight = 0
         self._broken = ""
 
     async def start(self) -> None:
@@ -92,9 +88,6 @@ class FakeEngine:
                 return await self._generate(request)
         finally:
             self._in_flight -= 1
-
-    def metrics(self) -> dict[str, float]:
-        return {"generated": float(self._generated)}
 
     async def close(self) -> None:
         if self._log is not None:
@@ -120,7 +113,6 @@ class FakeEngine:
         kept = text[: request.sampling.max_tokens]
         if self._log is not None:
             os.write(self._log, f"{request.id} {os.getpid()}\n".encode())
-        self._generated += 1
         return Completion(
             text=kept,
             finish_reason="stop" if kept == text else "length",

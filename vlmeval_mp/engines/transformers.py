@@ -17,9 +17,9 @@ import torch
 from transformers import AutoModelForImageTextToText, AutoProcessor, GenerationConfig
 
 from vlmeval_mp.core.errors import ConfigError, EngineError, RequestError
-from vlmeval_mp.core.records import Completion, Frames, ImagePart, Part, Request, Sampling, TextPart
+from vlmeval_mp.core.records import Completion, ImagePart, Part, Request, Sampling, TextPart
 from vlmeval_mp.engines import chattemplate, hub
-from vlmeval_mp.engines.base import EngineSpec, refuse_unknown
+from vlmeval_mp.engines.base import EngineSpec, arguments
 from vlmeval_mp.engines.microbatch import MicroBatcher
 
 
@@ -48,18 +48,13 @@ class TransformersEngine:
     notice = None
 
     def __init__(self, spec: EngineSpec) -> None:
-        refuse_unknown("transformers", spec.args, TransformersArgs.__struct_fields__)
-        try:
-            self.args = msgspec.convert(spec.args, TransformersArgs)
-        except msgspec.ValidationError as error:
-            raise ConfigError(f"engine 'transformers': {error}") from error
+        self.args = arguments("transformers", spec.args, TransformersArgs)
         if spec.tensor_parallel > 1:
             raise ConfigError("engine 'transformers' runs on one GPU; use --tp 1, or --engine vllm")
         self.spec = spec
         self._model: Any = None
         self._processor: Any = None
         self._batcher = MicroBatcher(self._answer, self.args.batch_size, self.args.wait)
-        self._tokens = {"prompt_tokens": 0.0, "completion_tokens": 0.0}
 
     async def start(self) -> None:
         try:
@@ -70,13 +65,7 @@ class TransformersEngine:
             raise EngineError(f"transformers could not load {self.spec.model}: {chattemplate.reason(error)}") from error
 
     async def generate(self, request: Request) -> Completion:
-        completion = await self._batcher.submit(request)
-        self._tokens["prompt_tokens"] += completion.prompt_tokens
-        self._tokens["completion_tokens"] += completion.completion_tokens
-        return completion
-
-    def metrics(self) -> dict[str, float]:
-        return self._tokens | {"batch_size": float(self._batcher.size)}
+        return await self._batcher.submit(request)
 
     async def close(self) -> None:
         await self._batcher.close()
@@ -139,7 +128,8 @@ class TransformersEngine:
         if requests[0].videos:
             videos = [video for r in requests for video in r.videos]
             found["videos"] = [video.pixels for video in videos]
-            found["videos_kwargs"] = {"do_sample_frames": False, "video_metadata": [metadata(v) for v in videos]}
+            described = [chattemplate.metadata(video) for video in videos]
+            found["videos_kwargs"] = {"do_sample_frames": False, "video_metadata": described}
         return found
 
     def _messages(self, request: Request) -> list[dict[str, Any]]:
@@ -179,7 +169,3 @@ class TransformersEngine:
 def shape(request: Request) -> tuple[Sampling, bool, bool]:
     """Requests of one shape can share a `generate` call."""
     return request.sampling, bool(request.images), bool(request.videos)
-
-
-def metadata(video: Frames) -> dict[str, Any]:
-    return {"fps": video.fps, "total_num_frames": video.total, "frames_indices": list(video.indices)}

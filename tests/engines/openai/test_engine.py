@@ -11,8 +11,10 @@ import logging
 import os
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
@@ -420,3 +422,20 @@ def test_without_its_library_the_engine_names_the_install_line() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], env=os.environ, capture_output=True, text=True, check=True)
     assert "pip install 'vlmeval-mp[api]' 3" in done.stdout
+
+
+async def test_pictures_do_not_wait_for_the_threads_that_commit(server: Endpoint) -> None:
+    engine = OpenaiEngine(EngineSpec(model="m", args={"base_url": server.url}))
+    await engine.start()  # connects, which looks a name up in a default thread
+    await engine.generate(ask("0", "What?", (picture(1),)))
+    busy, released = ThreadPoolExecutor(1), threading.Event()
+    asyncio.get_running_loop().set_default_executor(busy)
+    commit = busy.submit(released.wait)
+    try:
+        async with asyncio.timeout(60):
+            done = await engine.generate(ask("1", "What?", (picture(1),)))
+    finally:
+        released.set()
+        await engine.close()
+    assert done.text
+    assert commit.result()

@@ -22,10 +22,10 @@ from typing import Any
 import msgspec
 
 from vlmeval_mp.core import credentials
-from vlmeval_mp.core.errors import ConfigError, EngineError, RequestError
+from vlmeval_mp.core.errors import EngineError, RequestError
 from vlmeval_mp.core.records import Completion, Json, Request
 from vlmeval_mp.engines import chattemplate
-from vlmeval_mp.engines.base import EngineSpec, refuse_unknown
+from vlmeval_mp.engines.base import ENCODERS, EngineSpec, arguments
 from vlmeval_mp.engines.microbatch import MicroBatcher, Outcome
 from vlmeval_mp.engines.modelclass import answer as kitanswer
 from vlmeval_mp.engines.modelclass.files import Asked, MediaFiles
@@ -61,12 +61,7 @@ class VlmevalkitEngine:
     notice = None
 
     def __init__(self, spec: EngineSpec) -> None:
-        known = [field.encode_name for field in msgspec.structs.fields(VlmevalkitArgs)]
-        refuse_unknown("vlmevalkit", spec.args, known)
-        try:
-            self.args = msgspec.convert(spec.args, VlmevalkitArgs)
-        except msgspec.ValidationError as error:
-            raise ConfigError(f"engine 'vlmevalkit': {error}") from error
+        self.args = arguments("vlmevalkit", spec.args, VlmevalkitArgs)
         self.name = self.args.class_ or spec.model
         self._class = classes.load(self.name, self.args.folder)
         classes.refuse_arguments(self._class, self.name, self.args.kwargs)
@@ -80,7 +75,8 @@ class VlmevalkitEngine:
         )
         self._threads = spec.window or ENGINES["vlmevalkit"].window
         self._pool: ThreadPoolExecutor | None = None
-        self._answered = self._shown = 0
+        self._encoders = ThreadPoolExecutor(ENCODERS, thread_name_prefix="encode")
+        self._shown = 0
 
     @property
     def whole_videos(self) -> bool:
@@ -102,7 +98,7 @@ class VlmevalkitEngine:
             log.info("%s: asked in up to %d threads, because it says is_api", self.name, self._threads)
 
     async def generate(self, request: Request) -> Completion:
-        asked = await asyncio.to_thread(self._files.of, request)
+        asked = await asyncio.get_running_loop().run_in_executor(self._encoders, self._files.of, request)
         try:
             if self._pool is None:
                 completion = await self._batcher.submit(asked)
@@ -110,14 +106,11 @@ class VlmevalkitEngine:
                 completion = await asyncio.get_running_loop().run_in_executor(self._pool, self._answer_alone, asked)
         finally:
             self._files.discard(asked)
-        self._answered += 1
         return completion
-
-    def metrics(self) -> dict[str, float]:
-        return {"answered": float(self._answered), "batch_size": float(self._batcher.size)}
 
     async def close(self) -> None:
         await self._batcher.close()
+        self._encoders.shutdown(wait=False)
         if self._pool is not None:
             await asyncio.to_thread(self._pool.shutdown)
         self._files.close()

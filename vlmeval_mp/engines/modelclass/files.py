@@ -1,7 +1,7 @@
 """Pictures of a request as files, for model classes that are told paths: the original where it is the same picture.
 
-An image is passed as it lies on disk if it is plain RGB, upright and not scaled; any other picture, and each frame of a
-video, becomes a PNG in a folder of this process. `close` removes the folder. Blocking; knows no model.
+An image is passed as it lies on disk if every reader sees the same picture in it (`plainfile`); any other picture, and
+each frame of a video, becomes a PNG in a folder of this process. `close` removes the folder. Blocking; knows no model.
 """
 
 from __future__ import annotations
@@ -14,13 +14,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from vlmeval_mp.core.records import Frames, ImagePart, Media, Request, VideoPart
+from vlmeval_mp.engines.plainfile import plain_kind, write_png
 
 if TYPE_CHECKING:
     from PIL import Image
-
-ORIENTATION = 0x0112
-FAST = 1
-"""zlib level: a PNG here is read once and removed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +77,7 @@ class MediaFiles:
 
     def _image(self, media: Media, image: Image.Image, request: Request, made: list[Path]) -> str:
         path = _path(media, request)
-        return path if path and _same(path, image) else self._written(image, made)
+        return path if path and plain_kind(Path(path), image) else self._written(image, made)
 
     def _frames(self, frames: Frames, made: list[Path]) -> Clip:
         from PIL import Image
@@ -92,7 +89,7 @@ class MediaFiles:
             self._folder = Path(tempfile.mkdtemp(prefix="vlmeval-mp-"))
         path = self._folder / f"{next(self._numbers)}.png"
         made.append(path)
-        image.save(path, compress_level=FAST)
+        write_png(image, path)
         return str(path)
 
 
@@ -102,16 +99,3 @@ def _path(media: Media, request: Request) -> str:
         return ""
     folder = request.source.folder if request.source else Path()
     return str(folder / media.file)
-
-
-def _same(path: str, image: Image.Image) -> bool:
-    """Whether any reader sees `image` in the file: its header says so."""
-    from PIL import Image as Pillow
-
-    try:
-        with Pillow.open(path) as opened:
-            if opened.mode != "RGB" or opened.size != image.size or opened.has_transparency_data:
-                return False
-            return bool(opened.getexif().get(ORIENTATION, 1) == 1)
-    except (OSError, ValueError, SyntaxError):
-        return False

@@ -9,21 +9,16 @@ from __future__ import annotations
 import base64
 import io
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import quote
 
 from vlmeval_mp.core.records import ImagePart, Request, Sampling, TextPart
+from vlmeval_mp.engines.plainfile import plain_kind, write_png
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
 Media = Literal["data", "file"]
-KINDS = {"JPEG": "image/jpeg", "PNG": "image/png", "WEBP": "image/webp"}
-"""Formats that every endpoint takes, and their MIME types."""
-ORIENTATION = 0x0112
-FAST = 1
-"""zlib level of a PNG: a fifth of the default's time for a few percent more bytes."""
 OPEN_FIELDS = ("top_k", "repetition_penalty")
 """Fields beyond OpenAI's own that the servers of open models know."""
 
@@ -73,31 +68,9 @@ def _scaled(image: Image, side: int) -> Image:
     return small
 
 
-def plain_kind(path: Path, image: Image) -> str:
-    """The MIME type of an image file that anybody decodes to just `image`; "" if it is not such a file.
-
-    Not such: formats that endpoints do not take, more than one frame, a turn to be made (EXIF), transparency, other
-    colours than RGB and gray of 8 bits, and a picture that was scaled. Reads the header only.
-    """
-    from PIL import Image
-
-    try:
-        with Image.open(path, formats=tuple(KINDS)) as header:
-            plain = (
-                header.mode in ("RGB", "L")
-                and header.size == image.size
-                and not header.has_transparency_data
-                and getattr(header, "n_frames", 1) == 1
-                and header.getexif().get(ORIENTATION, 1) == 1
-            )
-            return KINDS[str(header.format)] if plain else ""
-    except Exception:  # whatever is odd about it, the pixels are here
-        return ""
-
-
 def _png(image: Image) -> str:
     buffer = io.BytesIO()
-    image.save(buffer, "PNG", compress_level=FAST)
+    write_png(image, buffer)
     return _data_url("image/png", buffer.getvalue())
 
 

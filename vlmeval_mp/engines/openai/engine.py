@@ -12,6 +12,7 @@ import os
 import pickle
 import time
 from collections.abc import Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
 
 import msgspec
@@ -20,7 +21,7 @@ import openai
 from vlmeval_mp.core import credentials
 from vlmeval_mp.core.errors import ConfigError, RequestError, UnavailableError
 from vlmeval_mp.core.records import Completion, Draft, Notice, Request
-from vlmeval_mp.engines.base import EngineSpec, NotRenderedError, refuse_unknown
+from vlmeval_mp.engines.base import ENCODERS, EngineSpec, NotRenderedError, arguments
 from vlmeval_mp.engines.chattemplate import ending, reason
 from vlmeval_mp.engines.openai import answer as answers
 from vlmeval_mp.engines.openai import body as chatbody
@@ -77,14 +78,11 @@ class OpenaiEngine:
 
     def __init__(self, spec: EngineSpec) -> None:
         credentials.refuse("engine_args", spec.args)
-        refuse_unknown("openai", spec.args, OpenaiArgs.__struct_fields__)
-        try:
-            self.args = msgspec.convert(spec.args, OpenaiArgs)
-        except msgspec.ValidationError as error:
-            raise ConfigError(f"engine 'openai': {error}") from error
+        self.args = arguments("openai", spec.args, OpenaiArgs)
         self.model = spec.model
         self._key = os.environ.get(self.args.api_key_env, "")
         self._client: Any = None
+        self._encoders = ThreadPoolExecutor(ENCODERS, thread_name_prefix="encode")
         self._all_known = False
         self._unsupported: set[str] = set()
         self._absence = Absence(self.args.base_url, self.args.wait, self.args.start_wait)
@@ -96,7 +94,6 @@ class OpenaiEngine:
             how = self.args.media, self.args.image_detail, self.args.image_side
             target = "vlmeval_mp.engines.openai.body:build"
             self._pool = RenderPool(min(MOST_PROCESSES, spec.render_processes), target, pickle.dumps(how))
-        self._counts = {"prompt_tokens": 0.0, "completion_tokens": 0.0, "retries": 0.0}
 
     @property
     def renders(self) -> bool:
@@ -131,7 +128,9 @@ class OpenaiEngine:
         if request.rendered is not None:
             said = request.rendered.take()
         else:
-            said = await asyncio.to_thread(chatbody.messages, request, args.media, args.image_detail, args.image_side)
+            said = await asyncio.get_running_loop().run_in_executor(
+                self._encoders, chatbody.messages, request, args.media, args.image_detail, args.image_side
+            )
         own, extra = chatbody.sampling_fields(request.sampling, all_known=self._all_known)
         if self._all_known and request.messages[-1].role == "assistant":
             extra |= ending(request)  # a vendor goes on with a begun answer by its own rule, if at all
@@ -148,10 +147,8 @@ class OpenaiEngine:
     def notice(self) -> Notice | None:
         return self._absence.notice
 
-    def metrics(self) -> dict[str, float]:
-        return dict(self._counts)
-
     async def close(self) -> None:
+        self._encoders.shutdown(wait=False)
         if self._pool is not None:
             pool, self._pool = self._pool, None
             await pool.close()
@@ -197,7 +194,6 @@ class OpenaiEngine:
                     if tries > self.args.max_retries:
                         raise RequestError(self._say(f"failed {tries} times", error)) from None
                 attempts += 1
-                self._counts["retries"] += 1
                 pause = retries.pause_before(attempts, error)
             await asyncio.sleep(pause)
 
@@ -263,7 +259,5 @@ class OpenaiEngine:
 
     def _completion(self, answer: Any) -> Completion:
         completion = answers.read(answer)
-        self._counts["prompt_tokens"] += completion.prompt_tokens
-        self._counts["completion_tokens"] += completion.completion_tokens
         self._served, self._turned_away = True, 0
         return completion

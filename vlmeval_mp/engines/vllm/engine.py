@@ -28,10 +28,10 @@ from vllm.sampling_params import RequestOutputKind
 from vllm.usage.usage_lib import UsageContext
 from vllm.v1.engine.async_llm import AsyncLLM
 
-from vlmeval_mp.core.errors import ConfigError, EngineError, EngineKilledError, RequestError
+from vlmeval_mp.core.errors import ConfigError, EngineError, EngineKilledError, RequestError, refuse_unknown
 from vlmeval_mp.core.records import Completion, Draft, Rendered, Request, Sampling
 from vlmeval_mp.engines import chattemplate, hub
-from vlmeval_mp.engines.base import EngineSpec, NotRenderedError, refuse_unknown
+from vlmeval_mp.engines.base import EngineSpec, NotRenderedError
 from vlmeval_mp.engines.renderpool import RenderPool
 from vlmeval_mp.engines.vllm.rendering import Rendering, is_refusal
 
@@ -54,14 +54,13 @@ class VllmEngine:
 
     def __init__(self, spec: EngineSpec) -> None:
         known = {field.name for field in dataclasses.fields(AsyncEngineArgs)} - {"model"}
-        refuse_unknown("vllm", spec.args, known)
+        refuse_unknown("engine 'vllm': there is no argument", spec.args, known)
         self.spec = spec
         self._numbers = itertools.count()
         self._params: dict[Sampling, SamplingParams] = {}
         self._llm: Any = None
         self._pool: RenderPool | None = None
         self._rendering: Rendering | None = None
-        self._tokens = {"prompt_tokens": 0.0, "completion_tokens": 0.0}
         self._turn = asyncio.Lock()
         self._waiting: set[asyncio.Timeout] = set()
         self._watch: asyncio.Task[None] | None = None
@@ -196,9 +195,6 @@ class VllmEngine:
                 patience.reschedule(0)
             await asyncio.sleep(DEATH_CHECK_SECONDS)
 
-    def metrics(self) -> dict[str, float]:
-        return dict(self._tokens)
-
     async def close(self) -> None:
         if self._watch is not None:
             self._watch.cancel()
@@ -244,15 +240,12 @@ class VllmEngine:
 
     def _completion(self, output: Any) -> Completion:
         answer = output.outputs[0]
-        completion = Completion(
+        return Completion(
             text=answer.text,
             finish_reason=answer.finish_reason or "stop",
             prompt_tokens=len(output.prompt_token_ids or ()),
             completion_tokens=len(answer.token_ids),
         )
-        self._tokens["prompt_tokens"] += completion.prompt_tokens
-        self._tokens["completion_tokens"] += completion.completion_tokens
-        return completion
 
 
 def defaults(spec: EngineSpec) -> dict[str, Any]:

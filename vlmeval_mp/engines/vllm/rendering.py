@@ -13,7 +13,7 @@ from typing import Any
 from vllm.renderers import ChatParams
 
 from vlmeval_mp.core.errors import RequestError
-from vlmeval_mp.core.records import Frames, Part, Request, TextPart, VideoPart
+from vlmeval_mp.core.records import Part, Request, TextPart, VideoPart
 from vlmeval_mp.engines import chattemplate
 
 CACHE_GIB = 0.25
@@ -99,21 +99,11 @@ def media(request: Request) -> tuple[dict[str, Any], dict[str, Any]]:
             for digest, image in zip(images, request.images, strict=True)
         ]
     if request.videos:
-        data["video"] = [(video.pixels, metadata(video)) for video in request.videos]
+        data["video"] = [
+            (video.pixels, chattemplate.metadata(video) | {"do_sample_frames": False}) for video in request.videos
+        ]
         names["video"] = [
             digest and f"{digest}-{video.pixels.shape}-{video.indices}"
             for digest, video in zip(videos, request.videos, strict=True)
         ]
     return data, names
-
-
-def metadata(video: Frames) -> dict[str, Any]:
-    """Return what video processors want to know of frames that were already chosen."""
-    return {
-        "fps": video.fps,
-        "total_num_frames": video.total,
-        "duration": video.total / video.fps if video.fps else 0.0,
-        "frames_indices": list(video.indices),
-        "video_backend": "pyav",
-        "do_sample_frames": False,
-    }

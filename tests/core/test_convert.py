@@ -1,0 +1,38 @@
+"""What a user wrote becomes typed, or a message with its place."""
+
+import msgspec
+import pytest
+
+from vlmeval_mp.core.convert import convert
+from vlmeval_mp.core.errors import ConfigError, refuse_unknown
+
+
+class Wanted(msgspec.Struct):
+    class_: str = msgspec.field(default="", name="class")
+    wait: float = 0.0
+
+
+def test_a_value_is_taken_by_the_names_it_is_written_with():
+    assert convert({"class": "x", "wait": 1}, Wanted, "model.m") == Wanted("x", 1.0)
+
+
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [
+        ({"wiat": 1}, "model.m: there is no key 'wiat'; did you mean 'wait'?"),
+        ({"zzz": 1}, "model.m: there is no key 'zzz'; valid ones: class, wait"),
+        ({"wait": "x"}, "model.m: Expected `float`, got `str` - at `$.wait`"),
+        ([], "model.m: Expected `object`, got `array`"),
+    ],
+)
+def test_what_is_wrong_is_named_with_its_place(value, message):
+    with pytest.raises(ConfigError) as caught:
+        convert(value, Wanted, "model.m")
+    assert str(caught.value) == message
+
+
+def test_of_very_many_valid_names_the_first_are_listed():
+    with pytest.raises(ConfigError) as caught:
+        refuse_unknown("x: there is no key", ["zzz"], [f"n{number}" for number in range(100)])
+    assert "n39" in str(caught.value)
+    assert "n40" not in str(caught.value)
