@@ -14,7 +14,7 @@ from vlmeval_mp.config import apis
 from vlmeval_mp.config import data as dataentries
 from vlmeval_mp.config.build import MODEL_KEYS
 from vlmeval_mp.config.models import CLASSES, MODELS, REPUBLISHED, ModelClass
-from vlmeval_mp.core.errors import ConfigError, refuse_unknown
+from vlmeval_mp.core.errors import ConfigError, did_you_mean, refuse_unknown
 from vlmeval_mp.core.records import Json
 
 IGNORED_MODEL_KWARGS = {
@@ -117,10 +117,10 @@ def _model(name: str, value: Json, engine: str, warnings: list[str], environ: Ma
     class_ = kwargs.pop("class")
     known = CLASSES.get(class_)
     if known is None:
-        near = difflib.get_close_matches(str(class_), [*CLASSES, *apis.APIS], n=1)
-        hint = f"did you mean {near[0]!r}? " if near else ""
+        classes = [*CLASSES, *apis.APIS]
+        hint = " ".join(filter(None, [did_you_mean(str(class_), classes, ""), "known classes:"]))
         raise ConfigError(
-            f"{where}.class: {class_!r} is not known here; {hint}known classes: {', '.join([*CLASSES, *apis.APIS])}. "
+            f"{where}.class: {class_!r} is not known here; {hint} {', '.join(classes)}. "
             'With "engine": "vlmevalkit" any class of an installed VLMEvalKit is run by itself'
         )
     refuse_unknown(f"{where}: there is no kwarg", kwargs, _MODEL_KWARGS)

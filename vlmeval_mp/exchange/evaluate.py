@@ -7,14 +7,13 @@ index that stands twice is refused. Images and videos are not needed.
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
 
-from vlmeval_mp.core.errors import ConfigError
+from vlmeval_mp.core.errors import ConfigError, did_you_mean
 from vlmeval_mp.core.records import DataSpec, Prediction, Sample, Summary
 from vlmeval_mp.datasets import gold
 from vlmeval_mp.datasets import names as table
@@ -99,11 +98,8 @@ def evaluate(asked: Asked, folder: Path | None = None) -> Found:
 
 def _need(sheet: Sheet, column: str) -> None:
     if column not in sheet.columns:
-        near = difflib.get_close_matches(column, sheet.columns, n=1)
-        hint = f"did you mean {near[0]!r}? " if near else ""
-        raise ConfigError(
-            f"{sheet.path}: has no column {column!r}; {hint}its columns are {', '.join(sheet.columns)[:400]}"
-        )
+        hint = " ".join(filter(None, [did_you_mean(column, sheet.columns, ""), "its columns are"]))
+        raise ConfigError(f"{sheet.path}: has no column {column!r}; {hint} {', '.join(sheet.columns)[:400]}")
 
 
 # --- the answers to compare with -----------------------------------------------------------------------------------

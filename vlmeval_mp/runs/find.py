@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import difflib
 from pathlib import Path
 
-from vlmeval_mp.core.errors import ConfigError
+from vlmeval_mp.core.errors import ConfigError, did_you_mean
 from vlmeval_mp.core.paths import JobsPaths, RunPaths
 from vlmeval_mp.runs.listing import Listing
 
@@ -50,15 +49,8 @@ def named(jobs: JobsPaths, name: str) -> RunPaths:
     paths = jobs.run(name)
     if not paths.record.exists():
         there = [record.parent.name for record in _records(jobs)]
-        near = difflib.get_close_matches(name, there, n=1)
-        hint = (
-            f"did you mean {near[0]!r}?"
-            if near
-            else f"there are: {', '.join(there[:10])}"
-            if there
-            else "nor any other"
-        )
-        raise ConfigError(f"there is no run {name!r} under {jobs.root}; {hint}")
+        others = f"there are: {', '.join(there[:10])}" if there else "nor any other"
+        raise ConfigError(f"there is no run {name!r} under {jobs.root}; {did_you_mean(name, there, others)}")
     return paths
 
 

@@ -21,7 +21,7 @@ from typing import Any
 import msgspec
 
 from vlmeval_mp.core import credentials
-from vlmeval_mp.core.errors import ConfigError, DependencyError
+from vlmeval_mp.core.errors import ConfigError, DependencyError, did_you_mean
 from vlmeval_mp.core.records import Json, ModelSpec, RunSpec
 from vlmeval_mp.vlmevalkit import package
 
@@ -188,9 +188,8 @@ def load(name: str, folder: str) -> type:
         raise ConfigError(f"module {module!r} does not import: {type(error).__name__}: {error}") from error
     found = getattr(content, attribute, None)
     if not isinstance(found, type):
-        near = difflib.get_close_matches(attribute, [n for n, v in vars(content).items() if isinstance(v, type)], n=1)
-        hint = f"; did you mean {near[0]!r}?" if near else ""
-        raise ConfigError(f"module {module!r} has no class {attribute!r}{hint}")
+        hint = did_you_mean(attribute, [n for n, v in vars(content).items() if isinstance(v, type)], "")
+        raise ConfigError(f"module {module!r} has no class {attribute!r}{hint and f'; {hint}'}")
     if not callable(getattr(found, "generate", None)) and not callable(getattr(found, "generate_batch", None)):
         raise ConfigError(f"{name}: has neither generate nor generate_batch; see docs/vlmevalkit.md")
     return found

@@ -7,8 +7,9 @@ gave. Where it gives nothing the judge is asked, so the row has no score here. M
 
 from __future__ import annotations
 
-import ast
+from typing import Any
 
+from vlmeval_mp.core.literals import literal
 from vlmeval_mp.core.records import Prediction, Sample, Score
 from vlmeval_mp.scoring.compat.arithmetic import UnknownError, is_equal
 from vlmeval_mp.scoring.compat.letters import STOPS, infer, verdict
@@ -73,7 +74,7 @@ def mathvision(sample: Sample, prediction: Prediction) -> Score:
 def _choices(sample: Sample) -> dict[str, str] | None:
     """The choices by letter; None where their list cannot be read."""
     try:
-        items = ast.literal_eval(sample.extra.get("choices", "").strip())
+        items: Any = literal(sample.extra.get("choices", ""))
         return {chr(65 + place): str(item) for place, item in enumerate(items)}
-    except (ValueError, SyntaxError, TypeError, RecursionError, MemoryError):
+    except (TypeError, ValueError):  # no list, or one with too many items for letters
         return None
