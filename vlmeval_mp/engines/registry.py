@@ -109,6 +109,7 @@ ENGINES = {
                 "child",
                 "start_error",
                 "oom_above",
+                "tail",
             }
         ),
         scripted=True,

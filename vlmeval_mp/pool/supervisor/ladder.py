@@ -16,7 +16,7 @@ from typing import Any
 import msgspec
 
 from vlmeval_mp.core.records import Struct
-from vlmeval_mp.engines.registry import DEFAULT_WINDOWS
+from vlmeval_mp.engines import registry
 
 log = logging.getLogger("vlmeval_mp.supervisor")
 
@@ -60,7 +60,7 @@ class Ladder:
         rung, chosen = self._rungs.get(model, 0), self._windows.get(model, 0)
         if not rung:
             return chosen
-        return max(1, (chosen or DEFAULT_WINDOWS[self._engines[model]]) >> rung)
+        return max(1, (chosen or registry.entry(self._engines[model]).window) >> rung)
 
     def engine_args(self, model: str, args: Mapping[str, Any]) -> dict[str, Any]:
         """Return the engine arguments of a fresh worker, `args` being those of the launch."""
