@@ -37,7 +37,7 @@ async def test_runs_lists_state_progress_score_and_size(tmp_path: Path, capsys: 
     assert (found["done"]["done"], found["done"]["total"]) == (4, 4) and found["done"]["size"] > 0
     assert main.main(["runs", *jobs]) == 0
     out = capsys.readouterr().out
-    assert "mine 75.0" in out and "4/4" in out and "run.json cannot be read" in out
+    assert "mine 75.0" in out and "4/4" in out and "damaged" in out
 
 
 def start(tmp_path: Path, **engine: object) -> subprocess.Popen[bytes]:
