@@ -134,3 +134,16 @@ def test_a_report_page(tmp_path: Path) -> None:
     page = (tmp_path / "jobs" / "r" / "report" / "index.html").read_text(encoding="utf-8")
     assert "<p>Asked: m</p>" in page
     assert 'id="page-who"' in page
+
+
+def test_an_engine(tmp_path: Path) -> None:
+    line = '"loud": EngineEntry(path="my_engine:LoudEngine", window=8, scripted=True, neutral=frozenset({"mark"})),'
+    outside = Outside(tmp_path, "vlmeval_mp.engines.registry:ENGINES", line)
+    outside.launch(DATA, {"engine": "loud", "engine_args": {}, "prompt": "bare"})
+    assert outside.lines("predictions.jsonl")[2]["prediction"] == "WHAT IS 2?!"
+    # its neutral argument is no other configuration, an unknown one is refused by the engine itself
+    outside.launch(DATA, {"engine": "loud", "engine_args": {"mark": "?"}, "prompt": "bare"})
+    assert "did you mean 'mark'" in outside(
+        "launch", "--engine", "loud", "--model", "m", "--data", "d.tsv", "--run", "s", "--plain", "--device", "cpu",
+        "--engine-args", '{"marc": "?"}', code=2,
+    )  # fmt: skip
