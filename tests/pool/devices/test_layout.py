@@ -33,11 +33,11 @@ def two_gpus(monkeypatch):
 def test_on_gpus_the_fullest_decides_for_all(two_gpus):
     found = fit(spec())
     assert [g.label for g in found.groups] == ["GPU 0", "GPU 1"]
-    assert found.windows == {"model": 256}
+    assert found.windows == {"model": 1024}
     assert found.engine_args["model"]["gpu_memory_utilization"] == 0.61
     ((level, text),) = found.notes
     assert level == "info"
-    assert text.startswith("model: window 256: 1.5 M parameters (2.9 MB bf16) on 80 GB, 30 GB of it taken by others")
+    assert text.startswith("model: window 1024: 1.5 M parameters (2.9 MB bf16) on 80 GB, 30 GB of it taken by others")
 
 
 def test_render_processes_follow_from_the_cores_of_each_worker_or_are_as_asked(two_gpus, monkeypatch):
@@ -59,7 +59,7 @@ def test_what_is_said_wins_and_nothing_is_noted(two_gpus):
     found = fit(spec(), "--batch-size", "7", "--max-workers", "1")
     assert (found.windows["model"], len(found.groups), found.notes) == (7, 1, ())
     assert fit(spec(batch_size=9)).windows["model"] == 9
-    assert fit(spec(batch_size=9), "--batch-size", "auto").windows["model"] == 256
+    assert fit(spec(batch_size=9), "--batch-size", "auto").windows["model"] == 1024
     assert fit(spec(), "--no-parallel").windows["model"] == 1
 
 

@@ -3,8 +3,8 @@
 Why not simply the most: beyond what the KV cache holds, further requests only wait inside the engine, each with its
 processed pictures in host memory (19 MB for one of 1024 x 768), and vLLM drops and computes
 again what it cannot hold. Ray Data caps requests in flight at 1.1 times what runs, because deep queues
-made it slow. Why not fewer: VLMEvalKit's 4 to 8 and Ray's 8 x 32 underfeed a big GPU. So the window
-is the engine's own default, lowered to 1.1 times the requests whose tokens fit beside the weights, and to what the
+made it slow. Why not fewer: VLMEvalKit's 4 to 8 and Ray's 8 x 32 underfeed a big GPU. So the window is the engine's
+default for a GPU, lowered to 1.1 times the requests whose tokens fit beside the weights, and to what the
 memory of the host carries.
 """
 
