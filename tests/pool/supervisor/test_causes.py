@@ -1,9 +1,12 @@
 """The engine's first cause is found in what it logged, and lasting causes are told from passing ones."""
 
+from pathlib import Path
+
 import pytest
 
 from vlmeval_mp.pool.supervisor import causes
 
+LOGS = Path(__file__).with_name("logs")
 SUMMARY = "vLLM could not load m: Engine core initialization failed. See root cause above. Failed core proc(s): {}"
 
 
@@ -15,6 +18,13 @@ def told(tmp_path, *lines, message=SUMMARY, loading=True, before=""):
 
 def core(*lines):
     return [f"(EngineCore pid=7) ERROR 11-29 09:00:00 [core.py:1] {line}" for line in lines]
+
+
+def test_what_vllm_really_logged_of_weights_that_were_cut_off_lasts():
+    text, kind = causes.told(SUMMARY, LOGS / "truncated_weights.log", 0, loading=True)
+    assert text.startswith("ValidationError: 1 validation error for VllmConfig: Value error, Expecting value: line 1")
+    assert text.endswith("(char 4992)"), "pydantic's list of what it was given says nothing"
+    assert kind == "lasting"
 
 
 def test_of_a_chain_of_errors_the_first_counts(tmp_path):

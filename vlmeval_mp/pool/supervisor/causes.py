@@ -26,7 +26,10 @@ _LASTING = re.compile(
     r"ModuleNotFoundError|FileNotFoundError|NotADirectoryError|PermissionError|SafetensorError)\b"
     r"|Too many open files|No space left on device"
 )
-_PASSING = re.compile(r"Free memory on device|ddress already in use|Connection|[Tt]imed? ?out")
+_PASSING = re.compile(
+    r"Free memory on device|[Aa]ddress already in use|\bConnection\w*Error\b|Connection (?:refused|reset)"
+    r"|\b[Tt]imed out\b|\bTimeoutError\b"
+)
 _WEIGHTS = re.compile(r"\bin (?:load_model|load_weights|_load_w\w*|initialize_model|create_weights)\b")
 _AFTER_WEIGHTS = re.compile(r"\bin (?:profile_run|determine_available_memory|capture_model|_dummy_run|execute_model)\b")
 
@@ -55,7 +58,7 @@ def first_cause(log: Path, start: int = 0) -> tuple[str, str]:
         elif trace is not None and (raised := _RAISED.match(line)):
             name, said = raised[1].rpartition(".")[2], raised[2] or ""
             if said.endswith(("for VllmConfig", "error", "errors")):  # pydantic's: what is wrong stands below
-                said = f"{said}: {next(lines, '').strip()}"
+                said = f"{said}: {next(lines, '').strip().partition(' [type=')[0]}"
             return f"{name}: {said}"[:SHOWN].rstrip(": "), "\n".join(trace)
         elif trace is not None:
             trace.append(line)
