@@ -27,6 +27,12 @@ def test_what_vllm_really_logged_of_weights_that_were_cut_off_lasts():
     assert kind == "lasting"
 
 
+def test_what_vllm_really_logged_of_a_child_that_could_not_import_names_what_is_missing():
+    text, kind = causes.told(SUMMARY, LOGS / "child_import_error.log", 0, loading=True)
+    assert text.startswith("ImportError: cannot import name 'DEFAULT_WINDOWS'")
+    assert kind == "lasting"
+
+
 def test_of_a_chain_of_errors_the_first_counts(tmp_path):
     lines = core(
         "EngineCore failed to start.", "Traceback (most recent call last):", '  File "a.py", line 1, in load',
