@@ -195,7 +195,9 @@ def test_the_command_line_scores_a_file_and_writes_only_where_asked(
     assert record["folder"] == str(out)
     assert len(record["warnings"]) == 2
     assert {p.name for p in out.iterdir()} == {"predictions.jsonl", "scores.jsonl", "summary.json"}
-    assert json.loads((out / "summary.json").read_bytes())["metrics"]["accuracy"] == 0.5
+    summary = json.loads((out / "summary.json").read_bytes())
+    assert (summary["metrics"]["accuracy"], summary["metrics"]["accuracy_scored"]) == (None, 0.5)
+    assert summary["bounds"] == pytest.approx([1 / 3, 2 / 3])
 
 
 @pytest.mark.parametrize(
