@@ -75,3 +75,24 @@ def test_samples_that_are_not_begun_go_to_a_worker_that_has_nothing_and_none_is_
     assert sum(given) > 10
     assert [p.row for p in merge(paths, read_record(paths).jobs[0])[1]] == list(range(64))
     assert lines(paths) == 64
+
+
+def test_samples_given_back_before_their_tasks_took_a_step_hold_nothing_up(tmp_path):
+    paths = fake_run(tmp_path, 32)
+    worker = worker_for(paths, read_record(paths), window=2, latency=0.0)
+    hold, giving = worker.recorder.hold, []
+
+    def hold_and_give(held):
+        hold(held)
+        if not giving:  # its turn comes after every task of the shard was made, and before any of them runs
+            giving.append(asyncio.create_task(worker.giver._give(held, 10)))
+
+    async def within_seconds():
+        worker.recorder.hold = hold_and_give
+        async with asyncio.timeout(20):
+            return await live(worker)
+
+    assert asyncio.run(within_seconds()) == 0
+    assert giving[0].result() == 10
+    assert [p.row for p in merge(paths, read_record(paths).jobs[0])[1]] == list(range(32))
+    assert lines(paths) == 32

@@ -19,6 +19,7 @@ import signal
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator, Sequence
+from functools import partial
 
 import psutil
 
@@ -135,6 +136,8 @@ class Worker:
                         break
                     self.in_flight += 1
                     task = answers.create_task(self._answer(held, sample))
+                    # no `finally` of the task itself: one that is cancelled before its first step never comes to it
+                    task.add_done_callback(partial(self._is_over, held.job.name, sample.row))
                     self.giver.submitted(held, sample.row, task)
                 if suspected:
                     await self._serve_alone(held, suspected)
@@ -184,18 +187,19 @@ class Worker:
         return sum(held.entry.shard.size - len(held.answers) for held in list(self.recorder.held.values()))
 
     async def _answer(self, held: Held, sample: Sample) -> None:
-        try:
-            if held.job.name not in self.spans:
-                now = time.time()
-                self.spans[held.job.name] = Served(first=now, last=now, answered=0)
-            prediction = await self.asker.predict(held.job, sample)
-            if prediction is not None:
-                for each in self.first_outcomes.add(held, prediction, refused=isinstance(prediction, Refusal)):
-                    self._record(*each)
-        finally:
-            self.giver.begun(held.job.name, sample.row)
-            self.in_flight -= 1
-            self.ahead.release()
+        if held.job.name not in self.spans:
+            now = time.time()
+            self.spans[held.job.name] = Served(first=now, last=now, answered=0)
+        prediction = await self.asker.predict(held.job, sample)
+        if prediction is not None:
+            for each in self.first_outcomes.add(held, prediction, refused=isinstance(prediction, Refusal)):
+                self._record(*each)
+
+    def _is_over(self, job: str, row: int, _task: object = None) -> None:
+        """Make room for another sample, whatever became of this one."""
+        self.giver.begun(job, row)
+        self.in_flight -= 1
+        self.ahead.release()
 
     def _record_rest(self) -> None:
         for each in self.first_outcomes.rest():
@@ -241,7 +245,10 @@ class Worker:
             await self.ahead.acquire()
             self.in_flight += 1
             self.heart.now()  # if this one kills, it is known that the one before did not
-            await self._answer(held, sample)
+            try:
+                await self._answer(held, sample)
+            finally:
+                self._is_over(held.job.name, sample.row)
             if sample.row in held.answers and held.answers[sample.row].prediction.error is None:
                 answered.add(sample.row)
 
