@@ -215,6 +215,24 @@ PICKLES = [
 ]
 
 
+@pytest.mark.parametrize("ending", ["tsv", "pkl"])
+async def test_a_reply_that_speaks_of_a_failure_further_on_is_an_answer(tmp_path, ending):
+    log = tmp_path / "asked"
+    paths, record = a_run(tmp_path, log=str(log))
+    said = {0: "No\nFailed to obtain answer via API.", 1: " Failed to obtain answer via API. 429", 2: "A"}
+    file = tmp_path / f"fake_numbers.{ending}"
+    if ending == "pkl":
+        file = tmp_path / "02_numbers.pkl"
+        file.write_bytes(pickle.dumps(said))
+    else:
+        theirs(file, said)
+    assert takeover.into(paths, record, file, unpickle=True) == 2
+    await worker_for(paths, record).run()
+    assert asked(log) == set(range(SAMPLES)) - {0, 2}
+    _, predictions = merge(paths, record.jobs[0])
+    assert {p.row: p.prediction for p in predictions if p.source} == {0: said[0], 2: said[2]}
+
+
 @pytest.mark.parametrize("name", PICKLES)
 def test_half_finished_pickles_are_named_and_read_only_on_demand(tmp_path, capsys, name):
     paths, record = a_run(tmp_path)

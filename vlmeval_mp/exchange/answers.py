@@ -88,11 +88,19 @@ def of_pickle(path: Path, samples: Iterable[Sample]) -> Offer:
     why: Counter[str] = Counter({NO_ROW: len(known) - len(found)})
     answers: dict[str, str] = {}
     for index, text in found.items():
-        if FAILED in text:
+        if _failed(text):
             why[FAILED_THERE] += 1
         else:
             answers[known[canonical(index)].index] = text
     return Offer(path, answers, _there(why), checked=False)
+
+
+def _failed(text: str) -> bool:
+    """Whether VLMEvalKit wrote `text` for a failure: it puts its sentence first, and the reason behind it.
+
+    A reply that only speaks of the sentence further on is an answer, as it is to ms-vlmeval's evaluators.
+    """
+    return text.lstrip().startswith(FAILED)
 
 
 def _there(why: Mapping[str, int]) -> dict[str, int]:
@@ -101,7 +109,7 @@ def _there(why: Mapping[str, int]) -> dict[str, int]:
 
 def _lost(text: str, path: Path) -> str:
     """Why a cell is no answer; "" if it is one."""
-    if FAILED in text:
+    if _failed(text):
         return FAILED_THERE
     if path.suffix == ".xlsx":  # which has an empty cell also for a text that it could not hold
         return EMPTY if not text else CUT if len(text) >= CELL else ""
