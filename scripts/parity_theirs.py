@@ -107,6 +107,7 @@ CLASSES = {
     "mcq": (IT.image_mcq.ImageMCQDataset, "MMStar"),
     "blink": (IT.image_mcq.ImageMCQDataset, "BLINK"),
     "circular": (IT.image_mcq.ImageMCQDataset, "MMBench_DEV_EN"),
+    "visonlyqa": (IT.image_mcq.ImageMCQDataset, "VisOnlyQA-VLMEvalKit"),
     "mmmu": (IT.image_mcq.MMMUDataset, "MMMU_DEV_VAL"),
     "mmmu-cot": (IT.image_mcq.MMMUProDataset, "MMMU_Pro_10c_COT"),
     "yesno": (IT.image_yorn.ImageYORNDataset, "tiny"),
@@ -161,7 +162,7 @@ def verdicts(family, name, tables, metrics, data):
         by_index = dict(zip(table["index"], table[key], strict=True))
         return [by_index[index] for index in data["index"]]
 
-    if family in ("mcq", "blink", "circular", "mmmu"):
+    if family in ("mcq", "blink", "circular", "visonlyqa", "mmmu"):
         return column("_exact_matching_result", "hit")
     if family == "mmmu-cot":
         return column("_cotpost_exact_matching_result", "hit")

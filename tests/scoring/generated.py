@@ -416,6 +416,7 @@ COLUMNS: dict[str, tuple[Callable[[random.Random], Row], Callable[[Row], list[st
     "mcq": (choices, chosen),
     "circular": (choices, chosen),
     "blink": (choices, chosen),
+    "visonlyqa": (choices, chosen),
     "mmmu": (open_or_choices, chosen),
     "mmmu-cot": (open_or_choices, chosen),
     "yesno": (yes_no("Yes", "No"), said_yes_no),

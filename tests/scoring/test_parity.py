@@ -63,7 +63,7 @@ def test_every_family_is_compared_or_is_a_judges() -> None:
 
 
 GROUPS = {
-    "choices": ["mcq", "blink", "circular", "mmmu", "mmmu-cot"],
+    "choices": ["mcq", "blink", "circular", "visonlyqa", "mmmu", "mmmu-cot"],
     "yes or no": ["yesno", "mme", "pope", "hallusion", "vsr", "amber"],
     "short answers": ["open", "exact", "gqa", "textvqa", "relaxed", "anls", "ocrbench"],
     "videos": ["videomme", "longvideobench", "mvbench", "mlvu", "tempcompass-mcq", "tempcompass-yesno"],
