@@ -579,6 +579,25 @@ def test_what_the_other_mode_says_stands_under_the_table_with_its_version() -> N
     assert "1 sample differs between" in one
 
 
+def test_a_mode_that_does_not_apply_has_no_number_under_the_table() -> None:
+    theirs = msgspec.structs.replace(other(0.0, 472), applies=False)
+    open_set = summary("DigitsVQA", other=theirs, notes=("compat does not apply: why",))
+    assert display.results_text([(open_set, None)], Path("/r")).splitlines()[2:] == [
+        "DigitsVQA: compat does not apply: why",
+        "results in /r",
+    ]
+
+
+def test_the_number_by_the_authors_own_rule_stands_under_the_table() -> None:
+    own = OtherMode("official", {"accuracy": 0.45, "accuracy_all": 0.44}, differ=3, unscored=2)
+    told = "MathVision: by the authors' own rule (--scoring official): "
+    text = display.results_text([(summary("MathVision", official=own), None)], None)
+    assert f"{told}45.00 %, 2 unscored" in text.splitlines()
+    between = OtherMode("official", {"accuracy": None}, differ=3, bounds=(0.4, 0.6))
+    text = display.results_text([(summary("MathVision", official=between), None)], None)
+    assert f"{told}40.00 to 60.00 %" in text.splitlines()
+
+
 def test_a_metric_that_differs_though_no_sample_does_is_said() -> None:
     counts = Counts(total=1420, scored=1420, unscored=0, failed=0)
     text = display.results_text([(summary("MMStar", counts=counts, other=other(0.97, 0)), None)], Path("/r"))

@@ -9,8 +9,10 @@ from pathlib import Path
 import pytest
 
 from vlmeval_mp.core.errors import StorageError, VlmevalError
-from vlmeval_mp.core.records import Counts, Prediction, Sample
+from vlmeval_mp.core.records import Counts, Prediction, Sample, Summary
 from vlmeval_mp.runs import results
+from vlmeval_mp.scoring.base import Mode, Rules
+from vlmeval_mp.scoring.compat.vqa import SINGLE
 
 OPTIONS = {"A": "cat", "B": "dog"}
 
@@ -55,6 +57,29 @@ def test_scores_hold_verdict_extracted_answer_and_note(tmp_path: Path) -> None:
         {"index": "q0", "value": 1.0, "extracted": "A"},
         {"index": "q1", "value": 0.0, "note": "no option found", "reading": "unread"},
     ]
+
+
+@pytest.mark.parametrize("scorer", ["", "textvqa"])
+@pytest.mark.parametrize("mode", ["strict", "compat"])
+def test_compat_is_said_not_to_apply_where_every_sample_has_one_reference(
+    scorer: str, mode: Mode, tmp_path: Path
+) -> None:
+    def written(*answers: str) -> Summary:
+        asked = [Sample(index=f"q{i}", row=i, kind="vqa", question="?", answer=each) for i, each in enumerate(answers)]
+        said = [answered(0, "seven"), answered(1, "owl"), Prediction(index="q2", row=2, error="broken")]
+        return results.write(tmp_path, "m", "d", asked, said, Rules(scorer, mode))
+
+    alone = written("seven", "cat", "dog")
+    assert alone.other is not None
+    assert alone.other.applies == (mode == "compat")
+    assert [note for note in alone.notes if note == f"compat does not apply: {SINGLE}"] == list(alone.notes) != []
+    assert {line["note"] for line in lines(tmp_path / ("scores" + ".compat" * (mode == "strict") + ".jsonl"))} == {
+        SINGLE
+    }
+    several = written("['seven', 'seven', '7', '7']", "cat", "dog")
+    assert several.other is not None
+    assert several.other.applies
+    assert several.notes == ()
 
 
 def test_the_summary_can_be_read_back_and_read_by_people(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from vlmeval_mp.core import files
-from vlmeval_mp.core.records import Counts, Summary
+from vlmeval_mp.core.records import Counts, OtherMode, Summary
 from vlmeval_mp.display.matrix import matrix
 from vlmeval_mp.display.plaintable import plain_table
 from vlmeval_mp.display.terminal import Terminal, silence
@@ -231,11 +231,12 @@ def _notes(summaries: Results, folder: Path | None, spared: Sequence[str] = ()) 
         untold += [f"95 % {_interval(summary)}"] if _INTERVAL in spared and summary.interval else []
         untold += [f"{name} {cell(summary)}" for name, cell in _BESIDE.items() if name in spared and cell(summary)]
         notes += [f"{who}: {', '.join(untold)}"] if untold else []
+        notes += [f"{who}: {note}"] if (note := _official(summary)) else []
         notes += [f"{who}: {note}"] if (note := _other(summary)) else []
         notes += [f"{who}: {note}"] if (note := _together(summary)) else []
         notes += [f"{who}: {safe(note)}" for note in (*summary.notes, summary.problem) if note]
         notes += [f"{who}: {n:,} of its answers imported from {safe(file)}" for file, n in summary.imported.items()]
-    if any(s.other is not None and s.other.differ for s in found):
+    if any(s.other is not None and s.other.differ and s.other.applies for s in found):
         notes.append(WHY_MODES_DIFFER)
     return notes + ([] if folder is None else [_where(folder)])
 
@@ -255,19 +256,35 @@ def _together(summary: Summary) -> str:
     return f"{found.groups:,} groups of {size} by {safe(found.column)}: {', '.join(numbers)}{rest}"
 
 
+def _official(summary: Summary) -> str:
+    """What the rule of the benchmark's own authors gives; "" where they have none, or it was asked for."""
+    own = summary.official
+    if own is None:
+        return ""
+    name = next(iter(own.metrics), summary.primary_metric)
+    told = "" if name == summary.primary_metric else f"{_spoken(name)} "
+    left = f", {own.unscored:,} unscored" if own.unscored else ""
+    return f"by the authors' own rule (--scoring official): {told}{_of_mode(own, name)}{left}"
+
+
+def _of_mode(other: OtherMode, name: str) -> str:
+    """The metric `name` of another mode with its unit, or what it lies between."""
+    value = _number(name, other.metrics.get(name))
+    if other.bounds:
+        value = f"{_number(name, other.bounds[0])} to {_number(name, other.bounds[1])}"
+    return value if name.endswith(_POINTS) or value == _NO_NUMBER else f"{value} %"
+
+
 def _other(summary: Summary) -> str:
     """What the mode that was not asked for says, by its own first metric; "" if the same."""
     other, name = summary.other, summary.primary_metric
-    if other is None:
+    if other is None or not other.applies:
         return ""
     theirs = next(iter(other.metrics), name)
-    value = _number(theirs, other.metrics.get(theirs))
-    if other.bounds:
-        value = f"{_number(theirs, other.bounds[0])} to {_number(theirs, other.bounds[1])}"
-    if not other.differ and (theirs, value) == (name, _number(name, summary.metrics.get(name))):
+    same = theirs == name and not other.bounds
+    if not other.differ and same and _number(name, other.metrics.get(name)) == _number(name, summary.metrics.get(name)):
         return ""
-    said = f"{safe(other.scoring)}: {'' if theirs == name else _spoken(theirs) + ' '}{value}"
-    said += "" if theirs.endswith(_POINTS) or value == _NO_NUMBER else " %"
+    said = f"{safe(other.scoring)}: {'' if theirs == name else _spoken(theirs) + ' '}{_of_mode(other, theirs)}"
     if other.unscored != summary.counts.unscored:
         said += f", {other.unscored:,} unscored"
     if not other.differ and summary.counts.failed and theirs == name:

@@ -16,6 +16,7 @@ from vlmeval_mp.core.records import Prediction, Sample, Score
 from vlmeval_mp.scoring import score, score_all
 from vlmeval_mp.scoring.base import Mode, Rules, Scored
 from vlmeval_mp.scoring.compat.readback import Columns
+from vlmeval_mp.scoring.compat.vqa import SINGLE
 from vlmeval_mp.scoring.families import aggregator_of, breakdowns_of
 from vlmeval_mp.scoring.metrics import metrics
 from vlmeval_mp.scoring.reading.postprocess import applied
@@ -88,13 +89,13 @@ class Slim:
 
     def scored(self, sample: Sample, prediction: Prediction | None, verdict: Score) -> Scored:
         """One scored sample, as small as it can be."""
-        plain = _plain(prediction)
+        plain, note = _plain(prediction), verdict.note if verdict.note == SINGLE else ""
         if self._by_index:
             small = msgspec.structs.replace(sample, question="", options={}, hint="", ready=())
-            return Scored(small, plain, msgspec.structs.replace(verdict, note=""))
+            return Scored(small, plain, msgspec.structs.replace(verdict, note=note))
         extra = {name: sample.extra[name] for name in self._columns if name in sample.extra}
         told = (sample.kind, sample.category, sample.l2_category, sample.split, sample.media, tuple(extra.items()))
-        key = (*told, plain, verdict.value, verdict.reading)
+        key = (*told, plain, verdict.value, verdict.reading, note)
         found = self._alike.get(key)
         if found is None:
             small = Sample(
@@ -107,7 +108,7 @@ class Slim:
                 media=sample.media,
                 extra=extra,
             )
-            found = Scored(small, plain, Score(index="", value=verdict.value, reading=verdict.reading))
+            found = Scored(small, plain, Score(index="", value=verdict.value, note=note, reading=verdict.reading))
             if len(self._alike) < MOST_ALIKE:
                 self._alike[key] = found
         return found

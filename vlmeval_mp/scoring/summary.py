@@ -8,6 +8,7 @@ from dataclasses import replace
 
 from vlmeval_mp.core.records import Counts, OtherMode, Summary
 from vlmeval_mp.scoring.base import Metric, Mode, Rules, Scored, mode_name
+from vlmeval_mp.scoring.compat.vqa import SINGLE
 from vlmeval_mp.scoring.families import aggregator_of, breakdowns_of, family_of
 from vlmeval_mp.scoring.health import Watch, warnings, watched
 from vlmeval_mp.scoring.metrics import bounds, stopping
@@ -72,7 +73,10 @@ def summarize(
         ),
         health=health,
         stopped=rules.stop,
-        notes=(stopping.sentence(rules.stop),) if rules.stop else (),
+        notes=(
+            *([stopping.sentence(rules.stop)] if rules.stop else []),
+            *([f"compat does not apply: {SINGLE}"] if _unwinnable(other or ()) or _unwinnable(scored) else []),
+        ),
         together=together(scored, rules.group) if rules.group else None,
     )
 
@@ -132,7 +136,14 @@ def _other(scored: Sequence[Scored], other: Sequence[Scored], rules: Rules, mode
         ),
         unscored=counts_of(other).unscored,
         bounds=between,
+        applies=not _unwinnable(other),
     )
+
+
+def _unwinnable(scored: Sequence[Scored]) -> bool:
+    """Whether no answer to any of the samples could be right by the rule that they are scored by."""
+    notes = {each.score.note for each in scored if each.score.value is not None}
+    return notes == {SINGLE}
 
 
 def _groups(groups: Mapping[str, Sequence[Scored]], rules: Rules) -> dict[str, Group]:

@@ -64,7 +64,8 @@ class OtherMode(Struct, frozen=True, omit_defaults=False):
     """What the scoring mode that was not asked for says; `differ` samples are judged differently.
 
     Its metrics leave out `unscored` answered samples, such as those that ms-vlmeval gives to a judge; where these are
-    too many for a number, its primary metric is None and lies within `bounds`.
+    too many for a number, its primary metric is None and lies within `bounds`. Where no answer could win by its rule,
+    it does not apply, and its numbers say nothing about the model.
     """
 
     scoring: str
@@ -72,6 +73,7 @@ class OtherMode(Struct, frozen=True, omit_defaults=False):
     differ: int
     unscored: int = 0
     bounds: tuple[float, float] | None = None
+    applies: bool = True
 
 
 class Health(Struct, frozen=True, omit_defaults=False):

@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import msgspec
+
 from vlmeval_mp.core.literals import literal
 from vlmeval_mp.core.records import Prediction, Sample, Score
 from vlmeval_mp.scoring.compat.letters import STOPS, verdict
@@ -16,6 +18,9 @@ from vlmeval_mp.scoring.compat.readback import cell
 from vlmeval_mp.scoring.compat.yesno import without_punctuation
 from vlmeval_mp.scoring.reading.words import ARTICLES, CONTRACTIONS, NUMBER_WORDS
 from vlmeval_mp.scoring.strict.vqa import HANDWRITTEN
+
+SINGLE = "VLMEvalKit's VQA score counts no answer with a single reference"
+"""The note of a sample that no answer could win in this mode."""
 
 Matches = Callable[[list[str], str], list[float]]
 
@@ -94,7 +99,9 @@ def _equal(answers: list[str], said: str) -> list[float]:
 
 def textvqa(sample: Sample, prediction: Prediction) -> Score:
     """TextVQA and every VQA data set without a rule: a single reference never counts, for it has no others."""
-    return _row(sample, prediction, _vqa_score, _mean)
+    found = _row(sample, prediction, _vqa_score, _mean)
+    alone = found.value is not None and len(_answers(cell(sample.answer))) == 1
+    return msgspec.structs.replace(found, note=SINGLE) if alone else found
 
 
 def _vqa_score(answers: list[str], said: str) -> list[float]:
