@@ -210,12 +210,12 @@ class Queue(Listing):
                         reaped.append(entry)
         return reaped
 
-    def withdraw(self, job: str) -> int:
-        """Take what is pending of `job` out of the queue, which nobody needs any more; gives how many shards."""
-        pending = entries_in(self.folder / "pending" / job)
-        for entry in pending:
+    def withdraw(self, job: str, row: int) -> int:
+        """Take pending shards of `job` from `row` on out of the queue, which nobody needs; gives how many."""
+        unwanted = [e for e in entries_in(self.folder / "pending" / job) if e.shard.first >= row]
+        for entry in unwanted:
             self._path(entry).unlink(missing_ok=True)
-        return len(pending)
+        return len(unwanted)
 
     def restore(self, shards: Iterable[Shard]) -> int:
         """Make pending what is in no folder, such as a shard whose damaged `done` file was moved away; gives how many.

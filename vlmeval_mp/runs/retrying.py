@@ -17,7 +17,7 @@ from dataclasses import dataclass
 
 from vlmeval_mp.core.paths import RunPaths
 from vlmeval_mp.core.records import Job, RunRecord, Shard
-from vlmeval_mp.runs import checkpoint, ending
+from vlmeval_mp.runs import checkpoint, ending, stops
 from vlmeval_mp.runs.holding import hold
 from vlmeval_mp.runs.index import Index
 from vlmeval_mp.runs.listing import Listing
@@ -36,6 +36,8 @@ class Failure:
 
 def failures(paths: RunPaths, record: RunRecord) -> list[Failure]:
     """Return the failed samples of every job: in finished shards, in unfinished ones, and in shards that were given up.
+
+    Those behind the end of a job that was stopped early do not count.
 
     Raises:
         StorageError: what a shard rests on is damaged.
@@ -63,8 +65,9 @@ def _of_job(paths: RunPaths, job: Job) -> Iterator[Failure]:
         if given_up.shard.job == job.name:
             for row in _rows(given_up.shard):
                 found.setdefault(row, None if row in finished else f"shard given up: {given_up.reason}")
+    end = stops.expected(paths, job)
     for row, error in sorted(found.items()):
-        if error is not None:
+        if error is not None and row < end:
             yield Failure(job, row, error)
 
 

@@ -10,6 +10,7 @@ import contextlib
 import itertools
 import time
 from collections import defaultdict
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
@@ -17,7 +18,7 @@ from typing import TypeVar
 from vlmeval_mp.core import files
 from vlmeval_mp.core.errors import ConfigError, StorageError, VlmevalError
 from vlmeval_mp.core.paths import RunPaths
-from vlmeval_mp.core.records import Done, RunRecord, Stop, SupervisorStatus, WorkerStatus
+from vlmeval_mp.core.records import Done, Job, RunRecord, Shard, Stop, SupervisorStatus, WorkerStatus
 from vlmeval_mp.runs import owners, stops
 from vlmeval_mp.runs.listing import Listing
 from vlmeval_mp.runs.shards import stem
@@ -104,16 +105,18 @@ class Reader:
             counts[entry.shard.job]["claimed_samples"] += entry.shard.size
         for job, settled in self._settled.items():
             counts[job] |= {"done": settled.shards, "done_samples": settled.samples, "failed_samples": settled.failed}
+        ended = [done.shard for done in self.queue.done.values()] if self.stops else []
         with contextlib.suppress(StorageError):
             for failure in self.queue.failures():
+                ended.append(failure.shard)
                 name = f"{stem(failure.shard)}.json"
                 if name not in self.queue.done and name not in self.queue.cuts:
                     counts[failure.shard.job]["failed"] += 1
                     counts[failure.shard.job]["failed_shard_samples"] += failure.shard.size
         for each in self.record.jobs:
             if each.name in self.stops:
-                there = counts[each.name]
-                there["skipped_samples"] = each.samples - there["done_samples"] - there["failed_shard_samples"]
+                mine = [shard for shard in ended if shard.job == each.name]
+                counts[each.name]["skipped_samples"] = _skipped(each, self.stops[each.name].asked, mine)
         return {job: ShardCounts(**by_folder) for job, by_folder in counts.items()}
 
 
@@ -129,6 +132,12 @@ class _Settled:
         self.shards += 1
         self.samples += done.shard.size
         self.failed += done.failed
+
+
+def _skipped(job: Job, end: int, settled: Iterable[Shard]) -> int:
+    """Return how many rows from `end` on, where `job` was stopped, are in none of its `settled` shards."""
+    behind = {row for shard in settled for row in range(max(end, shard.first), shard.last + 1)}
+    return job.samples - end - len(behind)
 
 
 def _natural(path: Path) -> tuple[int, str]:

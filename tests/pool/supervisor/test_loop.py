@@ -1,5 +1,6 @@
 """What the supervisor decides on its own: leases of foreign owners, leftovers of killed launches, rates."""
 
+import asyncio
 import os
 import subprocess
 import sys
@@ -9,9 +10,9 @@ import time
 import msgspec
 import pytest
 
-from tests.builders import fake_run
+from tests.builders import fake_run, worker_for
 from vlmeval_mp.core.errors import EXIT_NO_WORKER
-from vlmeval_mp.core.records import Served, WorkerStatus
+from vlmeval_mp.core.records import Served, Shard, Stop, WorkerStatus
 from vlmeval_mp.pool.devices import gpus
 from vlmeval_mp.pool.launchers.local import LocalLauncher
 from vlmeval_mp.pool.supervisor.leases import Leases
@@ -19,7 +20,9 @@ from vlmeval_mp.pool.supervisor.loop import Supervisor
 from vlmeval_mp.pool.supervisor.options import Options
 from vlmeval_mp.pool.supervisor.orphans import RUN_MARKER, sweep_orphans
 from vlmeval_mp.pool.supervisor.status import rates
-from vlmeval_mp.runs import results
+from vlmeval_mp.pool.worker.__main__ import live
+from vlmeval_mp.runs import results, retrying, stops
+from vlmeval_mp.runs.merge import merge
 from vlmeval_mp.runs.owners import current, start_time
 from vlmeval_mp.runs.queue import Queue
 from vlmeval_mp.runs.snapshot import read_record
@@ -130,6 +133,36 @@ def test_a_worker_that_never_answers_is_given_up_after_a_few_tries(tmp_path, mon
     assert code == EXIT_NO_WORKER
     assert any("died 7 times without an answer" in text for text in events)
     assert Queue(paths.queue).entries("claimed") == []
+
+
+def test_a_failed_sample_of_a_job_that_was_stopped_early_is_asked_again(tmp_path):
+    paths = fake_run(tmp_path, 128)
+    record = read_record(paths)
+    (job,) = record.jobs
+    failing = worker_for(paths, record, fail=["3", "100"])
+    failing.queue.withdraw(job.name, 96)
+    assert asyncio.run(live(failing)) == 0
+    stops.publish(paths, job.name, Stop(96, 128, "accuracy", (0.0, 1.0), 1.0, 1.0))
+    found = retrying.failures(paths, record)
+    assert [failure.row for failure in found] == [3]
+    retrying.reopen(paths, found)
+    assert supervise(paths).run() == 0
+    assert [(p.row, p.error) for p in merge(paths, job)[1]] == [(row, None) for row in range(96)]
+
+
+def test_what_is_behind_the_end_of_a_job_that_was_stopped_early_is_left_alone(tmp_path):
+    paths, seen = fake_run(tmp_path, 128), []
+    record = read_record(paths)
+    (job,) = record.jobs
+    first = worker_for(paths, record)
+    first.queue.withdraw(job.name, 96)
+    assert asyncio.run(live(first)) == 0
+    first.queue.restore([Shard(job=job.name, first=96, last=127)])
+    stops.publish(paths, job.name, Stop(70, 128, "accuracy", (0.0, 1.0), 1.0, 1.0))
+    assert supervise(paths, on_tick=lambda s: seen.append((s.total, s.done, len(s.workers)))).run() == 0
+    assert seen[-1] == (96, 96, 0)
+    assert Queue(paths.queue).entries("pending") == []
+    assert len(merge(paths, job)[1]) == 70
 
 
 def test_a_finished_run_is_scored_again_and_nothing_is_started(tmp_path):

@@ -215,7 +215,7 @@ class Supervisor:
         """Take what is left of jobs that ended early out of the queue, and say so once."""
         for job, stop in self.reader.stops.items():
             if snapshot.shards.get(job, ShardCounts()).pending:
-                self.queue.withdraw(job)
+                self.queue.withdraw(job, stop.asked)
             if job not in self.told:
                 self.told.add(job)
                 self.telemetry.event(f"{job}: {stopping.sentence(stop)}")
