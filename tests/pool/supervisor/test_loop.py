@@ -25,7 +25,7 @@ from vlmeval_mp.runs import results, retrying, stops
 from vlmeval_mp.runs.merge import merge
 from vlmeval_mp.runs.owners import current, start_time
 from vlmeval_mp.runs.queue import Queue
-from vlmeval_mp.runs.snapshot import read_record
+from vlmeval_mp.runs.snapshot import Reader, read_record
 from vlmeval_mp.vlmevalkit import client
 
 
@@ -122,6 +122,35 @@ def test_workers_are_no_more_than_there_are_shards(tmp_path):
     code = supervise(paths, workers=6, on_tick=lambda s: seen.update(w.worker for w in s.workers)).run()
     assert code == 0
     assert len(seen) == 2
+
+
+class Nowhere:
+    """Launches what never runs and never ends."""
+
+    pid = 1
+
+    def __init__(self):
+        self.started = 0
+
+    def start(self, command):
+        self.started += 1
+        return self
+
+    def poll(self):
+        return None
+
+
+def test_a_worker_that_has_loaded_and_not_claimed_yet_counts_for_a_shard(tmp_path):
+    paths, launcher, owner = fake_run(tmp_path, 40), Nowhere(), current()
+    slots = supervise(paths, workers=6, launcher=launcher).slots
+    slots.start_idle(Reader(paths).read())
+    for number in range(2):
+        status = WorkerStatus(
+            worker=f"w{number}", pid=1, owner=str(owner), host=owner.host, model="fake", devices="", phase="working"
+        )
+        paths.worker(f"w{number}").write_bytes(msgspec.json.encode(status))
+    slots.start_idle(Reader(paths).read())
+    assert launcher.started == 2
 
 
 @pytest.mark.slow

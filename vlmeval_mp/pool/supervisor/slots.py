@@ -316,10 +316,10 @@ class Slots:
             if counts is not None and counts.pending and job.model in waiting:
                 waiting[job.model] += job.samples - counts.settled - counts.claimed_samples
         at_work = Counter(s.model for s, _ in self._running())
-        working = {w.worker for w in snapshot.workers if w.phase == "working" and w.worker in snapshot.live}
+        served = {w.worker for w in snapshot.workers if w.phase == "working" and w.held and w.worker in snapshot.live}
         for slot, _ in self._running():
-            if slot.name not in working:
-                waiting[slot.model] -= self._record.spec.shard_size  # it is loading and will claim at least one
+            if slot.name not in served:
+                waiting[slot.model] -= self._record.spec.shard_size  # it holds nothing yet and will claim at least one
         best = max(waiting, key=lambda m: waiting[m] / (at_work[m] + 1), default=None)
         return best if best is not None and waiting[best] > 0 else None
 
