@@ -124,3 +124,21 @@ def test_who_does_not_wait_any_more_holds_no_memory(after: float) -> None:
         assert (await preparer.prepare(made(1))).name == 1
 
     run(1, 100, body)
+
+
+def test_who_is_cancelled_just_as_it_is_handed_over_holds_no_memory() -> None:
+    async def body(preparer: Preparer[Thing]) -> None:
+        waiting = asyncio.create_task(preparer.prepare(made(0, nbytes=100)))
+        hand_over = preparer._hand_over
+
+        def hand_over_and_cancel(*arguments: object) -> None:
+            hand_over(*arguments)  # type: ignore[arg-type]
+            waiting.cancel()
+
+        preparer._hand_over = hand_over_and_cancel  # type: ignore[method-assign, assignment]
+        with pytest.raises(asyncio.CancelledError):
+            await waiting
+        preparer._hand_over = hand_over  # type: ignore[method-assign]
+        assert (await preparer.prepare(made(1))).name == 1
+
+    run(1, 50, body)

@@ -54,7 +54,12 @@ class Preparer(Generic[T]):
         outcome: asyncio.Future[T] = loop.create_future()
         self._waiting.append((make, outcome))
         self._staff(loop)
-        return await outcome
+        try:
+            return await outcome
+        except asyncio.CancelledError:
+            if outcome.done() and not outcome.cancelled() and outcome.exception() is None:
+                self.release(outcome.result().nbytes)  # it was handed over, and nobody came for it any more
+            raise
 
     def release(self, nbytes: int) -> None:
         """Count `nbytes` of something prepared as free again."""
