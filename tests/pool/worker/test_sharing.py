@@ -96,3 +96,37 @@ def test_samples_given_back_before_their_tasks_took_a_step_hold_nothing_up(tmp_p
     assert giving[0].result() == 10
     assert [p.row for p in merge(paths, read_record(paths).jobs[0])[1]] == list(range(32))
     assert lines(paths) == 32
+
+
+def test_a_shard_that_is_complete_once_it_is_cut_is_finished_though_the_worker_is_at_its_end(tmp_path):
+    paths = fake_run(tmp_path, 32)
+    worker = worker_for(paths, read_record(paths), window=2, latency=0.05)
+    cut, wanted = worker.queue.cut, iter([8])
+
+    def cut_slowly(entry, row):
+        while worker.in_flight:
+            time.sleep(0.01)
+        time.sleep(0.3)
+        return cut(entry, row)
+
+    worker.queue.cut = cut_slowly
+    worker.sharing.to_give = lambda unstarted: next(wanted, 0)
+    assert asyncio.run(live(worker)) == 0
+    worker.queue.read_news()
+    assert [done.shard.last for done in worker.queue.done.values()] == [23]
+    assert [entry.shard.first for entry in worker.queue.entries("pending")] == [24]
+
+
+def test_each_of_eight_workers_answers_something_and_none_more_than_twice_its_share(tmp_path):
+    paths = fake_run(tmp_path, 400)
+    record = read_record(paths)
+    workers = [worker_for(paths, record, name=f"w{number}", window=8, latency=0.2) for number in range(8)]
+
+    async def all_of_them():
+        async with asyncio.timeout(60):
+            return await asyncio.gather(*map(live, workers))
+
+    assert asyncio.run(all_of_them()) == [0] * 8
+    assert all(0 < worker.answered <= 100 for worker in workers)
+    assert [p.row for p in merge(paths, record.jobs[0])[1]] == list(range(400))
+    assert lines(paths) == 400

@@ -112,9 +112,10 @@ class Worker:
         self._enter("draining" if self.draining else "working")
         async with asyncio.TaskGroup() as background:
             background.create_task(self.recorder.commit_until_end())
-            background.create_task(self.giver.give_until_end())
+            giving = background.create_task(self.giver.give_until_end())
             await self._serve()
             self.giver.end()
+            await giving  # a shard that it is cutting is complete only then
             self.clock.enter("draining")
             self._record_rest()
             self.recorder.end()
