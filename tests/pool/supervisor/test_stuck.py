@@ -44,6 +44,13 @@ def test_one_that_answers_or_waits_for_work_or_for_an_endpoint_is_not_stuck():
     assert watched(2000, Limits(learned=False))[0] == ""
 
 
+def test_a_worker_that_somebody_told_to_drain_is_stuck_when_its_engine_never_answers():
+    draining = msgspec.structs.replace(AT_WORK, phase="draining")
+    said, at = watched(2 * STALL_LEAST, status=draining)
+    assert "no answer for" in said and at > STALL_LEAST
+    assert watched(2000, status=draining, change=lambda second: {"in_flight": 0})[0] == ""
+
+
 def test_waiting_for_work_is_no_time_without_progress():
     said = watched(500, change=lambda second: {"in_flight": 2 if second > 280 else 0})
     assert said == ("", 500)

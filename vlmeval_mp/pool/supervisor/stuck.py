@@ -19,6 +19,8 @@ LOADING_MOST = 1800.0
 SILENT_MOST = 120.0
 """Seconds without a heartbeat after which a process is taken to be stopped; it beats once a second, loading or not."""
 SILENT_LEAST = 5.0
+SERVING = frozenset({"working", "draining"})
+"""Phases in which what the engine has is awaited; a worker may drain by itself, told so by a signal from outside."""
 GAP = 10.0
 """Seconds between two looks after which this process itself must have been stopped."""
 
@@ -59,17 +61,18 @@ class Watch:
         silent, idle = now - seen.beaten, now - seen.progress
         if silent > _most_silent(limits, patience):
             return f"no sign of life for {silent:.0f} s"
-        if status.notice is not None or status.phase not in ("starting", "loading", "working"):
+        if status.notice is not None or status.phase not in ("starting", "loading", "working", "draining"):
             return ""
         oldest = status.oldest + silent if status.oldest else 0.0
         if limits.sample and oldest > limits.sample:
             return f"a sample has been in its engine for {oldest:.0f} s (--sample-timeout {limits.sample:g})"
-        if status.phase == "working" and not (status.in_flight or status.rendering):
-            return ""  # it waits for work
+        serving = status.phase in SERVING
+        if serving and not (status.in_flight or status.rendering):
+            return ""  # it waits for work, or it closes its engine
         most = limits.stall or (_learned(status) * patience if limits.learned else 0.0)
         if not most or idle <= most:
             return ""
-        what = "no answer" if status.phase == "working" else "no stage of loading"
+        what = "no answer" if serving else "no stage of loading"
         return f"{what} for {idle:.0f} s, where {most:.0f} s are the limit"
 
     def forget(self, worker: str) -> None:
@@ -77,9 +80,9 @@ class Watch:
         self._seen.pop(worker, None)
 
     def _note(self, status: WorkerStatus, log_size: int, now: float) -> _Seen:
-        loading = status.phase != "working" or not status.answered
+        loading = status.phase not in SERVING or not status.answered
         marks = (status.owner, status.phase, status.answered, status.tokens_out, log_size if loading else 0)
-        busy = status.in_flight or status.rendering or status.phase != "working"
+        busy = status.in_flight or status.rendering or status.phase not in SERVING
         seen = self._seen.setdefault(status.worker, _Seen(marks, now, None, now))
         if seen.marks != marks or not busy:
             seen.marks, seen.progress = marks, now
