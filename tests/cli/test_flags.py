@@ -19,7 +19,7 @@ from vlmeval_mp.cli.main import VERBS, parser
         ),
         (
             "launch --scoring lax",
-            "invalid choice: 'lax' (choose from 'strict', 'compat'); see vlmeval-mp launch --help",
+            "invalid choice: 'lax' (choose from 'strict', 'compat', 'official'); see vlmeval-mp launch --help",
         ),
         ("lanch", "vlmeval-mp: argument COMMAND: invalid choice: 'lanch'"),
         ("", "vlmeval-mp: the following arguments are required: COMMAND; see vlmeval-mp --help"),

@@ -375,9 +375,9 @@ def test_status_and_logs_work_during_and_after_a_run(tmp_path):
 
 def test_a_second_launch_or_eval_of_a_running_run_is_refused(tmp_path):
     place = Place(tmp_path, samples=300)
-    launch = place.start("--batch-size", "4", "--engine-args", '{"latency": 0.05}')
+    launch = place.start("--batch-size", "4", "--engine-args", '{"latency": 0.5}')
     wait_until(lambda: done_samples(place.paths) > 0)
-    done = place.run("launch", "--engine-args", '{"latency": 0.05}', code=2)
+    done = place.run("launch", "--engine-args", '{"latency": 0.5}', code=2)
     assert "is being worked on by another launch (process" in done.stderr
     scored = place.run("eval", "r", code=2)
     assert "is being worked on by another launch (process" in scored.stderr

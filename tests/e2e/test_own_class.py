@@ -121,7 +121,7 @@ def test_pictures_and_whole_videos_reach_a_class_as_files(place: Place) -> None:
     what = ("--model", "looker:Looker", "--engine", "vlmevalkit", "--data", "DigitsMCQ", "DigitsVideo")
     place.launch(*what, "--limit", "3", "--run", "r")
     results = place.folder / "jobs" / "r" / "results" / "Looker"
-    for dataset, said in (("DigitsMCQ", "DigitsMCQ, 4, image RGB"), ("DigitsVideo", "DigitsVideo, 8, video ftyp")):
+    for dataset, said in (("DigitsMCQ", "DigitsMCQ, 4, image L"), ("DigitsVideo", "DigitsVideo, 8, video ftyp")):
         lines = (results / dataset / "predictions.jsonl").read_text().splitlines()
         assert [json.loads(line)["prediction"] for line in lines] == [said] * 3
 

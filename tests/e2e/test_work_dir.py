@@ -23,7 +23,7 @@ LAUNCH = [sys.executable, "-m", "vlmeval_mp.cli", "launch", *WHAT, *HOW]
 
 def interrupted(folder: Path) -> None:
     """A launch that is asked to stop once the first data set has its results."""
-    slow = ["--engine-args", json.dumps({"latency": 0.05}), "--batch-size", "1"]
+    slow = ["--engine-args", json.dumps({"latency": 0.15}), "--batch-size", "1"]
     running = subprocess.Popen([*LAUNCH, *slow], cwd=folder, env=ENV, stdout=subprocess.DEVNULL)
     deadline = time.monotonic() + 60
     while not (folder / "jobs" / "r" / "results" / "fake" / "one" / "summary.json").exists():
@@ -40,8 +40,8 @@ def states(run: Path) -> dict[str, str]:
 
 
 def test_what_one_launch_leaves_open_the_next_completes(tmp_path: Path) -> None:
-    text_tsv(tmp_path / "one.tsv", 40)
-    text_tsv(tmp_path / "two.tsv", 100)
+    text_tsv(tmp_path / "one.tsv", 100)  # the largest job is asked first
+    text_tsv(tmp_path / "two.tsv", 40)
     interrupted(tmp_path)
     home = tmp_path / "out" / "fake"
     (first,) = home.glob("T*")
@@ -53,5 +53,5 @@ def test_what_one_launch_leaves_open_the_next_completes(tmp_path: Path) -> None:
     assert {path: path.read_bytes() for path in first.iterdir()} == before
     (second,) = set(home.glob("T*")) - {first}
     assert states(second) == {"one": "done", "two": "done"}
-    for name, samples in (("one", 40), ("two", 100)):
+    for name, samples in (("one", 100), ("two", 40)):
         assert len(pd.read_excel(home / f"fake_{name}.xlsx")) == samples

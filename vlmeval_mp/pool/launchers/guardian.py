@@ -1,9 +1,9 @@
 """A tiny process between supervisor and worker that lets nothing survive them. Standard library only.
 
 It starts the worker as leader of its own session and process group and then waits for whichever comes first: the
-worker ends, or the supervisor's end of stdin closes (it exited, or was killed). Either way the worker's whole group
-is killed; vLLM's EngineCore would otherwise outlive a killed parent and keep its GPU memory. A separate process,
-because a thread inside the worker cannot act while a C call holds the interpreter lock.
+worker ends, or the supervisor's end of stdin closes (it exited, or was killed). Either way it kills the worker's whole
+group; vLLM's EngineCore would otherwise outlive a killed parent and keep its GPU memory. It is a process, because a
+thread inside the worker cannot act while a C call holds the interpreter lock.
 
 stdin: one JSON line {argv, env, log, cores}, then lines "drain", "dump" or "kill".
 stdout: the worker's pid, then its exit code.
