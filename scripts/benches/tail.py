@@ -1,50 +1,79 @@
 """Fair shares at the end of a run: 8 fake workers, latencies with a heavy tail, against the ideal of no slot ever idle.
 
-The ideal is the sum of all latencies over all slots. A run's time goes from its first request to its last answer, so
-the workers' start counts as far as they do not all begin at once. `scripts/bench tail [SAMPLES…]`.
+The ideal is the sum of all latencies over all slots: `work / 8 / slots`. `queue` is what one queue for all slots would
+need that hands the next row to whichever slot is free; nobody who does not know a latency beforehand can do better by
+more than luck. A run's time goes from its first request to its last answer; all workers are ready at one moment.
+
+Eight workers share the cores of this machine, so latencies are long: `cpu` is the share of all cores that the whole
+launch took. `scripts/bench tail [--slots N] [--latency SECONDS] [SAMPLES…]`.
 """
 
 from __future__ import annotations
 
+import argparse
+import heapq
 import json
 import os
-import sys
 import tempfile
+import time
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 
 from common import command, write_benchmark
 
-WORKERS, WINDOW, LATENCY, SHAPE, LOAD = 8, 8, 0.5, 2.0, 8.0
+WORKERS, SHAPE = 8, 2.0
+STARTING = 25.0
+"""Seconds after which every worker is ready, on two cores that others use too."""
 
 
 def main() -> None:
-    print(f"{'samples':>8} {'seconds':>8} {'ideal':>7} {'ratio':>6}  answered by each worker")
-    for size in [int(float(word)) for word in sys.argv[1:]] or [400, 1_500, 20_000]:
+    parser = argparse.ArgumentParser(prog="scripts/bench tail")
+    parser.add_argument("samples", nargs="*", type=float, default=[400, 1_500, 20_000])
+    parser.add_argument("--slots", type=int, default=2, help="requests that a worker has in its engine at once")
+    parser.add_argument("--latency", type=float, default=0.5, help="seconds of the quickest answer")
+    given = parser.parse_args()
+    print(f"{WORKERS} workers of {given.slots} slots, answers of {given.latency:g} s and more")
+    print(f"{'samples':>8} {'seconds':>8} {'ideal':>7} {'ratio':>6} {'queue':>6} {'cpu':>5}  answered by each worker")
+    for size in map(int, given.samples):
         with tempfile.TemporaryDirectory(prefix="bench-tail-", dir=os.environ.get("BENCH_TMP")) as name:
-            measure(Path(name), size)
+            measure(Path(name), size, given.slots, given.latency)
 
 
-def measure(folder: Path, size: int) -> None:
+def measure(folder: Path, size: int, slots: int, latency: float) -> None:
     import msgspec
 
     from vlmeval_mp.core.records import WorkerStatus
     from vlmeval_mp.engines.fake import pareto
 
     jobs, tsv = folder / "jobs", write_benchmark(folder / "numbers.tsv", size)
-    args = json.dumps({"latency": LATENCY, "tail": SHAPE, "load": LOAD})
+    args = json.dumps({"latency": latency, "tail": SHAPE, "ready_at": time.time() + STARTING})
     what = ("--engine", "fake", "--model", "fake", "--data", str(tsv), "--device", "cpu", "--max-workers", str(WORKERS))
-    command(jobs, "launch", "--json", *what, "--batch-size", str(WINDOW), "--engine-args", args, "--run", "r")
+    cost = command(jobs, "launch", "--json", *what, "--batch-size", str(slots), "--engine-args", args, "--run", "r")
     files = sorted((jobs / "r/workers").glob("w*.json"))
     statuses = [msgspec.json.decode(path.read_bytes(), type=WorkerStatus) for path in files]
     spans = [span for status in statuses for span in status.spans.values()]
     seconds = max(span.last for span in spans) - min(span.first for span in spans)
-    ideal = sum(LATENCY * pareto(str(row), SHAPE) for row in range(size)) / (WORKERS * WINDOW)
+    latencies = [latency * pareto(str(row), SHAPE) for row in range(size)]
+    ideal = sum(latencies) / (WORKERS * slots)
     writers: Counter[str] = Counter()
     for path in (jobs / "r/checkpoints").rglob("*.jsonl"):
         writers[path.stem.partition("-")[0]] += path.read_bytes().count(b"\n")
     each = ", ".join(str(count) for _, count in sorted(writers.items()))
-    print(f"{size:>8,} {seconds:>8.1f} {ideal:>7.1f} {seconds / ideal:>6.2f}  {each}", flush=True)
+    queue = one_queue(latencies, WORKERS * slots) / ideal
+    cpu = cost.cpu / cost.wall / (os.cpu_count() or 1)
+    print(
+        f"{size:>8,} {seconds:>8.1f} {ideal:>7.1f} {seconds / ideal:>6.2f} {queue:>6.2f} {cpu:>5.0%}  {each}",
+        flush=True,
+    )
+
+
+def one_queue(latencies: Sequence[float], slots: int) -> float:
+    """Return the seconds that `slots` need which all take the next of one queue."""
+    free = [0.0] * slots
+    for latency in latencies:
+        heapq.heapreplace(free, free[0] + latency)
+    return max(free)
 
 
 if __name__ == "__main__":

@@ -13,6 +13,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Literal
 
@@ -34,13 +35,15 @@ class FakeArgs(msgspec.Struct, frozen=True, kw_only=True):
     breaks. `once` is a folder that remembers which of `die`, `hang`, `raise_engine` and `start_error` have struck, so
     that each strikes once per id over all processes. `log` is a file that gets one line "id pid" per generated answer.
     `start_error` is what the engine fails with when it is started; above `oom_above` requests at once it runs out of
-    memory. `tail` is the shape of a Pareto tail by which the latency is multiplied.
+    memory. `tail` is the shape of a Pareto tail by which the latency is multiplied. Loading takes `load` seconds, and
+    lasts until `ready_at` (seconds since the epoch), so that several workers can begin at the same moment.
     """
 
     latency: float = 0.0
     jitter: float = 0.0
     concurrency: int = 0
     load: float = 0.0
+    ready_at: float = 0.0
     answers: Literal["digest", "echo"] | dict[str, str] = "digest"
     fail: frozenset[str] = frozenset()
     die: frozenset[str] = frozenset()
@@ -75,7 +78,7 @@ class FakeEngine:
             self._log = os.open(self.args.log, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
         if self.args.child:
             self._child = start_child()
-        await asyncio.sleep(self.args.load)
+        await asyncio.sleep(max(self.args.load, self.args.ready_at - time.time()))
         if self.args.start_error and self._first("start_error", ""):
             raise EngineError(self.args.start_error)
 

@@ -104,6 +104,7 @@ ENGINES = {
                 "jitter",
                 "concurrency",
                 "load",
+                "ready_at",
                 "die",
                 "hang",
                 "raise_engine",

@@ -1,14 +1,15 @@
 """No worker holds more than its share, and whoever has nothing to do gets what others have not begun."""
 
 import asyncio
+import dataclasses
 import time
 
 import msgspec
 
 from tests.builders import fake_run, worker_for
-from vlmeval_mp.core.records import WorkerStatus
+from vlmeval_mp.core.records import SupervisorStatus, WorkerStatus
 from vlmeval_mp.pool.worker.__main__ import live
-from vlmeval_mp.pool.worker.sharing import Sharing, share
+from vlmeval_mp.pool.worker.sharing import AHEAD, Sharing, most_to_hold, share
 from vlmeval_mp.runs import owners
 from vlmeval_mp.runs.merge import merge
 from vlmeval_mp.runs.queue import Queue
@@ -42,15 +43,63 @@ def test_one_of_eight_workers_claims_an_eighth_of_four_hundred_samples_and_no_mo
         another(paths, f"w{number}", waiting=1)
     sharing, own = sharing_of(paths), 0
     while True:
-        entry, left_to_others = sharing.claim(own, capacity=288)
+        entry, left_to_others = sharing.claim(own, window=256)
         if entry is None:
             break
         own += entry.shard.size
     assert (own, left_to_others) == (50, True)
 
 
+def test_what_is_prepared_ahead_shrinks_with_what_is_pending():
+    assert most_to_hold(10_000, 9_000, workers=8, window=64) == 64 + AHEAD
+    assert most_to_hold(800, 288, workers=8, window=64) == 64 + 18
+    assert most_to_hold(600, 88, workers=8, window=64) == 64 + 8, "an eighth of the window at least"
+    assert most_to_hold(64, 64, workers=8, window=64) == 8, "and never more than a share"
+
+
+def test_a_full_worker_waits_until_it_can_claim_an_eighth_of_its_window(tmp_path):
+    paths = fake_run(tmp_path, 200)
+    another(paths, "w1", waiting=1)
+    sharing, own = sharing_of(paths), 0
+    while entry := sharing.claim(own, window=64)[0]:
+        own += entry.shard.size
+    assert own == 64 + 32, "half of the 200 is 100; a window and what is ahead of it is less"
+    sharing._most_at = 0.0
+    assert sharing.claim(own - 7, window=64) == (None, True)
+    sharing._most_at = 0.0
+    entry, _ = sharing.claim(own - 20, window=64)
+    assert entry.shard.size >= 8
+
+
+def test_a_worker_with_a_free_place_claims_what_little_its_share_has(tmp_path):
+    paths = fake_run(tmp_path, 9)
+    another(paths, "w1")
+    entry, _ = sharing_of(paths).claim(4, window=64)
+    assert entry.shard.size == 3, "13 are left, 7 for each"
+
+
+def test_workers_that_still_load_have_a_share_as_long_as_they_may_be_expected(tmp_path):
+    paths = fake_run(tmp_path, 32)
+    beat = SupervisorStatus(pid=1, owner=str(owners.current()), time=time.time() + 1000, at_work={"fake": 4})
+    paths.supervisor.write_bytes(msgspec.json.encode(beat))
+    sharing = sharing_of(paths)
+    assert sharing.claim(0, window=64)[0].shard.size == 8
+    sharing.patience = sharing._read_at = 0.0
+    assert sharing.claim(8, window=64)[0].shard.size == 24
+
+
+def test_what_others_have_answered_is_not_left(tmp_path):
+    paths = fake_run(tmp_path, 64)
+    other = dataclasses.replace(owners.current(), nonce="another")
+    job = read_record(paths).jobs[0].name
+    Queue(paths.queue).claim(other, [job])
+    another(paths, "w1", owner=str(other), held={job: 28})
+    entry, _ = sharing_of(paths).claim(0, window=64)
+    assert entry.shard.size == 18, "32 are pending and 4 not answered yet"
+
+
 def test_a_worker_that_is_alone_claims_whole_shards(tmp_path):
-    entry, _ = sharing_of(fake_run(tmp_path, 40)).claim(0, capacity=288)
+    entry, _ = sharing_of(fake_run(tmp_path, 40)).claim(0, window=256)
     assert entry.shard.size == 32
 
 
@@ -130,3 +179,11 @@ def test_each_of_eight_workers_answers_something_and_none_more_than_twice_its_sh
     assert all(0 < worker.answered <= 100 for worker in workers)
     assert [p.row for p in merge(paths, record.jobs[0])[1]] == list(range(400))
     assert lines(paths) == 400
+
+
+def test_a_worker_whose_failures_wait_to_be_compared_goes_on_to_claim_what_is_pending(tmp_path):
+    paths = fake_run(tmp_path, 30, fail=[str(row) for row in range(30)])
+    another(paths, "w1")
+    worker = worker_for(paths, read_record(paths))
+    assert asyncio.run(live(worker)) == 0
+    assert worker.failed == 30

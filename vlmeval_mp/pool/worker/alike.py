@@ -26,6 +26,11 @@ class FirstOutcomes:
         self._waiting: list[tuple[Held, Prediction]] = []
         self._decided = False
 
+    @property
+    def waiting(self) -> int:
+        """How many outcomes wait to be recorded."""
+        return len(self._waiting)
+
     def add(self, held: Held, prediction: Prediction, *, refused: bool) -> list[tuple[Held, Prediction]]:
         """Return what can be recorded by now. `refused`: it was the engine that had no answer, not the sample's media.
 

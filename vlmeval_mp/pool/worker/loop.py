@@ -34,7 +34,7 @@ from vlmeval_mp.pool.worker.giving import Giver
 from vlmeval_mp.pool.worker.heartbeat import Heart
 from vlmeval_mp.pool.worker.pace import Pace
 from vlmeval_mp.pool.worker.recording import Held, Recorder
-from vlmeval_mp.pool.worker.sharing import Sharing
+from vlmeval_mp.pool.worker.sharing import AHEAD, PATIENCE, Sharing
 from vlmeval_mp.runs import checkpoint, owners, suspects
 from vlmeval_mp.runs.index import Index, search
 from vlmeval_mp.runs.inflight import InFlight
@@ -44,13 +44,13 @@ from vlmeval_mp.runs.suspects import ALONE_LIMIT, Suspicion
 
 log = logging.getLogger("vlmeval_mp.worker")
 
-AHEAD = 32
-"""Samples prepared ahead of a full window."""
 CLOSE_SECONDS = 20.0
 LINGER = 10.0
 """Seconds that a worker with nothing to do waits at most for others to give something back."""
 WAIT_FIRST, WAIT_MOST = 0.05, 1.0
 """Seconds between two claims that find nothing: the first time, and in the end."""
+COALESCED = 0.01
+"""Seconds within which answers that make room for a claim count as one."""
 
 
 class Worker:
@@ -73,11 +73,13 @@ class Worker:
         self.engine = self.asker.engine
         self.in_flight_file = InFlight(paths.in_flight(assignment.name), self.asker.window_size)
         self.ahead = asyncio.Semaphore(self.asker.window_size + AHEAD)
+        self.room = asyncio.Event()
         self.queue = Queue(paths.queue)
         writer = f"{assignment.name}-{time.strftime('%Y%m%dT%H%M%S', time.gmtime())}-{secrets.token_hex(3)}"
         self.recorder = Recorder(paths, self.queue, assignment.name, writer)
         self.first_outcomes = FirstOutcomes()
         self.draining = self.proven = False
+        self.had_no_room = True
         self.phase: Phase = "starting"
         self.message = self.current_job = self.ended_by = ""
         self.answered = self.failed = self.in_flight = 0
@@ -104,6 +106,7 @@ class Worker:
         self.clock.enter("loading")
         self._enter("loading")
         await self.engine.start()
+        self.sharing.patience = max(PATIENCE, self.clock.read().get("loading", 0.0) / 2)
         gc.collect()  # what was loaded stays: looking through it again would stop the feeding for half a second
         gc.freeze()
         loop = asyncio.get_running_loop()
@@ -145,22 +148,43 @@ class Worker:
 
     async def _claims(self) -> AsyncIterator[Held]:
         """Yield claimed shards until there is none even after everything in flight is answered."""
-        pause = WAIT_FIRST
-        capacity, idle = self.asker.window_size + AHEAD, 0.0
+        pause, idle, window = WAIT_FIRST, 0.0, self.asker.window_size
         while not self.draining:
-            entry, left_to_others = await asyncio.to_thread(self.sharing.claim, self._unanswered(), capacity)
+            self.room.clear()
+            entry, left_to_others = await asyncio.to_thread(self.sharing.claim, self._unanswered(), window)
             if entry is not None:
                 held = await asyncio.to_thread(self._open, entry)
                 self.current_job = self.current_job or held.job.name
                 self.recorder.hold(held)
+                self.had_no_room = True
                 yield held
                 pause, idle = WAIT_FIRST, 0.0
-            elif self.in_flight or (idle < LINGER and await asyncio.to_thread(self.sharing.others_may_give)):
+            elif self.in_flight or left_to_others or await self._may_be_given(idle):
                 idle = 0.0 if self.in_flight else idle + pause
-                await asyncio.sleep(pause)
+                await self._wait(pause, left_to_others)
                 pause = min(WAIT_FIRST if left_to_others else WAIT_MOST / 4, 2 * pause)
             else:
                 return
+
+    async def _may_be_given(self, idle: float) -> bool:
+        return idle < LINGER and await asyncio.to_thread(self.sharing.others_may_give)
+
+    async def _wait(self, pause: float, left_to_others: bool) -> None:
+        """Wait before the next claim; an answer makes room for what a full worker left to others."""
+        if not left_to_others:
+            self._tell_room()
+            await asyncio.sleep(pause)
+            return
+        await asyncio.sleep(COALESCED)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(pause):
+                await self.room.wait()
+
+    def _tell_room(self) -> None:
+        """Let others know at once, not by the next heartbeat, that this worker has room and finds nothing."""
+        if self.asker.in_engine < self.asker.window_size and self.had_no_room:
+            self.had_no_room = False
+            self.heart.now()
 
     def _open(self, entry: Entry) -> Held:
         """Return a claimed shard with its samples and the answers that any worker has recorded for it."""
@@ -185,7 +209,9 @@ class Worker:
             yield
 
     def _unanswered(self) -> int:
-        return sum(held.entry.shard.size - len(held.answers) for held in list(self.recorder.held.values()))
+        """Return how many samples are held that have no outcome yet, not even one that is still to be recorded."""
+        held = sum(held.entry.shard.size - len(held.answers) for held in list(self.recorder.held.values()))
+        return max(0, held - self.first_outcomes.waiting)
 
     async def _answer(self, held: Held, sample: Sample) -> None:
         if held.job.name not in self.spans:
@@ -201,6 +227,7 @@ class Worker:
         self.giver.begun(job, row)
         self.in_flight -= 1
         self.ahead.release()
+        self.room.set()
 
     def _record_rest(self) -> None:
         for each in self.first_outcomes.rest():

@@ -1,13 +1,16 @@
 """A worker's fair share: how much it may claim, and what it gives back to workers of its model that have nothing left.
 
-Near the end of a run no worker holds more than `remaining / workers`, and claims shrink with what remains. Whoever has
-room left and finds nothing says so by its heartbeat alone. Fairness is telemetry's: where a heartbeat is lost, a worker
-holds more or less than its share, and no answer is lost or asked twice.
+Near the end of a run no worker holds more than `remaining / workers`, and what it prepares ahead of its window shrinks
+with what is pending, so that the last samples go to whoever has a place for them. A full worker claims nothing less
+than an eighth of its window at a time. Whoever has room left and finds nothing says so by its heartbeat alone. Workers
+that still load have a share for as long as they may be expected. Fairness is telemetry's: where a heartbeat is lost, a
+worker holds more or less than its share, and no answer is lost or asked twice.
 """
 
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TypeVar
@@ -24,6 +27,10 @@ FRESH = 0.5
 """Seconds for which heartbeats that were read are good."""
 SILENT = 10.0
 """Seconds without a heartbeat after which nobody counts on a worker."""
+AHEAD = 32
+"""Samples prepared ahead of a full window while there is plenty."""
+PATIENCE = 5.0
+"""Seconds for which a worker keeps a share for those that still load when it begins, unless loading takes longer."""
 
 T = TypeVar("T")
 
@@ -33,32 +40,66 @@ def share(left: int, workers: int) -> int:
     return -(-left // max(1, workers))
 
 
+def least(window: int) -> int:
+    """Samples that a worker with a full window claims at least: each claim near the end costs a few file operations."""
+    return max(1, window // 8)
+
+
+def most_to_hold(left: int, pending: int, workers: int, window: int) -> int:
+    """Samples that one of `workers` may hold of what is `left`, of which `pending` belong to nobody yet.
+
+    Besides its share a window and what is prepared ahead: half of its share of what is pending, so that nearly nothing
+    waits behind a full window when nothing is pending any more.
+    """
+    ahead = min(AHEAD, max(least(window), pending // (2 * workers)))
+    return min(share(left, workers), window + ahead)
+
+
 class Sharing:
-    """Claims for one worker called `name` that serves `jobs` of `model`, the largest job first."""
+    """Claims for one worker called `name` that serves `jobs` of `model`, the largest job first.
+
+    `patience` is for how many seconds from the first claim on those have a share that still load.
+    """
 
     def __init__(self, paths: RunPaths, queue: Queue, owner: Owner, name: str, model: str, jobs: Sequence[Job]) -> None:
+        self.patience = PATIENCE
         self._paths, self._queue, self._owner, self._name, self._model = paths, queue, owner, name, model
         self._jobs = [job.name for job in sorted(jobs, key=lambda job: -job.samples)]
         self._others: list[WorkerStatus] = []
         self._workers = 1
-        self._read_at = 0.0
+        self._read_at = self._began = 0.0
+        self._most, self._most_at = 0, -FRESH
 
-    def claim(self, own: int, capacity: int) -> tuple[Entry | None, bool]:
-        """Claim what this worker may have, given `own` samples that it holds and the most that it can use.
+    def claim(self, own: int, window: int) -> tuple[Entry | None, bool]:
+        """Claim what this worker may have, given `own` samples that it holds without an answer and its window.
 
         Also tells whether there is something that is left to others for now.
         """
         self._look()
         pending = self._queue.pending(self._jobs)
-        most = 0
-        if self._workers > 1 and pending <= 2 * self._workers * capacity:
-            pending = self._queue.pending(self._jobs, fresh=True)
-            mine = set(self._jobs)
-            claimed = sum(e.shard.size for e in self._queue.entries("claimed") if e.shard.job in mine)
-            most = share(pending + claimed, self._workers) - own
-            if pending and most <= 0:
-                return None, True
-        return self._queue.claim(self._owner, self._jobs, max(most, 0)), False
+        if self._workers == 1 or pending > 2 * self._workers * (window + AHEAD):
+            return self._queue.claim(self._owner, self._jobs), False
+        if own >= window and own + least(window) > self._most and time.monotonic() < self._most_at + FRESH:
+            return None, True
+        pending = self._queue.pending(self._jobs, fresh=True)
+        self._most = most_to_hold(self._left(own, pending), pending, self._workers, window)
+        self._most_at = time.monotonic()
+        wanted = self._most - own
+        if pending and wanted < (least(window) if own >= window else 1):
+            return None, True
+        return self._queue.claim(self._owner, self._jobs, max(wanted, 1)), False
+
+    def _left(self, own: int, pending: int) -> int:
+        """Return how many samples of this model have no answer yet, as far as heartbeats tell."""
+        mine = set(self._jobs)
+        claimed = Counter[str]()
+        for entry in self._queue.entries("claimed"):
+            if entry.shard.job in mine:
+                claimed[entry.owner] += entry.shard.size
+        claimed[str(self._owner)] = own
+        for other in self._others:
+            claimed[other.owner] = max(0, claimed[other.owner] - sum(other.held.values()))
+        return pending + claimed.total()
 
     def to_give(self, unstarted: int) -> int:
         """How many of its `unstarted` samples this worker should leave to others that have room and find nothing."""
@@ -89,9 +130,11 @@ class Sharing:
             and s.worker != self._name
             and time.time() - s.time < SILENT
         ]
-        supervisor = _read(self._paths.supervisor, SupervisorStatus)
-        started = supervisor.at_work.get(self._model, 1) if supervisor and time.time() - supervisor.time < SILENT else 1
-        self._workers = max(started, len(self._others) + 1)
+        self._workers = len(self._others) + 1
+        self._began = self._began or now
+        supervisor = _read(self._paths.supervisor, SupervisorStatus) if now < self._began + self.patience else None
+        if supervisor is not None and time.time() - supervisor.time < SILENT:
+            self._workers = max(self._workers, supervisor.at_work.get(self._model, 1))
 
 
 def _read(path: Path, kind: type[T]) -> T | None:
