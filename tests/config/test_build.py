@@ -1,10 +1,13 @@
 """A config file and flags become one frozen spec, or a message that says where and what instead."""
 
 import pytest
+from msgspec.structs import fields
 
 from vlmeval_mp.config import build as config
 from vlmeval_mp.config.build import Overrides
+from vlmeval_mp.config.entries import DATA_KEYS, MODEL_KEYS
 from vlmeval_mp.core.errors import ConfigError
+from vlmeval_mp.core.records import DataSpec, ModelSpec
 
 CONFIG = {"model": {"m": {}}, "data": {"d": {}}}
 
@@ -59,7 +62,17 @@ def test_engine_arguments_and_sampling_are_merged_from_outside_in():
             {**CONFIG, "sampling": {"temprature": 1}},
             "sampling: there is no key 'temprature'; did you mean 'temperature'?",
         ),
-        ({**CONFIG, "sampling": {"temperature": "hot"}}, "sampling: Expected `float`, got `str`"),
+        (
+            {**CONFIG, "sampling": {"temperature": "hot"}},
+            "sampling.temperature: must be a number from 0 to 1000, not 'hot'",
+        ),
+        ({**CONFIG, "media": {"max_frames": -1}}, "media.max_frames: must be a whole number of at least 0, not -1"),
+        ({**CONFIG, "circular": "no"}, "circular: must be true or false, not 'no'"),
+        ({**CONFIG, "scoring": "hard"}, "scoring: 'hard' is none of strict, compat, official"),
+        ({**CONFIG, "stop_at": 25}, "stop_at: must be a number of percentage points from 0 to 25, not 25"),
+        ({**CONFIG, "batch_size": "big"}, "batch_size: must be a whole number of at least 0, or \"auto\", not 'big'"),
+        ({"model": {"m": {"model_path": 5}}, "data": {"d": {}}}, "model.m.model_path: must be text, not 5"),
+        ({"model": {"m": {"processor": {"d": 1}}}, "data": {}}, "model.m.processor.d: must be an object of argument"),
         ({**CONFIG, "media": {"max_pixel": 1}}, "media: there is no key 'max_pixel'; did you mean 'max_pixels'?"),
         ({"model": {"m": {}}, "data": {"d": {"nframe": 8, "fps": 1}}}, "data.d: nframe and fps exclude each other"),
         ({"model": {"m": {}}, "data": {"d": {"nframe": True}}}, "data.d.nframe: must be a whole number"),
@@ -105,15 +118,39 @@ def test_two_data_files_of_one_name_are_refused():
 )  # fmt: skip
 def test_sampling_that_no_engine_takes_is_refused_by_its_name(sampling, named):
     for given in ({"sampling": sampling, "model": {"m": {}}}, {"model": {"m": {"sampling": sampling}}}):
-        with pytest.raises(ConfigError, match=rf"sampling: .*{named}"):
+        with pytest.raises(ConfigError, match=rf"sampling\.{named}: must be "):
             config.build(given | {"data": {"d": {}}}, Overrides(), name="r", default_engine="fake")
 
 
 def test_a_model_may_name_the_marks_around_its_reasoning():
     spec = build({"model": {"m": {"reasoning": ["<<", ">>"]}, "n": {}}, "data": {"d": {}}})
     assert [model.reasoning for model in spec.models] == [("<<", ">>"), ()]
-    with pytest.raises(ConfigError, match=r"model\.m\.reasoning: must be the marks"):
-        build({"model": {"m": {"reasoning": "<<"}}, "data": {"d": {}}})
+    for marks in ("<<", ["<<"], ["<<", ">>", "x"], ["<<", ""]):
+        with pytest.raises(ConfigError, match=r"model\.m.* must be the marks around its reasoning"):
+            build({"model": {"m": {"reasoning": marks}}, "data": {"d": {}}})
+
+
+def test_every_valid_key_is_a_field_of_what_the_config_becomes_or_another_name_of_one():
+    other = {"model_path", "dataset"}
+    assert set(MODEL_KEYS) - other == {field.name for field in fields(ModelSpec)} - {"name"}
+    assert set(DATA_KEYS) - other == {field.name for field in fields(DataSpec)} - {"name", "layout", "order"}
+
+
+def test_no_message_shows_a_key():
+    with pytest.raises(ConfigError) as caught:
+        build({**CONFIG, "judge": ["sk-abcdefghijklmnopqrst"]})
+    assert "sk-***" in str(caught.value)
+
+
+def test_auto_leaves_the_window_to_the_engine_and_a_flag_wins():
+    assert build({**CONFIG, "batch_size": "auto"}).batch_size == 0
+    assert build({**CONFIG, "batch_size": "auto"}, batch_size=3).batch_size == 3
+
+
+def test_an_entry_wins_over_what_holds_for_all_and_a_limit_flag_over_both():
+    value = {**CONFIG, "limit": 9, "circular": True, "data": {"a": {"limit": 2, "circular": False}, "b": {}}}
+    assert [(d.limit, d.circular) for d in build(value).datasets] == [(2, False), (9, True)]
+    assert [d.limit for d in build(value, limit=5).datasets] == [5, 5]
 
 
 def test_the_benchmarks_own_rule_may_be_asked_for():

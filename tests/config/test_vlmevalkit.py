@@ -4,7 +4,8 @@ import pytest
 
 from vlmeval_mp.config import apis, build, vlmevalkit
 from vlmeval_mp.config import data as dataentries
-from vlmeval_mp.config.build import DATA_KEYS, MODEL_KEYS, Overrides
+from vlmeval_mp.config.build import Overrides
+from vlmeval_mp.config.entries import DATA_KEYS, MODEL_KEYS
 from vlmeval_mp.config.models import CLASSES, MODELS
 from vlmeval_mp.core.errors import ConfigError
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -51,21 +53,31 @@ def specs_of(wanted: SpecWanted) -> list[RunSpec]:
     specs = []
     for path, value in given or [(None, {})]:
         here = [[n for n in names if not Path(n).exists()] for names in (overrides.models, overrides.data)]
-        ours, warnings = vlmevalkit.translate(
-            value,
-            default_engine=engine,
-            engine=overrides.engine,
-            models=here[0],
-            data=here[1],
-            environ=os.environ,
-            local=registry.sized(),
-        )
+        with _named(path):
+            ours, warnings = vlmevalkit.translate(
+                value,
+                default_engine=engine,
+                engine=overrides.engine,
+                models=here[0],
+                data=here[1],
+                environ=os.environ,
+                local=registry.sized(),
+            )
+            spec = build.build(ours, overrides, name=path.stem if path else None, default_engine=engine)
         for warning in warnings:
             print(f"warning: {warning}", file=sys.stderr)
-        spec = build.build(ours, overrides, name=path.stem if path else None, default_engine=engine)
         folders = [*([path.parent] if path else []), Path.cwd()]
         specs.append(classes.resolve_all(spec, folders))
     return specs
+
+
+@contextlib.contextmanager
+def _named(path: Path | None) -> Iterator[None]:
+    """Put the config file, if there is one, before a message about what it says."""
+    try:
+        yield
+    except ConfigError as error:
+        raise ConfigError(f"{path}: {error}" if path else str(error)) from None
 
 
 def _read(path: Path) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 
-from vlmeval_mp.config.build import DATA_KEYS
+from vlmeval_mp.config.entries import DATA_KEYS
 from vlmeval_mp.config.models import DATA_TYPES
 from vlmeval_mp.core.errors import refuse_unknown
 from vlmeval_mp.core.records import Json

@@ -12,7 +12,7 @@ from collections.abc import Container, Iterable, Mapping
 
 from vlmeval_mp.config import apis
 from vlmeval_mp.config import data as dataentries
-from vlmeval_mp.config.build import MODEL_KEYS
+from vlmeval_mp.config.entries import MODEL_KEYS
 from vlmeval_mp.config.models import CLASSES, MODELS, REPUBLISHED, ModelClass
 from vlmeval_mp.core.errors import ConfigError, did_you_mean, refuse_unknown
 from vlmeval_mp.core.records import Json

@@ -8,18 +8,22 @@ from msgspec import Meta
 
 from vlmeval_mp.core.records.base import Json, Struct
 
+Count = Annotated[int, Meta(ge=0, description="a whole number of at least 0")]
+
 
 class Sampling(Struct, frozen=True, forbid_unknown_fields=True):
     """How text is drawn, within what engines take. The default is greedy, so that a score can be repeated."""
 
-    temperature: Annotated[float, Meta(ge=0, le=1000)] = 0.0
-    top_p: Annotated[float, Meta(gt=0, le=1)] = 1.0
-    top_k: Annotated[int, Meta(ge=-1)] = -1
-    max_tokens: Annotated[int, Meta(ge=1)] = 512
-    repetition_penalty: Annotated[float, Meta(gt=0, le=1000)] = 1.0
-    presence_penalty: Annotated[float, Meta(ge=-2, le=2)] = 0.0
-    seed: int | None = None
-    stop: tuple[Annotated[str, Meta(min_length=1)], ...] = ()
+    temperature: Annotated[float, Meta(ge=0, le=1000, description="a number from 0 to 1000")] = 0.0
+    top_p: Annotated[float, Meta(gt=0, le=1, description="a number above 0 and at most 1")] = 1.0
+    top_k: Annotated[int, Meta(ge=-1, description="a whole number of at least -1")] = -1
+    max_tokens: Annotated[int, Meta(ge=1, description="a whole number of at least 1")] = 512
+    repetition_penalty: Annotated[float, Meta(gt=0, le=1000, description="a number above 0 and at most 1000")] = 1.0
+    presence_penalty: Annotated[float, Meta(ge=-2, le=2, description="a number from -2 to 2")] = 0.0
+    seed: Annotated[int, Meta(description="a whole number")] | None = None
+    stop: Annotated[
+        tuple[Annotated[str, Meta(min_length=1)], ...], Meta(description="a list of texts that are not empty")
+    ] = ()
 
 
 class MediaLimits(Struct, frozen=True, forbid_unknown_fields=True):
@@ -29,10 +33,10 @@ class MediaLimits(Struct, frozen=True, forbid_unknown_fields=True):
     scales a larger image down, aspect kept; 0 keeps every image as it is. `max_frames` bounds one video.
     """
 
-    refuse_pixels: int = 100_000_000
-    max_pixels: int = 0
-    max_frames: int = 768
-    video_max_pixels: int = 0
+    refuse_pixels: Count = 100_000_000
+    max_pixels: Count = 0
+    max_frames: Count = 768
+    video_max_pixels: Count = 0
 
 
 class ModelSpec(Struct, frozen=True):
