@@ -96,6 +96,8 @@ def test_another_engine_by_flag_is_refused():
         ({"class": "LMDeployAPI", "model": "m"}, r"\$LMDEPLOY_API_BASE"),
         ({"class": "GPT4V", "model": "m", "img_detai": "low"}, "did you mean 'img_detail'"),
         ({"class": "GPT4W", "model": "m"}, "did you mean 'GPT4V'"),
+        ({"class": "GPT4V", "model": ["m"]}, r"model\.m\.model: must be text, not \['m'\]"),
+        ({"class": "GPT4V", "model": "m", "extra_body": "x", "min_p": 0.1}, r"model\.m\.extra_body: must be an object"),
     ],
 )
 def test_a_mistake_names_what_to_do(entry, message):

@@ -8,10 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 
+import msgspec
+from msgspec import Meta
+
+from vlmeval_mp.config.entries import Object, Switch, Text
 from vlmeval_mp.core import credentials
-from vlmeval_mp.core.errors import ConfigError, did_you_mean
+from vlmeval_mp.core.convert import convert, keys
+from vlmeval_mp.core.errors import ConfigError, refuse_unknown
 from vlmeval_mp.core.records import Json
 
 
@@ -51,10 +56,35 @@ APIS: dict[str, Api] = {
 }  # fmt: skip
 
 _DRAWN = ("temperature", "top_p", "top_k", "repetition_penalty", "presence_penalty", "seed")
-_USED = (
-    "model", "max_tokens", "max_new_tokens", "system_prompt", "api_base", "key", "retry", "timeout", "img_size",
-    "img_detail", "local_media", "use_custom_prompt", "min_p", "extra_body", *_DRAWN,
-)  # fmt: skip
+
+
+class ApiKwargs(msgspec.Struct, frozen=True):
+    """The kwargs of these classes that mean something here. What is `Any` is checked where it ends."""
+
+    model: Text | None = None
+    max_tokens: Any = None
+    max_new_tokens: Any = None
+    system_prompt: Text | None = None
+    api_base: Text | None = None
+    key: Any = None
+    retry: Any = None
+    timeout: Any = None
+    img_size: Annotated[int, Meta(description="a whole number of pixels")] = -1
+    img_detail: Any = None
+    local_media: Switch | None = None
+    use_custom_prompt: Switch | None = True
+    min_p: Any = None
+    extra_body: Object | None = None
+    use_azure: Switch | None = None
+    temperature: Any = None
+    top_p: Any = None
+    top_k: Any = None
+    repetition_penalty: Any = None
+    presence_penalty: Any = None
+    seed: Any = None
+
+
+_USED = keys(ApiKwargs)
 IGNORED = {
     "verbose": "say --verbose",
     "wait": "the pause before another attempt doubles, or is what the endpoint asks for",
@@ -112,32 +142,30 @@ def entry(where: str, class_: str, kwargs: Json, environ: Mapping[str, str], war
     api = APIS[class_]
     given = {key: value for key, value in kwargs.items() if key not in NATIVE}
     credentials.refuse(where, given)
-    if given.pop("use_azure", False):
+    refuse_unknown(f"{where}: there is no kwarg", given, (*_USED, *IGNORED))
+    warnings += [
+        f"{where}.{key}: has no effect here; {IGNORED[key]}"
+        for key in given
+        if key in IGNORED and given[key] not in (None, False, -1)
+    ]
+    said = convert({key: value for key, value in given.items() if key in _USED}, ApiKwargs, where)
+    if said.use_azure:
         raise ConfigError(f'{where}.use_azure: Azure\'s addresses are not asked here; say "engine": "vlmevalkit"')
-    for key in given:
-        if key not in _USED and key not in IGNORED:
-            hint = did_you_mean(key, (*_USED, *IGNORED), f"known here: {', '.join((*_USED, *IGNORED))}")
-            raise ConfigError(f"{where}: there is no kwarg {key!r}; {hint}")
-        if key in IGNORED and given[key] not in (None, False, -1):
-            warnings.append(f"{where}.{key}: has no effect here; {IGNORED[key]}")
-    model = given.get("model") or api.model
-    base = given.get("api_base") or environ.get(api.base_env, "") or api.base
-    if base == "OFFICIAL":
-        base = _OPENAI.base
-    if not model or not base:
-        missing = "model" if not model else f"api_base: is missing; give the address, or set ${api.base_env}"
-        raise ConfigError(f"{where}.{missing}" + ("" if model else ": is missing; give the name the endpoint knows"))
-    if not isinstance(given.get("img_size", -1), int):
-        raise ConfigError(f"{where}.img_size: must be a whole number of pixels, not {given['img_size']!r}")
+    model = said.model or api.model
+    base = said.api_base or environ.get(api.base_env, "") or api.base
+    if not model:
+        raise ConfigError(f"{where}.model: is missing; give the name the endpoint knows")
+    if not base:
+        raise ConfigError(f"{where}.api_base: is missing; give the address, or set ${api.base_env}")
     found: Json = {
         "path": model,
         "engine": "openai",
-        "engine_args": _engine_args(api, given, api_base(str(base))),
-        "sampling": {"temperature": api.temperature, "max_tokens": api.max_tokens} | _sampling(given),
+        "engine_args": _engine_args(api, said, api_base(_OPENAI.base if base == "OFFICIAL" else base)),
+        "sampling": {"temperature": api.temperature, "max_tokens": api.max_tokens} | _sampling(said),
     }
-    if given.get("system_prompt"):
-        found["system_prompt"] = given["system_prompt"]
-    if api.prompt and given.get("use_custom_prompt", True):
+    if said.system_prompt:
+        found["system_prompt"] = said.system_prompt
+    if api.prompt and said.use_custom_prompt:
         found["prompt"] = api.prompt
     native = {key: kwargs[key] for key in NATIVE if key in kwargs}
     for key in ("engine_args", "sampling"):
@@ -151,23 +179,22 @@ def api_base(url: str) -> str:
     return url.rstrip("/").removesuffix("/chat/completions").rstrip("/")
 
 
-def _engine_args(api: Api, given: Json, base: str) -> Json:
-    args: Json = {"base_url": base, "api_key_env": api.key_env, "timeout": given.get("timeout", api.timeout)}
-    if given.get("retry") is not None:
-        args["max_retries"] = given["retry"]
-    if detail := given.get("img_detail", api.detail):
+def _engine_args(api: Api, said: ApiKwargs, base: str) -> Json:
+    timeout = api.timeout if said.timeout is None else said.timeout
+    args: Json = {"base_url": base, "api_key_env": api.key_env, "timeout": timeout}
+    if said.retry is not None:
+        args["max_retries"] = said.retry
+    if detail := api.detail if said.img_detail is None else said.img_detail:
         args["image_detail"] = detail
-    if given.get("img_size", -1) > 0:
-        args["image_side"] = given["img_size"]
-    if given.get("local_media"):
+    if said.img_size > 0:
+        args["image_side"] = said.img_size
+    if said.local_media:
         args["media"] = "file"
-    extra = given.get("extra_body") or {}
-    if given.get("min_p") is not None:
-        extra = extra | {"min_p": given["min_p"]}
+    extra = (said.extra_body or {}) | ({} if said.min_p is None else {"min_p": said.min_p})
     return args | ({"extra_body": extra} if extra else {})
 
 
-def _sampling(given: Json) -> Json:
-    drawn = {key: given[key] for key in _DRAWN if given.get(key) is not None}
-    longest = given.get("max_tokens") or given.get("max_new_tokens")
+def _sampling(said: ApiKwargs) -> Json:
+    drawn = {key: getattr(said, key) for key in _DRAWN if getattr(said, key) is not None}
+    longest = said.max_tokens or said.max_new_tokens
     return drawn | ({"max_tokens": longest} if longest else {})
