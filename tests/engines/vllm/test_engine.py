@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from tests.engines.contract import MODEL, EngineContract, ask, clip, descendants, goes_on_with_a_begun_answer, picture
-from vlmeval_mp.core.errors import ConfigError, EngineError, RequestError
+from vlmeval_mp.core.errors import ConfigError, EngineError, EngineKilledError, RequestError
 from vlmeval_mp.core.records import Request
 from vlmeval_mp.engines import registry
 from vlmeval_mp.engines.base import Engine, EngineSpec
@@ -121,7 +121,7 @@ async def test_a_dead_child_process_is_an_engine_error_for_everyone() -> None:
     for pid in children:
         os.kill(pid, signal.SIGKILL)
     outcomes = await asyncio.wait_for(asyncio.gather(*asked, return_exceptions=True), 60)
-    assert all(isinstance(outcome, EngineError) for outcome in outcomes)
+    assert all(isinstance(outcome, EngineKilledError) for outcome in outcomes), "a kill from outside blames no sample"
     with pytest.raises(EngineError):
         await engine.generate(ask("later", "?"))
     await engine.close()

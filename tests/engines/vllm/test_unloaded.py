@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import signal
+import subprocess
+import sys
+import time
 from types import SimpleNamespace
 from typing import Any
 
@@ -85,7 +89,67 @@ async def test_only_a_signal_that_somebody_sent_to_the_one_engine_process_blames
     codes: list[int | None], from_outside: bool
 ) -> None:
     engine = engine_that_raises(ValueError("no connection"), errored=True)
-    engine._core = [SimpleNamespace(join=lambda _: None, exitcode=code) for code in codes]
+    engine._core = [SimpleNamespace(exitcode=code) for code in codes]
     with pytest.raises(EngineError, match="SIGKILL|SIGTERM" if from_outside else "engine died") as raised:
         await engine.generate(ask("a", "?"))
     assert isinstance(raised.value, EngineKilledError) is from_outside
+
+
+def pid_of_a_process_that_has_gone() -> int:
+    gone = subprocess.Popen([sys.executable, "-c", ""])
+    gone.wait()
+    return gone.pid
+
+
+async def test_an_engine_is_closed_although_its_child_has_gone_and_was_collected_by_somebody_else(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    ghost = SimpleNamespace(pid=pid_of_a_process_that_has_gone(), join=lambda _: None)
+    monkeypatch.setattr(multiprocessing, "active_children", lambda: [ghost])
+    engine = engine_that_raises(ValueError("no connection"), errored=True)
+    ends: list[str] = []
+    engine._llm.shutdown = lambda: ends.append("shut down")
+    await engine.close()
+    assert ends == ["shut down"]
+
+
+def test_a_family_is_a_process_and_all_below_it_and_nothing_where_it_has_gone() -> None:
+    from vlmeval_mp.engines.vllm.engine import family
+
+    code = "import subprocess, sys; p = subprocess.Popen(['sleep', '60']); print(p.pid, flush=True); p.wait()"
+    parent = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
+    assert parent.stdout is not None
+    with parent.stdout as stdout:
+        child = int(stdout.readline())
+    found = family([parent.pid])
+    assert {process.pid for process in found} == {parent.pid, child}
+    for process in found:
+        process.kill()
+    assert parent.wait() == -signal.SIGKILL
+    assert family([parent.pid]) == []
+
+
+def test_what_is_ended_is_collected_by_whoever_started_it() -> None:
+    from vlmeval_mp.engines.vllm.engine import end, family
+
+    child = multiprocessing.get_context("fork").Process(target=time.sleep, args=(60,))
+    child.start()
+    assert child.pid is not None
+    end(family([child.pid]), [child])
+    assert child.exitcode == -signal.SIGKILL
+    assert child not in multiprocessing.active_children(), "the next engine of this process would take it for its own"
+
+
+async def test_an_exit_code_that_is_known_a_moment_later_counts() -> None:
+    class Late:
+        asked = 0
+
+        @property
+        def exitcode(self) -> int | None:
+            self.asked += 1
+            return -signal.SIGKILL if self.asked > 2 else None
+
+    engine = engine_that_raises(ValueError("no connection"), errored=True)
+    engine._core = [Late()]
+    with pytest.raises(EngineKilledError):
+        await engine.generate(ask("a", "?"))

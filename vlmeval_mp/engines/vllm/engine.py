@@ -12,11 +12,14 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import dataclasses
+import functools
 import itertools
 import multiprocessing
 import os
 import signal
-from collections.abc import Sequence
+import time
+from collections.abc import Iterable, Sequence
+from multiprocessing.process import BaseProcess
 from typing import Any
 
 import psutil
@@ -43,7 +46,7 @@ SCHEDULER_NICE = 5
 DEATH_CHECK_SECONDS = 0.5
 KILL_SECONDS = 5.0
 EXIT_SECONDS = 0.5
-"""Time for the exit code of a process that has died to be there."""
+"""Time for the exit code of a process that has died to be known."""
 
 
 class VllmEngine:
@@ -64,7 +67,7 @@ class VllmEngine:
         self._turn = asyncio.Lock()
         self._waiting: set[asyncio.Timeout] = set()
         self._watch: asyncio.Task[None] | None = None
-        self._core: list[Any] = []
+        self._core: list[BaseProcess] = []
 
     @property
     def renders(self) -> bool:
@@ -87,13 +90,15 @@ class VllmEngine:
             if isinstance(error, TypeError | ValueError):
                 raise ConfigError(f"engine 'vllm': {error}") from error
             raise
+        others = multiprocessing.active_children()
         try:
             self._llm = self._load(args)
         except Exception as error:
             if missing := hub.missing(self.spec.model, error):
                 raise missing from None
             raise EngineError(f"vLLM could not load {self.spec.model}: {error}") from error
-        self._core = [p for p in multiprocessing.active_children() if p.name.startswith("EngineCore")]
+        fresh = [child for child in multiprocessing.active_children() if child not in others]
+        self._core = [child for child in fresh if child.name.startswith("EngineCore")]
         torch.set_num_threads(1)  # as vLLM itself does where it is not told
         # `LLM` and `vllm serve` warm up; `AsyncLLM` leaves it to its caller, and the first requests would pay
         await asyncio.to_thread(self._llm.renderer.warmup, ChatParams())
@@ -179,12 +184,24 @@ class VllmEngine:
 
         Of several processes vLLM ends those that are left by a signal of its own, which would look the same.
         """
-        if len(self._core) == 1:
-            self._core[0].join(EXIT_SECONDS)
-            code = self._core[0].exitcode
-            if code in (-signal.SIGKILL, -signal.SIGTERM):
-                return EngineKilledError(f"vLLM's engine was killed by {signal.Signals(-code).name} from outside")
+        if self._exit_code in (-signal.SIGKILL, -signal.SIGTERM):
+            name = signal.Signals(-self._exit_code).name
+            return EngineKilledError(f"vLLM's engine was killed by {name} from outside")
         return EngineError(f"vLLM's engine died: {error or 'its process is gone'}")
+
+    @functools.cached_property
+    def _exit_code(self) -> int:
+        """How vLLM's one process ended, negative for a signal; 0 of several, or where it is not known in time.
+
+        A thread of vLLM's waits for the process, too. While that one has collected the exit code and not kept it yet,
+        there seems to be none.
+        """
+        if len(self._core) != 1:
+            return 0
+        end = time.monotonic() + EXIT_SECONDS
+        while (code := self._core[0].exitcode) is None and time.monotonic() < end:
+            time.sleep(0.01)
+        return code or 0
 
     async def _end_waiting_with_the_engine(self) -> None:
         """vLLM fails the requests it knows when a child dies; one that is just being added would wait for ever."""
@@ -203,10 +220,10 @@ class VllmEngine:
             await pool.close()
         if self._llm is not None:
             llm, self._llm = self._llm, None
-            below = [psutil.Process(child.pid) for child in multiprocessing.active_children() if child.pid]
-            below += [process for child in below for process in child.children(recursive=True)]
+            children = multiprocessing.active_children()
+            left = family(child.pid for child in children if child.pid)
             await asyncio.to_thread(llm.shutdown)
-            end(below)
+            end(left, children)
 
     async def _prompt(self, request: Request) -> Any:
         """The request as vLLM's engine takes it: rendered one by one, each handed on before the next begins.
@@ -270,16 +287,34 @@ def give_way() -> None:
     Niceness is a property of threads; those that are started later inherit it.
     """
     for scheduler in multiprocessing.active_children():
-        with contextlib.suppress(psutil.NoSuchProcess, ProcessLookupError):
+        with contextlib.suppress(psutil.NoSuchProcess):
             for thread in psutil.Process(scheduler.pid).threads():
-                nicer = os.getpriority(os.PRIO_PROCESS, thread.id) + SCHEDULER_NICE
-                os.setpriority(os.PRIO_PROCESS, thread.id, nicer)  # the kernel takes what is above 19 for 19
+                with contextlib.suppress(ProcessLookupError):
+                    nicer = os.getpriority(os.PRIO_PROCESS, thread.id) + SCHEDULER_NICE
+                    os.setpriority(os.PRIO_PROCESS, thread.id, nicer)  # the kernel takes what is above 19 for 19
 
 
-def end(processes: Sequence[psutil.Process]) -> None:
-    """Kill what is left of `processes` and see it gone: vLLM gives up on a child that does not leave by itself."""
-    _, left = psutil.wait_procs(processes, timeout=0)
-    for process in left:
+def family(pids: Iterable[int]) -> list[psutil.Process]:
+    """Return the processes `pids` and all below them, as far as they are still there; any may end at any moment."""
+    found: list[psutil.Process] = []
+    for pid in pids:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            process = psutil.Process(pid)
+            found.append(process)
+            found += process.children(recursive=True)
+    return found
+
+
+def end(processes: Sequence[psutil.Process], children: Sequence[BaseProcess] = ()) -> None:
+    """Kill what is left of `processes` and see it gone: vLLM gives up on a child that does not leave by itself.
+
+    Those of them that are `children` of multiprocessing's are collected by it alone. If psutil did that, their exit
+    codes would be lost, and multiprocessing would count them as alive for ever.
+    """
+    for process in processes:
         with contextlib.suppress(psutil.NoSuchProcess):
             process.kill()
-    psutil.wait_procs(left, timeout=KILL_SECONDS)
+    for child in children:
+        child.join(KILL_SECONDS)
+    theirs = {child.pid for child in children}
+    psutil.wait_procs([process for process in processes if process.pid not in theirs], timeout=KILL_SECONDS)
