@@ -422,7 +422,7 @@ def test_no_parallel_is_one_worker_with_one_sample_in_flight(place, tmp_path):
 
 def test_a_dry_run_shows_the_plan_and_starts_nothing(place):
     done = place.run("launch", "--dry-run")
-    assert "fake on numbers: 100 samples" in done.stdout
+    assert "run r: 100 samples" in done.stdout
     assert not place.paths.root.exists()
 
 

@@ -23,7 +23,7 @@ def add_parser(verbs: flags.Verbs) -> None:
     flags.what(verb)
     flags.how(verb)
     kitflags.add(verb)
-    verb.add_argument("--dry-run", action="store_true", help="check config and data, show the plan, start nothing")
+    verb.add_argument("--dry-run", action="store_true", help="show the plan (see `plan`), start nothing")
     flags.jobs(verb)
 
 
@@ -43,7 +43,9 @@ def run(arguments: argparse.Namespace) -> int:
         return _finish_all(jobs, wanted)
     specs = specs_of(what)
     if arguments.dry_run:
-        return _show_plan(specs, jobs)
+        from vlmeval_mp.cli import plan
+
+        return plan.show(specs, jobs, wanted.devices, as_json=wanted.screen.as_json)
     if wanted.tree.mode == "eval":
         return _score_again(specs, jobs, wanted)
     return _drain_all([(_submitted(spec, jobs, wanted.tree), submit.resolved(spec)) for spec in specs], wanted)
@@ -107,14 +109,3 @@ def _score_again(specs: Sequence[RunSpec], jobs: JobsPaths, wanted: LaunchWanted
         worst = max(worst, evaluate.score_run(paths, submit.resolved(spec), scores))
         outcome.export(paths, wanted.tree, wanted.screen.as_json)
     return worst
-
-
-def _show_plan(specs: Sequence[RunSpec], jobs: JobsPaths) -> int:
-    from vlmeval_mp.runs import submit
-
-    for spec in specs:
-        planned = submit.plan(spec, jobs)
-        print(f"run {spec.name} in {jobs.run(spec.name).root}")
-        for job in planned:
-            print(f"  {job.model} on {job.dataset}: {job.samples} samples")
-    return EXIT_COMPLETE

@@ -19,6 +19,7 @@ from vlmeval_mp.core.errors import EXIT_COMPLETE, EXIT_SIGINT, StorageError, Vlm
 
 VERBS = {
     "launch": "vlmeval_mp.cli.launch",
+    "plan": "vlmeval_mp.cli.plan",
     "submit": "vlmeval_mp.cli.submit",
     "resume": "vlmeval_mp.cli.resume",
     "retry": "vlmeval_mp.cli.retry",

@@ -1,6 +1,7 @@
 """Where everything lives under the jobs folder. No other module joins these names.
 
 jobs/.datasets/<name>-<digest>/                 a data set, read once
+jobs/.history.jsonl                             what earlier launches took; only estimates rest on it
 jobs/<run>/run.json                             frozen spec; written once
 jobs/<run>/queue/{pending,claimed,done,failed}  one file per shard; the folder is its state
 jobs/<run>/checkpoints/<job>/<writer>.jsonl     append-only, one writer ever
@@ -36,6 +37,10 @@ class JobsPaths:
     @property
     def datasets(self) -> Path:
         return self.root / ".datasets"
+
+    @property
+    def history(self) -> Path:
+        return self.root / ".history.jsonl"
 
     def run(self, name: str) -> RunPaths:
         return RunPaths(self.root / slug(name))

@@ -6,6 +6,7 @@ life of its process and closed once.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeVar, runtime_checkable
 
@@ -74,6 +75,35 @@ class Renders(Protocol):
     def renders(self) -> bool: ...
 
     async def render(self, draft: Draft) -> Request: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Length:
+    """Tokens of one prompt, `media` of them its pictures and videos."""
+
+    tokens: int
+    media: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Ruler:
+    """Measures requests with a model's own template, tokenizer and processor, its weights left alone.
+
+    `context` is how many tokens a prompt and its answer may have together, 0 for any number; `settings` are what the
+    engine would choose for what the user did not say. `measure` raises `RequestError` for a request that the model
+    cannot be asked.
+    """
+
+    context: int
+    measure: Callable[[Request], Length]
+    settings: dict[str, Any] = field(default_factory=dict)
+
+
+@runtime_checkable
+class Measures(Protocol):
+    """An engine that can tell how long prompts are before it is started. `ruler` raises what `start` would."""
+
+    def ruler(self) -> Ruler: ...
 
 
 class NotRenderedError(Exception):

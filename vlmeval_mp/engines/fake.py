@@ -21,7 +21,7 @@ import msgspec
 
 from vlmeval_mp.core.errors import EngineError, RequestError
 from vlmeval_mp.core.records import Completion, Request, TextPart
-from vlmeval_mp.engines.base import EngineSpec, arguments
+from vlmeval_mp.engines.base import EngineSpec, Length, Ruler, arguments
 
 LONGEST = 12.0
 """How many times its least latency a request of a heavy tail takes at most."""
@@ -36,7 +36,8 @@ class FakeArgs(msgspec.Struct, frozen=True, kw_only=True):
     that each strikes once per id over all processes. `log` is a file that gets one line "id pid" per generated answer.
     `start_error` is what the engine fails with when it is started; above `oom_above` requests at once it runs out of
     memory. `tail` is the shape of a Pareto tail by which the latency is multiplied. Loading takes `load` seconds, and
-    lasts until `ready_at` (seconds since the epoch), so that several workers can begin at the same moment.
+    lasts until `ready_at` (seconds since the epoch), so that several workers can begin at the same moment. `context` is
+    how many tokens a prompt and its answer may have, 0 for any number; `ruler` tells it, and nothing is refused for it.
     """
 
     latency: float = 0.0
@@ -56,6 +57,7 @@ class FakeArgs(msgspec.Struct, frozen=True, kw_only=True):
     child: bool = False
     start_error: str = ""
     oom_above: int = 0
+    context: int = 0
 
 
 class FakeEngine:
@@ -72,6 +74,9 @@ class FakeEngine:
         self._child: subprocess.Popen[bytes] | None = None
         self._accepted = self._in_flight = 0
         self._broken = ""
+
+    def ruler(self) -> Ruler:
+        return Ruler(self.args.context, lambda request: Length(sum(map(len, texts(request)))))
 
     async def start(self) -> None:
         if self.args.log:

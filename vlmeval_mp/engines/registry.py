@@ -115,6 +115,7 @@ ENGINES = {
                 "start_error",
                 "oom_above",
                 "tail",
+                "context",
             }
         ),
         scripted=True,

@@ -14,12 +14,12 @@ from typing import Any
 
 import msgspec
 import torch
-from transformers import AutoModelForImageTextToText, AutoProcessor, GenerationConfig
+from transformers import AutoConfig, AutoModelForImageTextToText, AutoProcessor, GenerationConfig
 
-from vlmeval_mp.core.errors import ConfigError, EngineError, RequestError
+from vlmeval_mp.core.errors import ConfigError, EngineError, RequestError, VlmevalError
 from vlmeval_mp.core.records import Completion, ImagePart, Part, Request, Sampling, TextPart
 from vlmeval_mp.engines import chattemplate, hub
-from vlmeval_mp.engines.base import EngineSpec, arguments
+from vlmeval_mp.engines.base import EngineSpec, Length, Ruler, arguments
 from vlmeval_mp.engines.microbatch import MicroBatcher
 
 
@@ -56,13 +56,37 @@ class TransformersEngine:
         self._processor: Any = None
         self._batcher = MicroBatcher(self._answer, self.args.batch_size, self.args.wait)
 
+    def ruler(self) -> Ruler:
+        """Return what measures prompts as `generate` makes them; loads the processor and no weights.
+
+        Raises:
+            EngineError: the processor cannot be loaded.
+        """
+        try:
+            self._load_processor()
+            config = AutoConfig.from_pretrained(self.spec.model, **self._common()).get_text_config()
+        except Exception as error:
+            raise self._not_loaded(error) from None
+        return Ruler(self.args.max_model_len or config.max_position_embeddings, self._length)
+
+    def _length(self, request: Request) -> Length:
+        try:
+            (row,) = self._processor(**self._inputs([request]))["input_ids"].tolist()
+        except (ValueError, RuntimeError) as error:
+            raise RequestError(chattemplate.reason(error)) from error
+        names = ("image_token_id", "video_token_id")
+        media = {found for name in names if (found := getattr(self._processor, name, None)) is not None}
+        return Length(len(row), sum(token in media for token in row))
+
     async def start(self) -> None:
         try:
             await asyncio.to_thread(self._load)
         except Exception as error:
-            if missing := hub.missing(self.spec.model, error):
-                raise missing from None
-            raise EngineError(f"transformers could not load {self.spec.model}: {chattemplate.reason(error)}") from error
+            raise self._not_loaded(error) from error
+
+    def _not_loaded(self, error: Exception) -> VlmevalError:
+        said = f"transformers could not load {self.spec.model}: {chattemplate.reason(error)}"
+        return hub.missing(self.spec.model, error) or EngineError(said)
 
     async def generate(self, request: Request) -> Completion:
         return await self._batcher.submit(request)
@@ -72,22 +96,29 @@ class TransformersEngine:
         self._model = self._processor = None
 
     def _load(self) -> None:
-        common = {"trust_remote_code": self.args.trust_remote_code, "revision": self.args.revision}
         dtype = self.args.dtype or ("float32" if self.spec.device == "cpu" else "auto")
         model = AutoModelForImageTextToText.from_pretrained(
-            self.spec.model, **common, **({"dtype": dtype} | self.args.model)
+            self.spec.model, **self._common(), **({"dtype": dtype} | self.args.model)
         )
         self._model = model.to(self.spec.device).eval()
-        self._processor = AutoProcessor.from_pretrained(self.spec.model, **common, **self.args.processor)
+        tokenizer = self._load_processor()
+        ends = model.generation_config.eos_token_id
+        self._ends = set(ends if isinstance(ends, list) else [tokenizer.eos_token_id if ends is None else ends])
+        model.generation_config = GenerationConfig(eos_token_id=sorted(self._ends), pad_token_id=tokenizer.pad_token_id)
+        self._longest = self.args.max_model_len or model.config.get_text_config().max_position_embeddings
+
+    def _common(self) -> dict[str, Any]:
+        return {"trust_remote_code": self.args.trust_remote_code, "revision": self.args.revision}
+
+    def _load_processor(self) -> Any:
+        """Load what makes inputs of requests; return its tokenizer."""
+        self._processor = AutoProcessor.from_pretrained(self.spec.model, **self._common(), **self.args.processor)
         tokenizer = self._processor.tokenizer
         tokenizer.padding_side = "left"
         if tokenizer.pad_token_id is None:
             tokenizer.pad_token = tokenizer.eos_token
-        ends = model.generation_config.eos_token_id
-        self._ends = set(ends if isinstance(ends, list) else [tokenizer.eos_token_id if ends is None else ends])
-        model.generation_config = GenerationConfig(eos_token_id=sorted(self._ends), pad_token_id=tokenizer.pad_token_id)
         self._special = chattemplate.Special(tokenizer)
-        self._longest = self.args.max_model_len or model.config.get_text_config().max_position_embeddings
+        return tokenizer
 
     def _answer(self, requests: Sequence[Request]) -> list[Completion]:
         """All completions, in order; requests that cannot share a `generate` call are answered apart."""

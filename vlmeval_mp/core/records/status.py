@@ -15,11 +15,16 @@ engine at work, draining, or (as the supervisor sees it) a death and what follow
 
 
 class Served(Struct, frozen=True):
-    """What one worker did of one job: when (wall clock) its first request began and its last answer came, how many."""
+    """What one worker did of one job: when (wall clock) its first request began and its last answer came, how many.
+
+    Tokens are those of the answers' prompts, media included, and of the answers.
+    """
 
     first: float
     last: float
     answered: int
+    tokens_in: int = 0
+    tokens_out: int = 0
 
 
 class Notice(Struct, frozen=True):

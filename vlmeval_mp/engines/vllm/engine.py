@@ -34,8 +34,9 @@ from vllm.v1.engine.async_llm import AsyncLLM
 from vlmeval_mp.core.errors import ConfigError, EngineError, EngineKilledError, RequestError, refuse_unknown
 from vlmeval_mp.core.records import Completion, Draft, Rendered, Request, Sampling
 from vlmeval_mp.engines import chattemplate, hub
-from vlmeval_mp.engines.base import EngineSpec, NotRenderedError
+from vlmeval_mp.engines.base import EngineSpec, NotRenderedError, Ruler
 from vlmeval_mp.engines.renderpool import RenderPool
+from vlmeval_mp.engines.vllm import measuring
 from vlmeval_mp.engines.vllm.rendering import Rendering, is_refusal
 
 CPU_KV_CACHE = 1 << 30
@@ -74,6 +75,19 @@ class VllmEngine:
         """Whether `render` has processes to do it with."""
         return self._pool is not None and self._pool.usable
 
+    def ruler(self) -> Ruler:
+        """Return what measures prompts as the engine would make them; reads no weights.
+
+        Raises:
+            ConfigError: vLLM refuses the model or an argument.
+        """
+        try:
+            return measuring.ruler(self._arguments().create_engine_config(UsageContext.LLM_CLASS))
+        except Exception as error:
+            if missing := hub.missing(self.spec.model, error):
+                raise missing from None
+            raise ConfigError(f"engine 'vllm': {chattemplate.reason(error)}") from error
+
     async def start(self) -> None:
         # a fork would inherit the worker's threads half alive
         os.environ.setdefault("VLLM_WORKER_MULTIPROC_METHOD", "spawn")
@@ -82,15 +96,8 @@ class VllmEngine:
         os.environ.setdefault("VLLM_WORKER_SHUTDOWN_TIMEOUT_SECONDS", "1")
         if self.spec.device == "cpu":
             os.environ["OMP_NUM_THREADS"] = "1"  # threads that spin starve others; vLLM gives its model worker its own
-        try:
-            args = AsyncEngineArgs(model=self.spec.model, **(defaults(self.spec) | self.spec.args))
-        except Exception as error:
-            if missing := hub.missing(self.spec.model, error):
-                raise missing from None
-            if isinstance(error, TypeError | ValueError):
-                raise ConfigError(f"engine 'vllm': {error}") from error
-            raise
         others = multiprocessing.active_children()
+        args = self._arguments()
         try:
             self._llm = self._load(args)
         except Exception as error:
@@ -109,6 +116,16 @@ class VllmEngine:
         if self._pool is not None:
             self._pool.attach()
         self._watch = asyncio.create_task(self._end_waiting_with_the_engine())
+
+    def _arguments(self) -> AsyncEngineArgs:
+        try:
+            return AsyncEngineArgs(model=self.spec.model, **(defaults(self.spec) | self.spec.args))
+        except Exception as error:
+            if missing := hub.missing(self.spec.model, error):
+                raise missing from None
+            if isinstance(error, TypeError | ValueError):
+                raise ConfigError(f"engine 'vllm': {error}") from error
+            raise
 
     def _load(self, args: AsyncEngineArgs) -> AsyncLLM:
         """Return the engine with its weights loaded; render processes get ready meanwhile, unless all is text."""

@@ -253,6 +253,13 @@ def cpu_groups(workers: int, cores: Sequence[int]) -> list[DeviceGroup]:
     return groups
 
 
+def kind(group: DeviceGroup, found: Sequence[GpuStats]) -> str:
+    """Return what a worker of `group` runs on, in words that are the same for groups that are alike."""
+    if group.gpus:
+        return next((g.name for g in found if g.uuid == group.gpus[0]), "a GPU")
+    return f"cpu, {len(group.cores)} core{'s' * (len(group.cores) != 1)}"
+
+
 def worker_environment(environ: Mapping[str, str], group: DeviceGroup) -> dict[str, str]:
     """Return a worker's environment: `environ` without torchrun's variables (vLLM would try to join that group)."""
     env = {k: v for k, v in environ.items() if k not in TORCHRUN_VARIABLES and not k.startswith("TORCHELASTIC_")}

@@ -26,18 +26,19 @@ from vlmeval_mp.core.errors import (
     EXIT_SIGTERM,
     EXIT_USAGE,
 )
-from vlmeval_mp.core.paths import RunPaths
+from vlmeval_mp.core.paths import JobsPaths, RunPaths
 from vlmeval_mp.core.records import GpuStats, Job, Prediction, RunRecord, SupervisorStatus
 from vlmeval_mp.pool.devices import gpus
 from vlmeval_mp.pool.devices.gpus import DeviceGroup
 from vlmeval_mp.pool.launchers.base import Launcher
+from vlmeval_mp.pool.supervisor import past
 from vlmeval_mp.pool.supervisor.finisher import Finisher
 from vlmeval_mp.pool.supervisor.leases import LEASE_SECONDS, Leases
 from vlmeval_mp.pool.supervisor.options import Options
 from vlmeval_mp.pool.supervisor.orphans import sweep_orphans
 from vlmeval_mp.pool.supervisor.slots import KILL_WAIT, Slots
 from vlmeval_mp.pool.supervisor.status import Telemetry
-from vlmeval_mp.runs import owners, stops
+from vlmeval_mp.runs import history, owners, stops
 from vlmeval_mp.runs.holding import hold
 from vlmeval_mp.runs.notices import NoticeLog
 from vlmeval_mp.runs.owners import Owner
@@ -70,6 +71,7 @@ class Supervisor:
         self.on_tick, self.on_answer = on_tick, on_answer
         self.telemetry = Telemetry(paths.supervisor, owners.current())
         self.slots = Slots(paths, record, groups, launcher, options, self.telemetry, self._memory_is_back)
+        self.groups = list(groups)
         self.has_gpus = any(group.gpus for group in groups)
         self.queue = Queue(paths.queue)
         self.reader = Reader(paths, record, self.queue)
@@ -182,6 +184,7 @@ class Supervisor:
         self.telemetry.phase = "stopped"
         self._show(snapshot)
         self.telemetry.write_time(self.paths.time)
+        self._keep_history()
         if self.finisher.error is not None:
             raise self.finisher.error
         if self._left(snapshot) or self.finisher.left:
@@ -193,6 +196,15 @@ class Supervisor:
             return EXIT_NO_WORKER if self.slots.all_parked() else EXIT_INCOMPLETE
         failed = any(c.failed_samples or c.failed for c in snapshot.shards.values())
         return EXIT_FAILED_SAMPLES if failed else EXIT_COMPLETE
+
+    def _keep_history(self) -> None:
+        """Write down what this launch took, for `plan`."""
+        settings = {
+            m.name: past.setting(self.record, m.name, self.groups[0], self.options.tensor_parallel, self.gpu_stats)
+            for m in self.record.spec.models
+        }
+        lines = past.launches(self.record, settings, self.telemetry.workers(), self.telemetry.served())
+        history.append(JobsPaths(self.paths.root.parent).history, lines)
 
     def _stop_all(self) -> None:
         """Leave no process and no claim behind; quick when `_run` ended normally."""

@@ -72,6 +72,14 @@ class Telemetry:
         """Return where the worker-seconds of this launch went so far."""
         return spent(self._workers.values(), self._served, self._lost.seconds(time.time()))
 
+    def workers(self) -> list[WorkerStatus]:
+        """Return the last heartbeats of the workers of this launch, ended ones included."""
+        return list(self._workers.values())
+
+    def served(self) -> dict[tuple[str, str], Served]:
+        """Return what each worker, by its owner, did of each job in this launch."""
+        return dict(self._served)
+
     def write_time(self, path: Path) -> None:
         """Write where the time of this launch went; a full disk costs a warning only."""
         try:

@@ -245,7 +245,13 @@ class Worker:
         self.proven = self.proven or prediction.error is None
         span = self.spans.get(job)
         if span is not None:
-            self.spans[job] = Served(first=span.first, last=time.time(), answered=span.answered + 1)
+            self.spans[job] = Served(
+                first=span.first,
+                last=time.time(),
+                answered=span.answered + 1,
+                tokens_in=span.tokens_in + prediction.prompt_tokens,
+                tokens_out=span.tokens_out + prediction.completion_tokens,
+            )
 
     async def _serve_alone(self, held: Held, suspected: Sequence[Sample]) -> None:
         """Ask the samples that were in an engine when it died one at a time, with nothing else in this engine.

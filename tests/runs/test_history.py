@@ -1,0 +1,58 @@
+"""What earlier launches took, and what follows for the next one."""
+
+from __future__ import annotations
+
+import pytest
+
+from vlmeval_mp.core.records import Served
+from vlmeval_mp.runs import history
+from vlmeval_mp.runs.history import JobPace, PastLaunch, Setting
+
+HERE = Setting("host", "cpu, 1 core", 1, "fake", "/m")
+
+
+def past(time: float = 1.0, setting: Setting = HERE, *jobs: JobPace, startup: float = 5.0) -> PastLaunch:
+    return PastLaunch(time, setting, startup, jobs=jobs)
+
+
+def test_worker_seconds_of_jobs_add_up_to_the_time_in_which_the_worker_had_any() -> None:
+    served = {
+        ("w0", "a"): Served(first=0.0, last=10.0, answered=100),
+        ("w0", "b"): Served(first=8.0, last=18.0, answered=300),
+        ("w1", "a"): Served(first=2.0, last=6.0, answered=40),
+        ("w1", "c"): Served(first=6.0, last=6.0, answered=0),
+    }
+    found = history.worker_seconds(served)
+    assert sum(found.values()) == pytest.approx(18.0 + 4.0)
+    assert found["b"] == pytest.approx(8.0 + 2.0 * 30 / 40), "the shared seconds go by how fast each was answered"
+    assert "c" not in found
+
+
+def test_the_pace_of_the_same_data_set_counts_before_that_of_others() -> None:
+    own = JobPace("set", 16, samples=100, seconds=50.0, tokens_in=1, tokens_out=1)
+    other = JobPace("other", 16, samples=100, seconds=900.0, tokens_in=100 * 200, tokens_out=100 * 10)
+    found = history.expected([past(2.0, HERE, own, other)], "set", 16, 30, prompt=None)
+    assert found is not None
+    assert found.seconds == pytest.approx(15.0)
+    assert "its own pace in one earlier launch" in found.basis
+
+
+def test_another_data_set_counts_by_its_tokens_where_the_prompt_was_measured() -> None:
+    other = JobPace("other", 16, samples=100, seconds=28.0, tokens_in=100 * 200, tokens_out=100 * 10)
+    lines = [past(1.0, HERE, other)]
+    assert history.expected(lines, "set", 16, 50, prompt=None) is None
+    twice = history.expected(lines, "set", 16, 50, prompt=480.0)
+    assert twice is not None
+    assert twice.seconds == pytest.approx(50 * 0.28 * 2), "480 + 8 x 10 tokens cost twice what 200 + 8 x 10 do"
+    longer = history.expected(lines, "other", 32, 50, prompt=200.0)
+    assert longer is not None and "other data sets" in longer.basis, "longer answers are another job"
+
+
+def test_lines_of_other_settings_and_torn_lines_are_passed_over(tmp_path) -> None:
+    path = tmp_path / "history.jsonl"
+    there = Setting("host", "NVIDIA H200", 1, "fake", "/m")
+    history.append(path, [past(1.0), past(2.0, there), past(3.0)])
+    path.write_bytes(path.read_bytes() + b'{"time": 4')
+    assert [each.time for each in history.read(path, HERE)] == [3.0, 1.0]
+    assert history.startup(history.read(path, HERE)) == 5.0
+    assert history.read(tmp_path / "none.jsonl", HERE) == []

@@ -1,0 +1,36 @@
+"""What vLLM makes of a model before any weights are read: how long its prompts are, and which limits it chooses."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from vlmeval_mp.core.records import Request
+from vlmeval_mp.engines.base import Length, Ruler
+from vlmeval_mp.engines.vllm import rendering
+
+
+def ruler(config: Any) -> Ruler:
+    """Return what measures requests by the renderer of a `vllm_config`, which opens no weights."""
+    render = rendering.build(config)
+
+    def measure(request: Request) -> Length:
+        made = render(request)
+        places = made.get("mm_placeholders") or {}
+        media = sum(place.length for several in places.values() for place in several)
+        return Length(len(made["prompt_token_ids"]), media)
+
+    return Ruler(config.model_config.max_model_len, measure, settings(config))
+
+
+def settings(config: Any) -> dict[str, Any]:
+    """Return the limits that decide how much vLLM does at once, as its engine arguments name them."""
+    multimodal = config.model_config.multimodal_config
+    limits = {} if multimodal is None else {m: multimodal.get_limit_per_prompt(m) for m in ("image", "video")}
+    return {
+        "max_model_len": config.model_config.max_model_len,
+        "max_num_seqs": config.scheduler_config.max_num_seqs,
+        "max_num_batched_tokens": config.scheduler_config.max_num_batched_tokens,
+        "enable_prefix_caching": bool(config.cache_config.enable_prefix_caching),
+        "limit_mm_per_prompt": {medium: most for medium, most in limits.items() if most},
+        "mm_encoder_tp_mode": "weights" if multimodal is None else multimodal.mm_encoder_tp_mode,
+    }

@@ -1,0 +1,58 @@
+"""What a launch leaves for the estimates of later ones: how long its workers took to start, and how fast they were."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from statistics import fmean
+
+from vlmeval_mp.core.records import GpuStats, RunRecord, Served, WorkerStatus
+from vlmeval_mp.pool.devices import gpus
+from vlmeval_mp.pool.devices.gpus import DeviceGroup
+from vlmeval_mp.runs import history, owners
+from vlmeval_mp.runs.history import JobPace, PastLaunch, Setting
+
+
+def setting(
+    record: RunRecord, model: str, group: DeviceGroup, tensor_parallel: int, found: Sequence[GpuStats]
+) -> Setting:
+    """Return what the pace of `model` on `group` depends on; `found` are the GPUs that there are."""
+    spec = next(m for m in record.spec.models if m.name == model)
+    return Setting(owners.current().host, gpus.kind(group, found), tensor_parallel, spec.engine, spec.path)
+
+
+def launches(
+    record: RunRecord,
+    settings: Mapping[str, Setting],
+    workers: Iterable[WorkerStatus],
+    served: Mapping[tuple[str, str], Served],
+) -> list[PastLaunch]:
+    """Return a line for each model that answered something; `served` are spans by (owner, job), `settings` by model."""
+    seconds = history.worker_seconds(served)
+    now, last = time.time(), max((span.last for span in served.values()), default=0.0)
+    started = [w for w in workers if w.answered]
+    lines = []
+    for name, about in settings.items():
+        mine = [w for w in started if w.model == name]
+        if not mine:
+            continue
+        tokens = next(m for m in record.spec.models if m.name == name).sampling.max_tokens
+        paces = [
+            _pace(job.folder, tokens, seconds[job.name], [s for (_, j), s in served.items() if j == job.name])
+            for job in record.jobs
+            if job.model == name and job.name in seconds
+        ]
+        startup = fmean(w.spent.get("start", 0.0) + w.spent.get("loading", 0.0) for w in mine)
+        lines.append(PastLaunch(now, about, startup, max(0.0, now - last), jobs=tuple(paces)))
+    return lines
+
+
+def _pace(folder: str, max_tokens: int, seconds: float, spans: Sequence[Served]) -> JobPace:
+    return JobPace(
+        dataset=folder,
+        max_tokens=max_tokens,
+        samples=sum(s.answered for s in spans),
+        seconds=seconds,
+        tokens_in=sum(s.tokens_in for s in spans),
+        tokens_out=sum(s.tokens_out for s in spans),
+    )

@@ -1,0 +1,82 @@
+"""Measures prompts of a run's data sets for `plan`, as a worker would make them, with nothing loaded but a processor.
+
+Started as `python -m vlmeval_mp.pool.worker.measuring OUT`, with a `Task` as JSON on its standard input; it writes a
+`Measurement` to OUT. What engines print goes to its own streams.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import msgspec
+
+from vlmeval_mp.core import files
+from vlmeval_mp.core.errors import RequestError, VlmevalError
+from vlmeval_mp.core.records import Job
+from vlmeval_mp.datasets.store import Dataset
+from vlmeval_mp.engines.base import Measures, Ruler
+from vlmeval_mp.pool.worker.asking import Asker
+from vlmeval_mp.pool.worker.assignment import Assignment
+from vlmeval_mp.pool.worker.task import Measurement, Task
+from vlmeval_mp.requests import media
+from vlmeval_mp.runs.planning import PromptSizes
+
+SECONDS = 20.0
+"""Time for one data set; minutes of video are not decoded for an estimate."""
+
+
+def measure(task: Task) -> Measurement:
+    """Measure what `task` asks for."""
+    model = next(m for m in task.spec.models if m.name == task.model)
+    jobs = {job.name: job for job in task.jobs}
+    datasets = {name: Dataset(Path(task.store) / job.folder) for name, job in jobs.items()}
+    place = Assignment(
+        "plan", task.model, task.device, "", (), task.tensor_parallel, task.window, dict(task.engine_args)
+    )
+    try:
+        asker = Asker(task.spec, model, jobs, datasets, place)
+        if not isinstance(asker.engine, Measures):
+            return Measurement(able=False)
+        ruler = asker.engine.ruler()
+    except VlmevalError as error:
+        return Measurement(error=str(error))
+    sizes = {name: _sizes(asker, ruler, job, datasets[name], task.rows[name]) for name, job in jobs.items()}
+    return Measurement(sizes, ruler.context, ruler.settings)
+
+
+def _sizes(asker: Asker, ruler: Ruler, job: Job, dataset: Dataset, rows: Sequence[int]) -> PromptSizes:
+    lengths, refused, end = [], "", time.monotonic() + SECONDS
+    for row in rows:
+        if time.monotonic() > end:
+            break
+        (sample,) = dataset.samples(row, row)
+        if sample.error:
+            continue
+        try:
+            lengths.append(ruler.measure(media.open_draft(asker.draft(job, sample))))
+        except RequestError as error:
+            refused = refused or f"sample {sample.index}: {error}"
+    if not lengths:
+        return PromptSizes(refused=refused)
+    longest = max(lengths, key=lambda length: length.tokens)
+    return PromptSizes(
+        measured=len(lengths),
+        mean=sum(length.tokens for length in lengths) / len(lengths),
+        most=longest.tokens,
+        media_mean=sum(length.media for length in lengths) / len(lengths),
+        media_most=max(length.media for length in lengths),
+        refused=refused,
+    )
+
+
+def main() -> None:
+    """Measure what the standard input asks for and leave."""
+    task = msgspec.json.decode(sys.stdin.buffer.read(), type=Task)
+    files.atomic_write(Path(sys.argv[1]), files.encode_json(measure(task)), durable=False)
+
+
+if __name__ == "__main__":
+    main()

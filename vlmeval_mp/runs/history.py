@@ -1,0 +1,176 @@
+"""What earlier launches took on this machine, one line per model in `jobs/.history.jsonl`, and what the next may take.
+
+Telemetry: only estimates rest on it, and losing the file loses these. Lines of other hosts, which may share the folder,
+are told apart by the host's name.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import pairwise
+from pathlib import Path
+
+import msgspec
+
+from vlmeval_mp.core.records import Served, Struct
+
+log = logging.getLogger(__name__)
+
+READ_BYTES = 1 << 20
+"""Bytes at the end of the file that count; a launch writes some 500 of them."""
+LATEST = 3
+"""Launches whose pace is averaged: a machine changes, and one launch may have been a short one."""
+OUT_WEIGHT = 8.0
+"""Tokens of a prompt that cost as much as one token of an answer, where another data set's pace has to do: a prompt is
+read at once, an answer is written token by token."""
+
+
+class JobPace(Struct, frozen=True, omit_defaults=False):
+    """What one data set took in one launch: answers, worker-seconds, tokens. `dataset` names its folder.
+
+    `max_tokens` is the longest answer that was allowed.
+    """
+
+    dataset: str
+    max_tokens: int
+    samples: int
+    seconds: float
+    tokens_in: int
+    tokens_out: int
+
+
+class Setting(Struct, frozen=True, omit_defaults=False):
+    """What a pace depends on besides the data: `device` is a kind ("NVIDIA H200", "cpu, 1 core"), `model` a path."""
+
+    host: str
+    device: str
+    tensor_parallel: int
+    engine: str
+    model: str
+
+
+class PastLaunch(Struct, frozen=True, omit_defaults=False):
+    """One model in one launch, which ended at `time` (wall clock).
+
+    `stages` are seconds that a worker took for each stage of its start, the mean over its workers; `startup` their sum.
+    `closing` are seconds of the launch that are neither start-up nor serving.
+    """
+
+    time: float
+    setting: Setting
+    startup: float
+    closing: float = 0.0
+    stages: dict[str, float] = {}
+    jobs: tuple[JobPace, ...] = ()
+
+
+class Expected(Struct, frozen=True, omit_defaults=False):
+    """Worker-seconds that a job may take, and what that rests on, in words."""
+
+    seconds: float
+    basis: str
+
+
+def read(path: Path, setting: Setting) -> list[PastLaunch]:
+    """Return the launches in `setting`, the newest first; lines that cannot be read are left out."""
+    found = []
+    for line in _tail(path):
+        try:
+            past = msgspec.json.decode(line, type=PastLaunch)
+        except msgspec.DecodeError:
+            continue
+        if past.setting == setting:
+            found.append(past)
+    return found[::-1]
+
+
+def append(path: Path, launches: Iterable[PastLaunch]) -> None:
+    """Add lines; what goes wrong costs a warning only."""
+    data = b"".join(msgspec.json.encode(each) + b"\n" for each in launches)
+    try:
+        handle = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
+        try:
+            os.write(handle, data)
+        finally:
+            os.close(handle)
+    except OSError as error:
+        log.warning("%s: %s", path, error.strerror or error)
+
+
+def _tail(path: Path) -> list[bytes]:
+    try:
+        with path.open("rb") as file:
+            size = file.seek(0, os.SEEK_END)
+            file.seek(max(0, size - READ_BYTES))
+            lines = file.read().splitlines()
+    except OSError:
+        return []
+    return lines[1:] if size > READ_BYTES else lines
+
+
+def worker_seconds(served: Mapping[tuple[str, str], Served]) -> dict[str, float]:
+    """Return the worker-seconds of each job, of spans by (worker, job).
+
+    Where a worker had two jobs at once, each second is divided by how fast it answered them.
+    """
+    of_worker: dict[str, dict[str, Served]] = defaultdict(dict)
+    for (worker, job), span in served.items():
+        if span.answered and span.last > span.first:
+            of_worker[worker][job] = span
+    found: Counter[str] = Counter()
+    for spans in of_worker.values():
+        edges = sorted({edge for span in spans.values() for edge in (span.first, span.last)})
+        for begin, end in pairwise(edges):
+            rates = {
+                job: span.answered / (span.last - span.first)
+                for job, span in spans.items()
+                if span.first <= begin and end <= span.last
+            }
+            for job, rate in rates.items():
+                found[job] += (end - begin) * rate / sum(rates.values())  # type: ignore[assignment]
+    return dict(found)
+
+
+def expected(
+    past: Sequence[PastLaunch], dataset: str, max_tokens: int, samples: int, prompt: float | None
+) -> Expected | None:
+    """Return what `samples` of `dataset` may take by launches in the same setting; None where nothing tells.
+
+    Another data set's pace counts by its tokens; `prompt` is the mean prompt here, None where it was not measured.
+    """
+    same = [j for p in past for j in p.jobs if (j.dataset, j.max_tokens) == (dataset, max_tokens)][:LATEST]
+    answered = sum(job.samples for job in same)
+    if answered:
+        pace = sum(job.seconds for job in same) / answered
+        return Expected(pace * samples, f"its own pace in {_launches(len(same))}")
+    others = [job for p in past[:LATEST] for job in p.jobs]
+    answered = sum(job.samples for job in others)
+    cost = sum(job.tokens_in + OUT_WEIGHT * job.tokens_out for job in others)
+    if not answered or not cost or prompt is None:
+        return None
+    answer = min(max_tokens, sum(job.tokens_out for job in others) / answered)
+    pace = sum(job.seconds for job in others) / cost
+    return Expected(pace * samples * (prompt + OUT_WEIGHT * answer), "the pace of other data sets, by tokens")
+
+
+def _launches(count: int) -> str:
+    return "one earlier launch" if count == 1 else f"{count} earlier launches"
+
+
+def startup(past: Sequence[PastLaunch]) -> float | None:
+    """Return the seconds that a worker took to start, the mean of the latest launches; None where there is none."""
+    found = [each.startup for each in past if each.startup][:LATEST]
+    return sum(found) / len(found) if found else None
+
+
+def stages(past: Sequence[PastLaunch]) -> dict[str, float]:
+    """Return the seconds of each stage of a start, as they were in the latest launch that has them."""
+    return next((each.stages for each in past if each.stages), {})
+
+
+def closing(past: Sequence[PastLaunch]) -> float:
+    """Return the seconds of a launch beside start-up and serving, as they were in the latest one; 0 where unknown."""
+    return past[0].closing if past else 0.0
