@@ -7,6 +7,7 @@ sign; numbers also if they have the same value, where nothing but the number is 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable, Mapping
 from functools import cached_property, lru_cache
 
 from vlmeval_mp.scoring.reading import numbers
@@ -29,6 +30,12 @@ _HOLDS_NAME = re.compile(r"\w[ ,](?:[^a-zA-Z]*)[A-Z](?![A-Za-z'’])|^[A-Z][ ,]"
 _ALSO = re.compile(
     r"[\s\"')*]*(?:,|/|&|\bor\b|\band\b|\bo\b|\by\b|\bou\b|\bet\b|\boder\b|\bund\b|或|和|또는|และ|หรือ)\s*"
 )
+_HYPHEN = re.compile(r"(?<=[a-z]{2})-(?=[a-z]{2})")
+_DECADE = re.compile(r"(\d0)['’]s\b")
+_UNIT = re.compile(r"\d([a-zA-Zµ°Ω]{1,4}[²³]?)(?![a-zA-Z])")
+_WORDS = re.compile(r"[a-z]+(?: [a-z]+)?")
+_SHORTEST = 3
+"""Letters that a word must have to be looked for in its other number, too: "cats" for "cat"."""
 _OUTER = " .,;:!?\"'`*“”‘’。，！？、()[]"
 
 
@@ -43,6 +50,7 @@ class Options:
             if text.strip():
                 self.stripped.setdefault(text.strip(), []).append(letter)
         self.formula = any(map(holds_math, self.texts.values()))
+        self._units = _spaced_units(self.texts.values())
         self.folded = {letter: self.fold(text) for letter, text in items}
         self.longest = max(map(len, self.texts.values()), default=0)
         by_text: dict[str, list[str]] = {}
@@ -57,7 +65,9 @@ class Options:
     def fold(self, text: str) -> str:
         """`text` without case, outer punctuation, odd spacing and the freedoms of LaTeX."""
         text = one_spelling(minus(compatible(text)), formula=self.formula)
-        text = " ".join(text.casefold().split())
+        text = _DECADE.sub(r"\1s", _HYPHEN.sub(" ", " ".join(text.casefold().split())))
+        if self._units:
+            text = self._units.sub(r"\1\2", text)
         return text.strip(" .,;:!?\"'`*“”‘’。") or text
 
     def same(self, text: str) -> str:
@@ -79,6 +89,17 @@ class Options:
                 if text.startswith(wanted, offset) and offset in whole_words(wanted, text[: offset + len(wanted) + 14]):
                     return (letters[0] if len(letters) == 1 else SEVERAL), offset + len(wanted)
         return "", 0
+
+    def prefix(self, text: str) -> tuple[str, int]:
+        """The option whose words `text` begins with, and where they end in `text` itself; "" and 0 if none does.
+
+        Found where folding leaves the beginning's length alone, as it does with plain words.
+        """
+        start = text[: 2 * self.longest + 40]
+        plain = start.casefold()
+        if len(plain) != len(start):
+            return "", 0
+        return self.begins(plain)
 
     def opens(self, text: str) -> str:
         """The option that `text` begins with, `SEVERAL` if it goes on with another ("a cat or a dog"); else ""."""
@@ -109,8 +130,12 @@ class Options:
         folded = self.fold(_ENUMERATION.sub(" ", text) if "\n" in text else text)
         if "no" in self.by_text:
             folded = without_neutral_no(folded)
+        return self._standing(folded, self.in_prose) or self._standing(folded, self._other_numbers)
+
+    def _standing(self, folded: str, texts: Mapping[str, list[str]]) -> set[str]:
+        """Letters of those of `texts`, the longest first, that stand in `folded` and are not denied there."""
         found: set[str] = set()
-        for wanted, letters in self.in_prose.items():
+        for wanted, letters in texts.items():
             places = whole_words(wanted, folded)
             if wanted.isdigit():
                 places = [p for p in places if not _NUMBERED.search(folded[max(0, p - 10) : p])]
@@ -132,6 +157,16 @@ class Options:
             for letter, own in self.values.items()
             if said is not None and own.percent == said.percent and numbers.same(own.value, said.value)
         ]
+
+    @cached_property
+    def _other_numbers(self) -> dict[str, list[str]]:
+        """Plurals of options that are one thing and singulars of those that are several, by what no other option is."""
+        found: dict[str, list[str]] = {}
+        for text, letters in self.in_prose.items():
+            other = text[:-1] if text.endswith("s") and not text.endswith(("ss", "us", "is")) else f"{text}s"
+            if _WORDS.fullmatch(text) and len(text.split()[-1]) >= _SHORTEST and other not in self.by_text:
+                found[other] = letters
+        return found
 
     @cached_property
     def values(self) -> dict[str, numbers.Amount]:
@@ -157,3 +192,9 @@ def _blank(text: str, places: list[int], length: int) -> str:
         pieces += [text[position:place], "\0" * length]
         position = place + length
     return "".join((*pieces, text[position:]))
+
+
+def _spaced_units(texts: Iterable[str]) -> re.Pattern[str] | None:
+    """What finds a number and, behind a space, a unit that an option writes without one ("4.5cm"); None without."""
+    units = {unit.casefold() for text in texts for unit in _UNIT.findall(text)}
+    return re.compile(rf"(\d)\s+({'|'.join(map(re.escape, sorted(units)))})(?![a-z])") if units else None

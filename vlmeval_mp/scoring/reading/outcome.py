@@ -41,6 +41,18 @@ def cannot_tell(text: str) -> bool:
     return _CANNOT_TELL.search(text[:_OPENING]) is not None
 
 
+_WHICH = re.compile(
+    r"\b(?:not\s+possible|impossible|cannot|can\s+not|can['’]t|unable|difficult|challenging|hard)\b[^.\n]{0,50}?"
+    r"\b(?:determine|tell|say|select|decide|choose|conclude|know)\b[^.\n]{0,40}?\b(?:which|either|between|whether)\b",
+    re.IGNORECASE,
+)
+
+
+def cannot_tell_which(text: str) -> bool:
+    """Whether a reply says that it cannot tell which of several things is the right one."""
+    return _WHICH.search(text) is not None
+
+
 def without_answer(text: str, said: str | None, marks: tuple[str, ...] = ()) -> Reading:
     """Why the reply `text`, out of which a scorer took `said`, gives no answer; "" if it gives one.
 

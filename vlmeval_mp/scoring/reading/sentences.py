@@ -20,10 +20,13 @@ _UNSURE = re.compile(
     re.IGNORECASE,
 )
 _SETS_OFF = re.compile(
-    r"\b(?:whereas|while|on\s+the\s+other\s+hand|in\s+contrast|by\s+contrast|compared|too|less|further|farther)\b",
+    r"\b(?:whereas|while|on\s+the\s+other\s+hand|in\s+contrast|by\s+contrast|contrasts?|compared|too|less|further|farther|others?"
+    r"|(?:is|are|does|do)\s+not)\b",
     re.IGNORECASE,
 )
 _VERB = re.compile(r"\b(?:is|are|was|were|be|equals|equal\s+to|becomes)\b:?|[=≈:]", re.IGNORECASE)
+_CONDITION = re.compile(r"\b(?:at|when|if|for|where|with|than|that\s+at)\s+(?:\\?\$?)\w{1,3}\s*$", re.IGNORECASE)
+"""What stands before the "=" of a place or condition ("larger at x = 8"), which states no result."""
 _LEAD = re.compile(r"\s*(?:approximately|about|therefore|thus|simply|just|an?|the)\s+", re.IGNORECASE)
 
 
@@ -40,6 +43,18 @@ def last_sentence(line: str) -> str:
     return tail[ends[-1] :] if ends else tail
 
 
+def sentences(text: str) -> list[str]:
+    """The sentences of all lines of `text`."""
+    found = []
+    for line in text.split("\n"):
+        start = 0
+        for end in _END.finditer(line):
+            found.append(line[start : end.end()])
+            start = end.end()
+        found.append(line[start:])
+    return [each.strip() for each in found if each.strip()]
+
+
 def concludes(sentence: str) -> bool:
     """Whether `sentence` begins as a conclusion does ("therefore", "based on"), and is sure of it."""
     return _CONCLUDES.match(sentence) is not None and not _UNSURE.search(sentence)
@@ -50,6 +65,11 @@ def prefers(sentence: str) -> bool:
     return _PREFERS.search(sentence) is not None and not _UNSURE.search(sentence)
 
 
+def unsure(sentence: str) -> bool:
+    """Whether `sentence` says that it cannot tell."""
+    return _UNSURE.search(sentence) is not None
+
+
 def sets_off(sentence: str) -> bool:
     """Whether `sentence` speaks of the thing that was not preferred ("whereas", "too large", "further away")."""
     return _SETS_OFF.search(sentence) is not None
@@ -57,9 +77,15 @@ def sets_off(sentence: str) -> bool:
 
 def result_of(sentence: str) -> str:
     """What follows the last "is" or "=" of `sentence`: its result, if it states one; else ""."""
-    verbs = list(_VERB.finditer(sentence))
+    verbs = [
+        verb for verb in _VERB.finditer(sentence) if not (verb[0] == "=" and _is_condition(sentence, verb.start()))
+    ]
     if not verbs:
         return ""
     said = sentence[verbs[-1].end() :]
     lead = _LEAD.match(said)
     return (said[lead.end() :] if lead else said).strip().rstrip(".。")
+
+
+def _is_condition(sentence: str, place: int) -> bool:
+    return _CONDITION.search(sentence[max(0, place - 20) : place]) is not None

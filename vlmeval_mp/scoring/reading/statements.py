@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from vlmeval_mp.scoring.reading.letters import Letters, letters_of, lone_letter
+from vlmeval_mp.scoring.reading.letters import Letters, letters_of, lone_letter, speak_of_letters
 from vlmeval_mp.scoring.reading.negation import denied_before
 from vlmeval_mp.scoring.reading.options import SEVERAL, Options
 
@@ -26,6 +26,7 @@ _VERB = (
 # a cheap scan for the words that statements begin with; the patterns proper are tried only there
 _HINT = re.compile(
     "answer|on second|(?<!in)correct|right|best|option|choice|choose|chose|select|pick|go with|going with|opt for|"
+    "lean|preference|"
     r"therefore|thus|hence|"
     r"\bso\b|conclusion|should|must|thought|actually|wait|no,|rather|make that|hmm|scratch|revis|"
     "答案|正确|应|选|故|所以|因此|更正|정답|답|따라서|答え|正解|したがって|respuesta|opción|réponse|antwort|resposta|risposta|ответ|"
@@ -34,7 +35,7 @@ _HINT = re.compile(
 _MARKER = re.compile(
     rf"(?:(?:final\s+)?answer|(?:correct|right|best)\s+(?:option|choice|one|response|match)|(?:option|choice)(?=\s*:))"
     rf"(?:\s+(?:to|for)\s+(?:the|this|your)\s+\w+)?{_VERB}"
-    r"|(?:choose|chose|select|pick|go(?:ing)?\s+with|opt\s+for)\b"
+    r"|(?:choose|chose|select|pick|go(?:ing)?\s+with|opt\s+for|lean(?:ing)?\s+towards?|preference\s+for)\b"
     r"|(?:答案|正确选项|正确的选项|正解|答え)\s*(?:应该|应)?\s*(?:是|为|选|は|:)\s*:?|(?:应该?|故|所以|因此)?选择?(?!项)"
     r"|(?:정답|답)\s*(?:은|는|이)?\s*:?"
     r"|(?:respuesta|opción|resposta|risposta)(?:\s+(?:correcta|correta|corretta|final|es correcta))?"
@@ -53,6 +54,17 @@ _LOOSE = re.compile(
 _CONCLUDES = re.compile(
     r"(?:therefore|thus|hence|so|in\s+conclusion|因此|所以|따라서|したがって)[,:]?\s*(?:the\s+statement\s+is\s+)?(?:(?:it|this|that)(?:['’]s|\s+is|\s+must\s+be)\s+)?"
 )
+_THING = re.compile(
+    r"[\s:\"'*]*(?:the\s+)?(?:picture|image|figure|point|box|panel|graph|diagram|shape|statement)\s+(?=[(\[]?[A-Z](?![A-Za-z]))",
+    re.IGNORECASE,
+)
+"""What a letter names ("picture D") where the options are such things."""
+_CANNOT = re.compile(
+    r"\b(?:not\s+possible|impossible|cannot|can\s+not|can['’]t|unable|difficult|challenging|hard)\s+(?:for\s+me\s+)?(?:to\s+)?(?:\w+ly\s+)?$",
+    re.IGNORECASE,
+)
+"""What makes a statement none: "it is not possible to confidently select …"."""
+_NEAR = 48
 _SENTENCE_START = re.compile(r"(?:^|[.!?。！？\n:]\s*)$")
 _SENTENCE_END = re.compile(r"[.!?。]\s|\n")
 _HEDGE = re.compile(
@@ -121,7 +133,7 @@ def _statements(text: str, options: Options, patterns: Letters) -> Iterator[Said
                 found.append((place, match))
                 break
     for start, match in sorted(found, key=lambda each: each[0], reverse=True)[:_MOST]:
-        if denied_before(text, start):
+        if denied_before(text, start) or _CANNOT.search(text, max(0, start - _NEAR), start):
             continue
         said = _said(text, match, options, patterns)
         if said is not None:
@@ -148,12 +160,15 @@ def behind(text: str, options: Options, patterns: Letters, *, firm: bool) -> str
 
     "" if several are named there, None if none. Behind a `firm` marker it may also be the only option of its line.
     """
+    if (thing := _THING.match(text)) and speak_of_letters(options.texts.values(), options.letters):
+        text = text[thing.end() :]
     line = text.lstrip(" \t\n:\"'*").split("\n", 1)[0].strip()
     opens = options.opens(line)
     match = patterns.behind.match(text)
     if match and not (opens and opens != SEVERAL and _is_word_of(match, opens, options)):
         letter = next(group for group in match.groups() if group).upper()
-        hedge = _HEDGE.match(text, match.end(match.lastindex or 0))
+        place = match.end(match.lastindex or 0)
+        hedge = _HEDGE.match(text, place) or _HEDGE.match(text, _behind_own(text, place, letter, options))
         return SEVERAL if hedge and hedge[1] in options.letters and hedge[1] != letter else letter
     alone = lone_letter(line, options.letters)
     if alone:
@@ -167,6 +182,13 @@ def behind(text: str, options: Options, patterns: Letters, *, firm: bool) -> str
         return same
     named = options.named(line)
     return None if not named else named.pop() if len(named) == 1 else ""
+
+
+def _behind_own(text: str, place: int, letter: str, options: Options) -> int:
+    """Where the text of the option `letter` ends, if it stands at `place` behind its letter; else `place`."""
+    rest = text[place:].lstrip(" )].:-*")
+    own, end = options.prefix(rest)
+    return len(text) - len(rest) + end if own == letter else place
 
 
 def _is_word_of(match: re.Match[str], letter: str, options: Options) -> bool:

@@ -11,9 +11,10 @@
    then only the letter that leads the last line counts, unless a list of options ends there.
 5. A bare capital letter or an option's text as whole words, if all of them are one option's. "A" and "I" in front of a
    word are words of English; a letter that names a point, figure, panel or the like ("point A") is no option, unless
-   the options themselves are such names. Where several are named, the one that the last sentence gives as its result
-   ("… so the angle is 95°") or concludes with, or that the first sentence prefers ("Box B is closer, whereas …"). A
-   reply that ends on a number which is no option is unread, whatever it passed on its way.
+   the options themselves are such names. Where several are named, the one that the reply claims (see `claims`). A reply
+   that ends on a number which is no option is unread, whatever it passed on its way.
+6. Where the options are Yes and No, or True and False, and nothing names one: the question as a statement ("The sky is
+   not blue."; see `reading.restated`), and "Yes" or "No" for True or False.
 
 Whatever names two options at the rank that decides is unread. Letters are those the sample has. Rules 1 and 5 state
 what VLMEvalKit's `can_infer_option` and `can_infer_text` (vlmeval/utils/matching_util.py) are after, without their
@@ -30,9 +31,12 @@ from functools import cached_property, lru_cache
 from vlmeval_mp.core.records import Prediction, Sample, Score
 from vlmeval_mp.scoring.reading.letters import Letters, letters_of, lone_letter, speak_of_letters, without_not_available
 from vlmeval_mp.scoring.reading.options import SEVERAL, Options, options_of
-from vlmeval_mp.scoring.reading.sentences import concludes, first_sentence, last_sentence, prefers, result_of, sets_off
+from vlmeval_mp.scoring.reading.outcome import cannot_tell_which
+from vlmeval_mp.scoring.reading.sentences import last_sentence, result_of
 from vlmeval_mp.scoring.reading.statements import Said, last_statement, taken_back
 from vlmeval_mp.scoring.reading.text import answer_text, without_marks
+from vlmeval_mp.scoring.strict import polarity
+from vlmeval_mp.scoring.strict.claims import claimed
 from vlmeval_mp.scoring.strict.several import gold_set, read_set
 
 NOT_FOUND = "no option found"
@@ -61,16 +65,19 @@ def score_choice(sample: Sample, prediction: Prediction) -> Score:
         return Score(index=sample.index, value=float(said == right), extracted="".join(sorted(said)), note=note)
     if not gold:
         return Score(index=sample.index, value=None, note=f"answer {sample.answer!r} is none of its options")
-    letter, note = read_choice(prediction.prediction, options)
+    letter, note = read_choice(prediction.prediction, options, sample.question)
     return Score(index=sample.index, value=float(letter == gold), extracted=letter, note=note)
 
 
-def read_choice(text: str, options: Mapping[str, str]) -> tuple[str, str]:
-    """The letter of the option that `text` names, or "" and why there is none."""
+def read_choice(text: str, options: Mapping[str, str], question: str = "") -> tuple[str, str]:
+    """The letter of the option that `text` names in answer to `question`, or "" and why there is none."""
     if text in options:
         return text, ""
     items = tuple(options.items())
-    return _read_short(text, items) if len(text) <= _SHORT else _read(text, items)
+    letter, note = _read_short(text, items) if len(text) <= _SHORT else _read(text, items)
+    if note == NOT_FOUND and (letter := polarity.read(text, options_of(items), question)):
+        return letter, ""
+    return letter, note
 
 
 def _read(text: str, items: tuple[tuple[str, str], ...]) -> tuple[str, str]:
@@ -184,7 +191,9 @@ class _Reply:
         bare, named = self._bare(text), self.options.named(text)
         found = bare | named
         if not found or self._other_result():
-            return SEVERAL if found else ""
+            return SEVERAL if found else self._value_of_result()
+        if cannot_tell_which(self.plain):
+            return self._claim() or SEVERAL
         if len(named) == 1 and self.options.hold_names and not self._lists_letters:
             return named.pop()  # "starts at B and moves to C": the letters are words of the options
         if len(found) == 1 and not (named and self._lists_letters):
@@ -197,20 +206,13 @@ class _Reply:
         result = result_of(last)
         return bool(_NUMBER.match(result)) and not (self.options.ends(last) or self.options.opens(result))
 
+    def _value_of_result(self) -> str:
+        """The option that the last sentence's result is by its value: "the length is 3.0" is 3."""
+        result = result_of(last_sentence(self.lines[-1])) if self.lines else ""
+        return self.options.same(result) if _NUMBER.fullmatch(result) else ""
+
     def _claim(self) -> str:
-        """The option that the last sentence gives as its result or, of a comparison, the first finds the better one."""
-        if not self.lines or self._lists_letters:
-            return ""
-        first, last = first_sentence(self.lines[0]), last_sentence(self.lines[-1])
-        result = result_of(last)
-        if result and (letter := self.options.same(result) or lone_letter(result, self.options.letters)):
-            return letter
-        at_end = self._mentioned(last)
-        if concludes(last) and len(at_end) == 1:
-            return at_end.pop()
-        at_start = self._mentioned(first) if prefers(first) else set()
-        keeps = not at_end or at_start <= at_end or sets_off(last)
-        return at_start.pop() if len(at_start) == 1 and keeps else ""
+        return claimed(self.lines, self.options, self._mentioned, listed=self._lists_letters)
 
     def _mentioned(self, text: str) -> set[str]:
         return self._bare(text) | self.options.named(text)

@@ -4,6 +4,7 @@
 2. The word that the reply opens with, if punctuation or the end of the line follows: "No, there is no dog."; 有, 没有
    and the like also before a noun (没有狗), but not as a part of another word (对不起, 有时).
 3. The word that stands alone, if only one of the two occurs (words, not substrings: "not" and "nothing" say neither).
+4. The question as a statement: "Is there a dog?" – "There is a dog on the sofa."; see `reading.restated`.
 
 A question that the reply repeats ("有没有狗？没有") is passed over. "no" in a phrase that denies nothing asked ("no
 information", "no idea", "No. 5") is no answer, and a reply that says it cannot tell gives none by rule 3.
@@ -19,6 +20,7 @@ import re
 from vlmeval_mp.core.records import Prediction, Sample, Score
 from vlmeval_mp.scoring.reading.negation import without_neutral_no
 from vlmeval_mp.scoring.reading.outcome import cannot_tell
+from vlmeval_mp.scoring.reading.restated import restated
 from vlmeval_mp.scoring.reading.text import answer_text, without_marks
 
 NEITHER = "neither yes nor no"
@@ -59,12 +61,12 @@ def score_yesno(sample: Sample, prediction: Prediction) -> Score:
     gold = read_yesno(sample.answer)[0]
     if not gold:
         return Score(index=sample.index, value=None, note=f"answer {sample.answer!r} is neither yes nor no")
-    said, note = read_yesno(prediction.prediction)
+    said, note = read_yesno(prediction.prediction, sample.question)
     return Score(index=sample.index, value=float(said == gold), extracted=said, note=note)
 
 
-def read_yesno(text: str) -> tuple[str, str]:
-    """ "Yes" or "No" as `text` says it, or "" and why neither."""
+def read_yesno(text: str, question: str = "") -> tuple[str, str]:
+    """ "Yes" or "No" as `text` says it in answer to `question`, or "" and why neither."""
     plain = without_marks(answer_text(text)).strip()
     word = ""
     for stated in _STATED.finditer(plain):
@@ -79,7 +81,10 @@ def read_yesno(text: str) -> tuple[str, str]:
     words = {_name(m[1]) for m in _EITHER.finditer(without_neutral_no(_TITLE.sub(" ", rest)))}
     if len(words) == 1:
         return words.pop(), ""
-    return "", "both yes and no" if words else NEITHER
+    if words:
+        return "", "both yes and no"
+    said = restated(question, plain)
+    return said, "" if said else NEITHER
 
 
 def _name(word: str) -> str:
