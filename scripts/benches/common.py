@@ -14,6 +14,7 @@ ROOT = Path(os.environ.get("BENCH_ROOT", Path(__file__).resolve().parents[2]))
 sys.path.insert(0, str(ROOT))
 PYTHON = os.environ.get("BENCH_PYTHON", sys.executable)
 ENV = {**os.environ, "HF_HUB_OFFLINE": "1", "PYTHONPATH": str(ROOT)}
+ENV.pop("PYTHONDONTWRITEBYTECODE", None)  # a start costs what it costs a user, whose modules are compiled once
 SIZES = (10_000, 100_000, 1_000_000)
 TICKS = os.sysconf("SC_CLK_TCK")
 

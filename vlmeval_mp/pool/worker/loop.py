@@ -47,8 +47,8 @@ log = logging.getLogger("vlmeval_mp.worker")
 CLOSE_SECONDS = 20.0
 LINGER = 10.0
 """Seconds that a worker with nothing to do waits at most for others to give something back."""
-WAIT_FIRST, WAIT_MOST = 0.05, 1.0
-"""Seconds between two claims that find nothing: the first time, and in the end."""
+WAIT_FIRST, WAIT_MOST, WAIT_HUNGRY = 0.05, 1.0, 0.25
+"""Seconds between two claims that find nothing: the first time, in the end, and most while the engine is half empty."""
 COALESCED = 0.01
 """Seconds within which answers that make room for a claim count as one."""
 
@@ -162,7 +162,8 @@ class Worker:
             elif self.in_flight or left_to_others or await self._may_be_given(idle):
                 idle = 0.0 if self.in_flight else idle + pause
                 await self._wait(pause, left_to_others)
-                pause = min(WAIT_FIRST if left_to_others else WAIT_MOST / 4, 2 * pause)
+                hungry = not left_to_others and 2 * self.asker.in_engine < window
+                pause = min(WAIT_HUNGRY if hungry else WAIT_MOST, 2 * pause)
             else:
                 return
 
