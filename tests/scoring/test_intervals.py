@@ -6,8 +6,9 @@ import math
 
 import pytest
 
+from vlmeval_mp.core.records import Sample
 from vlmeval_mp.scoring.metrics import intervals
-from vlmeval_mp.scoring.metrics.estimates import Clusters, average, mean, ratio
+from vlmeval_mp.scoring.metrics.estimates import Clusters, average, clusters, mean, ratio
 
 
 def test_eighteen_of_eighteen_right_is_no_certainty() -> None:
@@ -93,3 +94,11 @@ def test_many_clusters_are_drawn_in_bounded_memory_and_give_what_few_blocks_give
     assert sum(len(block) for block in few) == sum(len(block) for block in many) == intervals.DRAWS
     assert max(block.nbytes for block in many) <= 8 * intervals.KEPT_CELLS // 5
     assert all(block.sum(axis=1).tolist() == [2_000.0] * len(block) for block in few)
+
+
+def test_samples_that_share_nothing_have_the_interval_of_clusters_of_one() -> None:
+    known = {place: float(place % 3 == 0) for place in range(40)}
+    alone = clusters([Sample(index=str(i), row=i, kind="vqa", question="") for i in range(40)])
+    assert isinstance(alone.numbers, range)
+    for estimate in (mean(known), mean({0: 1.0}), ratio(known, known)):
+        assert alone.metric(estimate) == Clusters(list(range(40))).metric(estimate)

@@ -6,15 +6,15 @@ one object, so that a job of a million samples takes some bytes for each.
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable
+from array import array
+from collections.abc import Callable, Hashable, Iterable
 from dataclasses import replace
-from typing import TypeVar
 
 import msgspec
 
 from vlmeval_mp.core.records import Prediction, Sample, Score
 from vlmeval_mp.scoring import score, score_all
-from vlmeval_mp.scoring.base import Mode, Rules, Scored
+from vlmeval_mp.scoring.base import Rules, Scored
 from vlmeval_mp.scoring.compat.readback import Columns
 from vlmeval_mp.scoring.compat.vqa import SINGLE
 from vlmeval_mp.scoring.families import aggregator_of, breakdowns_of
@@ -25,8 +25,6 @@ Pair = tuple[Sample, Prediction | None]
 MOST_ALIKE = 50_000
 """Different verdicts, or samples, that are remembered to be shared; a job with more has the rest made each time."""
 
-T = TypeVar("T")
-
 
 class Verdicts:
     """Scores the samples of one job in the mode of `rules` and in the other one."""
@@ -34,31 +32,47 @@ class Verdicts:
     def __init__(self, rules: Rules) -> None:
         self.rules = rules
         self.other = replace(rules, mode="compat" if rules.mode == "strict" else "strict")
-        self._kept: dict[Mode, dict[int, Score]] = {"strict": {}, "compat": {}, "official": {}}
-        self._alike: dict[Score, Score] = {}
+        self._sides = _Side(self.rules), _Side(self.other)
 
     def of(self, sample: Sample, prediction: Prediction | None) -> tuple[Score, Score]:
         """The verdicts in the mode of the rules and in the other one, as those of any other row do not change them."""
-        ours, theirs = (self._verdict(sample, prediction, rules) for rules in (self.rules, self.other))
-        return ours, theirs
+        ours, theirs = self._sides
+        return ours.verdict(sample, prediction), theirs.verdict(sample, prediction)
 
-    def _verdict(self, sample: Sample, prediction: Prediction | None, rules: Rules) -> Score:
-        kept = self._kept[rules.mode].get(sample.row)
-        if kept is not None:
-            return msgspec.structs.replace(kept, index=sample.index)
-        found = one_by_one(sample, prediction, rules)
+
+class _Side:
+    """The verdicts by one set of rules; a row takes four bytes, the number of its verdict among those that differ."""
+
+    def __init__(self, rules: Rules) -> None:
+        self._score = one_by_one(rules)
+        self._by_row = array("I")
+        self._numbers: dict[Score, int] = {}
+        self._verdicts: list[Score] = []
+
+    def verdict(self, sample: Sample, prediction: Prediction | None) -> Score:
+        """The verdict on a sample, made at the first call for its row."""
+        row = sample.row
+        number = self._by_row[row] if row < len(self._by_row) else 0
+        if number:
+            return msgspec.structs.replace(self._verdicts[number - 1], index=sample.index)
+        found = self._score(sample, prediction)
         plain = msgspec.structs.replace(found, index="")
-        if plain in self._alike or len(self._alike) < MOST_ALIKE:
-            self._kept[rules.mode][sample.row] = self._alike.setdefault(plain, plain)
+        number = self._numbers.get(plain, 0)
+        if not number and len(self._verdicts) < MOST_ALIKE:
+            self._verdicts.append(plain)
+            number = self._numbers[plain] = len(self._verdicts)
+        if number:
+            self._by_row.frombytes(bytes(4 * max(0, row + 1 - len(self._by_row))))
+            self._by_row[row] = number
         return found
 
 
-def one_by_one(sample: Sample, prediction: Prediction | None, rules: Rules) -> Score:
-    """The verdict that `score_all` gives where no column of the job is one of numbers."""
+def one_by_one(rules: Rules) -> Callable[[Sample, Prediction | None], Score]:
+    """What gives the verdicts that `score_all` gives where no column of the job is one of numbers."""
     if rules.mode != "compat" or rules.extracted:
-        return score(sample, prediction, rules)
-    written = prediction and applied(rules.post_process, prediction)
-    return score(sample, written, replace(rules, post_process=""))
+        return lambda sample, prediction: score(sample, prediction, rules)
+    plain = replace(rules, post_process="")
+    return lambda sample, prediction: score(sample, prediction and applied(rules.post_process, prediction), plain)
 
 
 class Retyping:

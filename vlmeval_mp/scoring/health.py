@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 import zlib
+from array import array
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
@@ -130,15 +131,28 @@ def _counted(text: str) -> Mapping[str, int]:
 # --- all replies of a job --------------------------------------------------------------------------------------
 
 
-class Watch:
-    """Counts what the replies of one job show, sample by sample; keeps no reply, but its digest."""
+class Signs:
+    """Counts which of `LIMITS` the replies of one job show, sample by sample; `counts` has the "replies", too."""
 
     def __init__(self) -> None:
         self.counts: Counter[str] = Counter()
+
+    def add(self, sample: Sample, prediction: Prediction, strict: Score) -> list[str]:
+        """Take in one answered sample and its verdict by strict rules; return what was counted."""
+        found = ["replies", *signs(sample, prediction, strict)]
+        for sign in found:
+            self.counts[sign] += 1
+        return found
+
+
+class Watch:
+    """Counts what the replies of one job show, sample by sample; keeps eight bytes of a reply and of an answer."""
+
+    def __init__(self) -> None:
         self.reasons = Reasons()
+        self._signs = Signs()
         self._by_category: dict[str, Counter[str]] = {}
-        self._replies: Counter[int] = Counter()
-        self._gold: Counter[int] = Counter()
+        self._replies, self._gold = array("q"), array("q")
         self._said: Counter[str] = Counter()
         self._right: Counter[str] = Counter()
 
@@ -147,12 +161,11 @@ class Watch:
         self.reasons.add(sample, prediction, score)
         if prediction is None or prediction.error is not None:
             return
-        found = ["replies", *signs(sample, prediction, strict)]
-        self.counts.update(found)
+        found = self._signs.add(sample, prediction, strict)
         if sample.category:
             self._by_category.setdefault(sample.category, Counter()).update(found)
-        self._replies[hash(prediction.prediction.strip())] += 1
-        self._gold[hash(sample.answer.strip())] += 1
+        self._replies.append(hash(prediction.prediction.strip()))
+        self._gold.append(hash(sample.answer.strip()))
         if sample.kind == "mcq" and strict.extracted in sample.options:
             self._said[strict.extracted] += 1
             self._right[sample.answer.strip()] += 1
@@ -160,16 +173,25 @@ class Watch:
     def health(self) -> Health:
         """Return what was seen."""
         return Health(
-            replies=self.counts["replies"],
-            counts={sign: self.counts[sign] for sign in LIMITS},
+            replies=self._signs.counts["replies"],
+            counts={sign: self._signs.counts[sign] for sign in LIMITS},
             by_category={
                 name: {sign: found[sign] for sign in ("replies", *LIMITS) if found[sign]}
                 for name, found in sorted(self._by_category.items())
             },
-            most_common=max(self._replies.values(), default=0),
-            most_common_gold=max(self._gold.values(), default=0),
+            most_common=_most_common(self._replies),
+            most_common_gold=_most_common(self._gold),
             letters={letter: (self._said[letter], self._right[letter]) for letter in sorted(self._said | self._right)},
         )
+
+
+def _most_common(digests: array[int]) -> int:
+    """Return how often the most frequent one occurs."""
+    import numpy as np
+
+    if not digests:
+        return 0
+    return int(np.unique(np.frombuffer(digests, dtype=np.int64), return_counts=True)[1].max())
 
 
 def watched(scored: Sequence[Scored], strict: Sequence[Scored]) -> Watch:

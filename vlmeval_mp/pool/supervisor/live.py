@@ -14,16 +14,17 @@ class Live:
     """One job so far, sample by sample in any order."""
 
     def __init__(self) -> None:
-        self._score, self._watch = Running(), health.Watch()
+        self._score, self._signs = Running(), health.Signs()
         self._unscored = self._failed = 0
         self._told: set[str] = set()
 
     def add(self, sample: Sample, prediction: Prediction, verdict: Score, strict: Score) -> None:
         """Take in one sample, its verdict in the mode that is published, and that of strict rules."""
-        self._watch.add(sample, prediction, verdict, strict)
         if prediction.error is not None:
             self._failed += 1
-        elif verdict.value is None:
+            return
+        self._signs.add(sample, prediction, strict)
+        if verdict.value is None:
             self._unscored += 1
         else:
             self._score.add(sample, verdict.value)
@@ -36,12 +37,12 @@ class Live:
             unscored=self._unscored,
             failed=self._failed,
             interval=self._score.interval(),
-            health=dict(self._watch.counts),
+            health=dict(self._signs.counts),
         )
 
     def news(self) -> list[str]:
         """Return a sentence for each sign that has come beyond its threshold since the last call."""
-        counts = self._watch.counts
+        counts = self._signs.counts
         fresh = [sign for sign in health.beyond(counts, counts["replies"]) if sign not in self._told]
         self._told.update(fresh)
         return [health.sentence(sign, counts[sign], counts["replies"]) for sign in fresh]

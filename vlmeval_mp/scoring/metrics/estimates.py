@@ -9,6 +9,7 @@ mean, an F1 and MME's points are treated alike. Knows nothing of benchmarks; the
 from __future__ import annotations
 
 import math
+from array import array
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -75,13 +76,16 @@ def average(estimates: Iterable[Estimate]) -> Estimate:
 
 @dataclass(frozen=True, slots=True)
 class Clusters:
-    """Which samples are about the same thing: for each place, the number of its cluster."""
+    """Which samples are about the same thing: for each place, the number of its cluster; a range where none are."""
 
     numbers: Sequence[int]
 
     def metric(self, estimate: Estimate) -> Metric:
         """`estimate` with its standard error and interval; without either where fewer than two clusters take part."""
         parts = estimate.ratios
+        single = len(parts) == 1 and isinstance(self.numbers, range) and len(parts[0].bottoms) > 1
+        if single and (alone := _alone(parts[0])) is not None:  # no set of a million places is made for this
+            return alone
         places = {self.numbers[place] for part in parts for place in part.bottoms}
         if estimate.value is None or len(places) < 2:
             return Metric(estimate.value)
@@ -140,7 +144,8 @@ def clusters_of(scored: Sequence[Scored], groups: Iterable[Sequence[int]] = ()) 
 
 def clusters(samples: Sequence[Sample], groups: Iterable[Sequence[int]] = ()) -> Clusters:
     """Samples that share a picture or video are one cluster, and those in one of `groups` (places), transitively."""
-    parent = list(range(len(samples)))
+    parent = array("L", range(len(samples)))
+    joined = False
 
     def root(place: int) -> int:
         while parent[place] != place:
@@ -151,9 +156,13 @@ def clusters(samples: Sequence[Sample], groups: Iterable[Sequence[int]] = ()) ->
     first: dict[str, int] = {}
     for place, sample in enumerate(samples):
         for media in sample.media:
-            if media.digest:
-                parent[root(place)] = root(first.setdefault(media.digest, place))
+            if media.digest and (other := first.setdefault(media.digest, place)) != place:
+                parent[root(place)] = root(other)
+                joined = True
     for group in groups:
         for place in group[1:]:
             parent[root(place)] = root(group[0])
+            joined = True
+    if not joined:
+        return Clusters(range(len(samples)))
     return Clusters([root(place) for place in range(len(samples))])

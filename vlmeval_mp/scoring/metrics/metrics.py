@@ -77,7 +77,8 @@ def values(scored: Sequence[Scored]) -> Values:
 
 def asked(scored: Sequence[Scored]) -> Values:
     """The verdicts with each failed sample as wrong, by place."""
-    return {place: 0.0 for place, s in enumerate(scored) if s.failed} | values(scored)
+    verdicts = ((place, s.score.value, s.failed) for place, s in enumerate(scored))
+    return {place: value or 0.0 for place, value, failed in verdicts if failed or value is not None}
 
 
 def part(known: Values, places: Iterable[int]) -> Values:
