@@ -65,6 +65,10 @@ class RunPaths:
         return self.queue / "suspects"
 
     @property
+    def twins(self) -> Path:
+        return self.queue / "twins"
+
+    @property
     def checkpoints(self) -> Path:
         return self.root / "checkpoints"
 

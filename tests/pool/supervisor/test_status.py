@@ -10,13 +10,14 @@ def beat(owner: str, **fields: object) -> WorkerStatus:
 
 def test_the_seconds_and_tokens_of_all_workers_are_summed_those_of_dead_ones_too() -> None:
     workers = [
-        beat("first", spent={"loading": 10.0, "busy": 5.0}, tokens_in=100, tokens_out=7),
-        beat("second", spent={"loading": 8.0, "idle": 1.0}, tokens_in=50, tokens_out=3),
+        beat("first", spent={"loading": 10.0, "busy": 5.0}, tokens_in=100, tokens_out=7, asked_twice=1),
+        beat("second", spent={"loading": 8.0, "idle": 1.0}, tokens_in=50, tokens_out=3, asked_twice=2),
     ]
     served = {("first", "job"): Served(100.0, 104.0, 20), ("second", "job"): Served(112.0, 120.0, 30)}
     found = spent(workers, served, 4.0)
     assert found.seconds == {"loading": 18.0, "busy": 5.0, "idle": 1.0, "lost": 4.0}
     assert (found.samples, found.tokens_in, found.tokens_out, found.serving) == (50, 150, 10, 20.0)
+    assert found.asked_twice == 3
 
 
 def test_time_is_lost_from_a_workers_last_heartbeat_until_another_one_begins() -> None:

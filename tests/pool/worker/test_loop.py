@@ -165,27 +165,6 @@ def test_the_window_is_kept_full_and_never_exceeded(tmp_path):
     assert sum(n == 8 for n in seen) > 40, "the window ran empty between samples or shards"
 
 
-@pytest.mark.parametrize(
-    ("left_to_others", "in_engine", "most"), [(True, 0, 1.0), (False, 8, 1.0), (False, 4, 1.0), (False, 3, 0.25)]
-)
-def test_claims_that_find_nothing_come_further_apart(tmp_path, left_to_others, in_engine, most):
-    paths = fake_run(tmp_path, 1)
-    worker = worker_for(paths, read_record(paths), window=8)
-    worker.in_flight, worker.asker.in_engine, pauses = 8, in_engine, []
-    worker.sharing.claim = lambda *_: (None, left_to_others)
-
-    async def pause(seconds, _):
-        pauses.append(seconds)
-        worker.draining = len(pauses) == 7
-
-    async def look():
-        return [held async for held in worker._claims()]
-
-    worker._wait = pause
-    assert asyncio.run(look()) == []
-    assert pauses == [min(most, 0.05 * 2**n) for n in range(7)]
-
-
 def test_a_dead_engine_ends_the_worker_and_keeps_what_was_answered(tmp_path):
     paths = fake_run(tmp_path, 64)
     code, worker = work(paths, window=4, raise_engine=10, latency=0.001)

@@ -46,7 +46,7 @@ class WorkerStatus(Struct, frozen=True):
     `waiting` samples are held and not in the engine yet. `proven` tells that this process has answered at least one
     sample, so that its engine works; `ended_by` names what killed its engine from outside. `oldest` is for how long
     (seconds) one sample has been in its engine, `usual` the latency that 99 of 100 stay below; `rendering` counts the
-    samples that are being prepared.
+    samples that are being prepared; `asked_twice` those of other workers that it asked once more.
     """
 
     worker: str
@@ -79,13 +79,15 @@ class WorkerStatus(Struct, frozen=True):
     usual: float = 0.0
     rendering: int = 0
     waiting: int = 0
+    asked_twice: int = 0
 
 
 class Spent(Struct, frozen=True, omit_defaults=False):
     """Where the worker-seconds of one launch went, and what they brought.
 
     `seconds` are by occupation, over all workers. `samples`, `tokens_in` and `tokens_out` count what was answered from
-    the first request to the last answer, `serving` seconds of wall clock apart.
+    the first request to the last answer, `serving` seconds of wall clock apart. `asked_twice` of the samples were in
+    two engines at once, because the first took very long.
     """
 
     seconds: dict[Occupation, float] = {}
@@ -93,6 +95,7 @@ class Spent(Struct, frozen=True, omit_defaults=False):
     tokens_in: int = 0
     tokens_out: int = 0
     serving: float = 0.0
+    asked_twice: int = 0
 
 
 class GpuStats(Struct, frozen=True):

@@ -133,17 +133,19 @@ class Lost:
 def spent(workers: Iterable[WorkerStatus], served: Mapping[tuple[str, str], Served], lost: float) -> Spent:
     """Return the sums over all workers of a launch; `lost` seconds belong to none of them."""
     seconds: Counter[Occupation] = Counter()
-    tokens_in = tokens_out = 0
+    tokens_in = tokens_out = asked_twice = 0
     for worker in workers:
         for occupation, spent_on_it in worker.spent.items():
             seconds[occupation] += spent_on_it  # type: ignore[assignment]
         tokens_in += worker.tokens_in
         tokens_out += worker.tokens_out
+        asked_twice += worker.asked_twice
     if lost:
         seconds["lost"] += lost  # type: ignore[assignment]
     spans = list(served.values())
     serving = max((s.last for s in spans), default=0.0) - min((s.first for s in spans), default=0.0)
-    return Spent(dict(seconds), sum(s.answered for s in spans), tokens_in, tokens_out, serving)
+    answered = sum(s.answered for s in spans)
+    return Spent(dict(seconds), answered, tokens_in, tokens_out, serving, asked_twice)
 
 
 def rates(served: Mapping[tuple[str, str], Served]) -> dict[str, float]:

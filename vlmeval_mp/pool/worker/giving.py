@@ -19,13 +19,15 @@ GIVE_SECONDS = 0.3
 class Giver:
     """Knows which samples of a worker wait for its engine, and takes those back that others should have.
 
-    A sample is `submitted` when a task prepares it, and `begun` once the engine has it or it has an outcome.
+    A sample is `submitted` when a task prepares it, and `begun` once the engine has it or it has an outcome. `giving`
+    counts the shards that are being cut: what comes of them is not pending yet, and maybe nobody takes it.
     """
 
     def __init__(self, queue: Queue, recorder: Recorder, sharing: Sharing) -> None:
         self._queue, self._recorder, self._sharing = queue, recorder, sharing
         self._waiting: dict[tuple[str, int], asyncio.Task[None]] = {}
         self._ended = asyncio.Event()
+        self.giving = 0
 
     def submitted(self, held: Held, row: int, task: asyncio.Task[None]) -> None:
         """Take notice that `task` prepares a row."""
@@ -73,7 +75,11 @@ class Giver:
             task = self._waiting.pop((job, row), None)
             if task is not None:
                 task.cancel()
-        kept = await asyncio.to_thread(self._queue.cut, held.entry, held.end)
+        self.giving += 1
+        try:
+            kept = await asyncio.to_thread(self._queue.cut, held.entry, held.end)
+        finally:
+            self.giving -= 1
         if kept is None:
             log.warning("%s is not this worker's any more; what it still answers of it is not lost", held.entry.name)
         self._recorder.keep(held, kept)

@@ -18,7 +18,7 @@ import secrets
 import signal
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from functools import partial
 
 import psutil
@@ -29,28 +29,25 @@ from vlmeval_mp.datasets.store import Dataset
 from vlmeval_mp.pool.worker.alike import FirstOutcomes
 from vlmeval_mp.pool.worker.asking import Asker, Refusal, failed
 from vlmeval_mp.pool.worker.assignment import Assignment
+from vlmeval_mp.pool.worker.claiming import Claims
 from vlmeval_mp.pool.worker.clock import Clock, occupation
 from vlmeval_mp.pool.worker.giving import Giver
 from vlmeval_mp.pool.worker.heartbeat import Heart
 from vlmeval_mp.pool.worker.pace import Pace
 from vlmeval_mp.pool.worker.recording import Held, Recorder
 from vlmeval_mp.pool.worker.sharing import AHEAD, PATIENCE, Sharing
+from vlmeval_mp.pool.worker.twins import Twins
 from vlmeval_mp.runs import checkpoint, owners, suspects
 from vlmeval_mp.runs.index import Index, search
 from vlmeval_mp.runs.inflight import InFlight
 from vlmeval_mp.runs.queue import Queue
 from vlmeval_mp.runs.shards import Entry
 from vlmeval_mp.runs.suspects import ALONE_LIMIT, Suspicion
+from vlmeval_mp.runs.twins import Key
 
 log = logging.getLogger("vlmeval_mp.worker")
 
 CLOSE_SECONDS = 20.0
-LINGER = 10.0
-"""Seconds that a worker with nothing to do waits at most for others to give something back."""
-WAIT_FIRST, WAIT_MOST, WAIT_HUNGRY = 0.05, 1.0, 0.25
-"""Seconds between two claims that find nothing: the first time, in the end, and most while the engine is half empty."""
-COALESCED = 0.01
-"""Seconds within which answers that make room for a claim count as one."""
 
 
 class Worker:
@@ -73,7 +70,6 @@ class Worker:
         self.engine = self.asker.engine
         self.in_flight_file = InFlight(paths.in_flight(assignment.name), self.asker.window_size)
         self.ahead = asyncio.Semaphore(self.asker.window_size + AHEAD)
-        self.room = asyncio.Event()
         self.queue = Queue(paths.queue)
         writer = f"{assignment.name}-{time.strftime('%Y%m%dT%H%M%S', time.gmtime())}-{secrets.token_hex(3)}"
         self.recorder = Recorder(paths, self.queue, assignment.name, writer)
@@ -89,6 +85,12 @@ class Worker:
             paths, self.queue, self.owner, assignment.name, assignment.model, list(self.jobs.values())
         )
         self.giver = Giver(self.queue, self.recorder, self.sharing)
+        self.tasks: dict[Key, tuple[Held, asyncio.Task[None]]] = {}
+        self.twins = Twins(
+            paths, self.queue, self.sharing, self.asker, model, self.jobs, self.datasets, self.numbers, self.pace
+        )
+        window = self.asker.window_size
+        self.claims = Claims(self.sharing, self.twins, window, self._unanswered, self._under_way, self._tell_room)
         self.started = time.time()
         self.clock = Clock("start", time.time() - psutil.Process().create_time())
         self.asker.changed = self._tell_clock
@@ -116,9 +118,11 @@ class Worker:
         async with asyncio.TaskGroup() as background:
             background.create_task(self.recorder.commit_until_end())
             giving = background.create_task(self.giver.give_until_end())
+            taking = background.create_task(self.twins.take_until_end(self.tasks, self._has_outcome))
             await self._serve()
             self.giver.end()
-            await giving  # a shard that it is cutting is complete only then
+            self.twins.end()
+            await asyncio.gather(giving, taking)  # a shard that is being cut is complete only then
             self.clock.enter("draining")
             self._record_rest()
             self.recorder.end()
@@ -127,7 +131,12 @@ class Worker:
 
     async def _serve(self) -> None:
         async with asyncio.TaskGroup() as answers:
-            async for held in self._claims():
+            self.twins.group = answers
+            async for entry in self.claims.entries():
+                held = await asyncio.to_thread(self._open, entry)
+                self.current_job = self.current_job or held.job.name
+                self.recorder.hold(held)
+                self.had_no_room = True
                 suspected = [s for s in held.todo if held.suspicion.together[s.row]]
                 for sample in held.todo:
                     if held.suspicion.together[sample.row]:
@@ -143,43 +152,9 @@ class Worker:
                     # no `finally` of the task itself: one that is cancelled before its first step never comes to it
                     task.add_done_callback(partial(self._is_over, held.job.name, sample.row))
                     self.giver.submitted(held, sample.row, task)
+                    self.tasks[held.job.name, sample.row] = (held, task)
                 if suspected:
                     await self._serve_alone(held, suspected)
-
-    async def _claims(self) -> AsyncIterator[Held]:
-        """Yield claimed shards until there is none even after everything in flight is answered."""
-        pause, idle, window = WAIT_FIRST, 0.0, self.asker.window_size
-        while not self.draining:
-            self.room.clear()
-            entry, left_to_others = await asyncio.to_thread(self.sharing.claim, self._unanswered(), window)
-            if entry is not None:
-                held = await asyncio.to_thread(self._open, entry)
-                self.current_job = self.current_job or held.job.name
-                self.recorder.hold(held)
-                self.had_no_room = True
-                yield held
-                pause, idle = WAIT_FIRST, 0.0
-            elif self.in_flight or left_to_others or await self._may_be_given(idle):
-                idle = 0.0 if self.in_flight else idle + pause
-                await self._wait(pause, left_to_others)
-                hungry = not left_to_others and 2 * self.asker.in_engine < window
-                pause = min(WAIT_HUNGRY if hungry else WAIT_MOST, 2 * pause)
-            else:
-                return
-
-    async def _may_be_given(self, idle: float) -> bool:
-        return idle < LINGER and await asyncio.to_thread(self.sharing.others_may_give)
-
-    async def _wait(self, pause: float, left_to_others: bool) -> None:
-        """Wait before the next claim; an answer makes room for what a full worker left to others."""
-        if not left_to_others:
-            self._tell_room()
-            await asyncio.sleep(pause)
-            return
-        await asyncio.sleep(COALESCED)
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(pause):
-                await self.room.wait()
 
     def _tell_room(self) -> None:
         """Let others know at once, not by the next heartbeat, that this worker has room and finds nothing."""
@@ -214,21 +189,29 @@ class Worker:
         held = sum(held.entry.shard.size - len(held.answers) for held in list(self.recorder.held.values()))
         return max(0, held - self.first_outcomes.waiting)
 
+    def _under_way(self) -> int:
+        """Return of how many things at least this worker waits for the end."""
+        return self.in_flight + self.giver.giving
+
     async def _answer(self, held: Held, sample: Sample) -> None:
         if held.job.name not in self.spans:
             now = time.time()
             self.spans[held.job.name] = Served(first=now, last=now, answered=0)
         prediction = await self.asker.predict(held.job, sample)
         if prediction is not None:
-            for each in self.first_outcomes.add(held, prediction, refused=isinstance(prediction, Refusal)):
-                self._record(*each)
+            self._has_outcome(held, prediction)
+
+    def _has_outcome(self, held: Held, prediction: Prediction) -> None:
+        for each in self.first_outcomes.add(held, prediction, refused=isinstance(prediction, Refusal)):
+            self._record(*each)
 
     def _is_over(self, job: str, row: int, _task: object = None) -> None:
         """Make room for another sample, whatever became of this one."""
         self.giver.begun(job, row)
+        self.tasks.pop((job, row), None)
         self.in_flight -= 1
         self.ahead.release()
-        self.room.set()
+        self.claims.answered()
 
     def _record_rest(self) -> None:
         for each in self.first_outcomes.rest():
@@ -303,6 +286,8 @@ class Worker:
     def drain(self) -> None:
         """Finish what the engine has, claim nothing more."""
         self.draining = True
+        self.claims.end()
+        self.twins.cancel()
         self.asker.drain()
         if self.phase == "working":
             self._tell_clock()
@@ -351,6 +336,7 @@ class Worker:
             oldest=self.pace.oldest(),
             usual=self.pace.usual(),
             rendering=self.asker.rendering,
+            asked_twice=self.twins.asked,
         )
 
     async def close(self) -> None:

@@ -68,26 +68,23 @@ class Sharing:
         self._others: list[WorkerStatus] = []
         self._workers = 1
         self._read_at = self._began = 0.0
-        self._most, self._most_at = 0, -FRESH
 
-    def claim(self, own: int, window: int) -> tuple[Entry | None, bool]:
+    def claim(self, own: int, window: int) -> tuple[Entry | None, int]:
         """Claim what this worker may have, given `own` samples that it holds without an answer and its window.
 
-        Also tells whether there is something that is left to others for now.
+        If what is pending is left to others for now, the number tells after how many answers of its own this worker
+        may have some of it; 0 where nothing is pending.
         """
         self._look()
         pending = self._queue.pending(self._jobs)
         if self._workers == 1 or pending > 2 * self._workers * (window + AHEAD):
-            return self._queue.claim(self._owner, self._jobs), False
-        if own >= window and own + least(window) > self._most and time.monotonic() < self._most_at + FRESH:
-            return None, True
+            return self._queue.claim(self._owner, self._jobs), 0
         pending = self._queue.pending(self._jobs, fresh=True)
-        self._most = most_to_hold(self._left(own, pending), pending, self._workers, window)
-        self._most_at = time.monotonic()
-        wanted = self._most - own
-        if pending and wanted < (least(window) if own >= window else 1):
-            return None, True
-        return self._queue.claim(self._owner, self._jobs, max(wanted, 1)), False
+        most = most_to_hold(self._left(own, pending), pending, self._workers, window)
+        missing = own + (least(window) if own >= window else 1) - most
+        if pending and missing > 0:
+            return None, missing
+        return self._queue.claim(self._owner, self._jobs, max(most - own, 1)), 0
 
     def _left(self, own: int, pending: int) -> int:
         """Return how many samples of this model have no answer yet, as far as heartbeats tell."""
@@ -115,6 +112,17 @@ class Sharing:
         if not any(other.waiting for other in self._others):
             return False
         return not any(n for job, n in self._queue.pending_counts().items() if job not in self._jobs)
+
+    def others_at_the_end(self) -> list[WorkerStatus]:
+        """Return the other workers of this model; none while anything waits for any worker's engine."""
+        self._look()
+        if any(other.waiting for other in self._others) or any(self._queue.pending_counts().values()):
+            return []
+        return self._others
+
+    def usual(self) -> float:
+        """Return the latency that 99 of 100 samples of the slowest other worker stay below; 0 if nobody knows."""
+        return max((other.usual for other in self._others), default=0.0)
 
     def _look(self) -> None:
         now = time.monotonic()
