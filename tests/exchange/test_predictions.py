@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from vlmeval_mp.core.errors import ConfigError
-from vlmeval_mp.core.records import Prediction, Sample
+from vlmeval_mp.core.records import FIELDS, Prediction, Sample
 from vlmeval_mp.exchange.predictions import CELL, FAILED, damages, encode, pred_format, read_as_vlmevalkit, rows
 
 URL = "http://example.org/" + "y" * 3000
@@ -105,3 +105,20 @@ def test_an_unknown_format_is_refused():
     assert pred_format({"PRED_FORMAT": "TSV"}) == "tsv"
     with pytest.raises(ConfigError, match="PRED_FORMAT: 'csv' is none of xlsx, tsv, json"):
         pred_format({"PRED_FORMAT": "csv"})
+
+
+def test_a_sample_has_the_cells_that_its_file_has():
+    sample = Sample(
+        index="1",
+        row=0,
+        kind="mcq",
+        question="q",
+        options={"A": "x"},
+        answer="A",
+        l2_category="l",
+        extra={"answer": "x"},
+    )
+    cells = {name: sample.cell(name) for name in (*FIELDS, "A", "B", "other")}
+    assert {name: text for name, text in cells.items() if text} == {
+        "question": "q", "answer": "x", "l2-category": "l", "A": "x",
+    }  # fmt: skip

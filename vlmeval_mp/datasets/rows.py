@@ -16,7 +16,7 @@ from typing import Any
 import msgspec
 
 from vlmeval_mp.core.literals import strings
-from vlmeval_mp.core.records import Kind, Media, Sample, Struct
+from vlmeval_mp.core.records import FIELDS, Kind, Media, Sample, Struct
 from vlmeval_mp.datasets import videobenchmarks
 from vlmeval_mp.datasets.mediafiles import FileFinder, MediaFolder
 from vlmeval_mp.datasets.options import CONVENTION, OptionColumns
@@ -30,10 +30,6 @@ KINDS: dict[str, Kind] = {"mcq": "mcq", "yorn": "yorn", "y/n": "yorn", "open": "
 """Values of a `type` column, in lower case."""
 
 _OPTIONS = CONVENTION.by_letter
-_FIELDS = {"question": "question", "hint": "hint", "answer": "answer", "category": "category"} | {
-    "l2-category": "l2_category",
-    "split": "split",
-}
 _MEDIA = ("image", "image_path", "video", "video_path")
 
 
@@ -71,7 +67,7 @@ class RowParser:
         """The row as a draft, of the sample that is at `place` in the data set."""
         columns = self.reader.columns
         text = {c: self.reader.text(row, c) for c in columns if c not in ("index", *_MEDIA) or c == "image_path"}
-        fields: dict[str, Any] = {name: text.get(column, "") for column, name in _FIELDS.items()}
+        fields: dict[str, Any] = {name: text.get(column, "") for column, name in FIELDS.items()}
         declared = KINDS.get(text.get("type", "").strip().lower())
         media, error, refers, elements = self._media(row) if self.layout is None else ((), "", "", {})
         if self.asked:
@@ -90,7 +86,7 @@ class RowParser:
             options=options,
             media=media,
             subtitles=None,
-            extra={c: v for c, v in text.items() if v and c not in _FIELDS and c not in _OPTIONS} | given,
+            extra={c: v for c, v in text.items() if v and c not in FIELDS and c not in _OPTIONS} | given,
             error=error,
             **fields,
         )

@@ -20,17 +20,25 @@ from typing import Literal, cast
 import msgspec
 
 from vlmeval_mp.core.errors import ConfigError
-from vlmeval_mp.core.records import DatasetInfo, DataSpec, ImagePart, Json, Kind, Media, Message, Part, Sample, TextPart
+from vlmeval_mp.core.records import (
+    FIELDS,
+    DatasetInfo,
+    DataSpec,
+    ImagePart,
+    Json,
+    Kind,
+    Media,
+    Message,
+    Part,
+    Sample,
+    TextPart,
+)
 from vlmeval_mp.datasets.mediafiles import FileFinder, MediaFolder
 from vlmeval_mp.vlmevalkit import client
 
 log = logging.getLogger(__name__)
 
 KIND_OF: dict[str, Kind] = {"MCQ": "mcq", "Y/N": "yorn"}
-_FIELDS = {"question": "question", "hint": "hint", "answer": "answer", "category": "category"} | {
-    "l2-category": "l2_category",
-    "split": "split",
-}
 _ROLES = ("system", "user", "assistant")
 
 
@@ -103,7 +111,7 @@ class OfficialReading:
     def _sample(self, row: Json) -> Sample:
         text: dict[str, str] = row["columns"]
         self._columns.update(dict.fromkeys(text))
-        fields: Json = {field: text.get(column, "") for column, field in _FIELDS.items()}
+        fields: Json = {field: text.get(column, "") for column, field in FIELDS.items()}
         ready, error = self._messages(row.get("messages", ())), row.get("fault", "")
         options = [letter for letter in string.ascii_uppercase if text.get(letter)]
         return Sample(
@@ -112,7 +120,7 @@ class OfficialReading:
             kind="vqa",
             options={letter: text[letter] for letter in options},
             media=tuple(part.media for message in ready for part in message.parts if isinstance(part, ImagePart)),
-            extra={c: v for c, v in text.items() if c not in _FIELDS and c not in options},
+            extra={c: v for c, v in text.items() if c not in FIELDS and c not in options},
             error=error,
             ready=ready,
             **fields,

@@ -28,10 +28,6 @@ CELL = 32_767
 _NOT_XML = re.compile("[\x00-\x08\x0b-\x1f\ufffe\uffff\ud800-\udfff]")
 _WHOLE = re.compile(r"0|[1-9]\d{0,17}")
 _SHOWN = 40
-_SAMPLE_FIELDS = {"question": "question", "hint": "hint", "category": "category"} | {
-    "l2-category": "l2_category",
-    "split": "split",
-}
 
 Row = dict[str, str]
 
@@ -63,21 +59,10 @@ def rows(columns: Sequence[str], samples: Sequence[Sample], predictions: Sequenc
     named = [column for column in columns if column not in ("index", "image", "prediction")]
     return [
         {"index": sample.index}
-        | {column: text for column in named if (text := _cell(sample, column))}
+        | {column: text for column in named if (text := sample.cell(column))}
         | {"prediction": FAILED if prediction.error is not None else prediction.prediction}
         for sample, prediction in zip(samples, predictions, strict=True)
     ]
-
-
-def _cell(sample: Sample, column: str) -> str:
-    """What the data set's file has there; "" for nothing."""
-    if column in sample.extra:  # also what a benchmark's own columns were before they became an answer's letter
-        return sample.extra[column]
-    if column == "answer":
-        return sample.answer
-    if len(column) == 1 and column.isupper():
-        return sample.options.get(column, "")
-    return str(getattr(sample, _SAMPLE_FIELDS[column])) if column in _SAMPLE_FIELDS else ""
 
 
 def encode(table: Sequence[Row], form: str) -> bytes:

@@ -13,7 +13,6 @@ from vlmeval_mp.scoring.families import aggregator_of, breakdowns_of, family_of
 from vlmeval_mp.scoring.health import Watch, warnings, watched
 from vlmeval_mp.scoring.metrics import bounds, stopping
 from vlmeval_mp.scoring.metrics.groups import grouped
-from vlmeval_mp.scoring.metrics.metrics import cell
 from vlmeval_mp.scoring.metrics.together import together
 
 Group = dict[str, float | int | None]
@@ -37,7 +36,7 @@ def summarize(
         turned = any(each.sample.extra.get("g_index", each.sample.index) != each.sample.index for each in scored)
         rules = replace(rules, circular=turned)
     if rules.cluster:
-        scored = [replace(each, cluster=cell(each.sample, rules.cluster)) for each in scored]
+        scored = [replace(each, cluster=each.sample.cell(rules.cluster)) for each in scored]
     watch = watch or watched(scored, other if other and rules.mode != "strict" else scored)
     health = watch.health()
     metrics, between = _metrics(scored, rules, rules.mode)
@@ -87,7 +86,7 @@ def _unknown(scored: Sequence[Scored], rules: Rules) -> list[str]:
     return [
         f"no sample has anything in column {column!r}, so there are no {what} by it"
         for what, column in asked.items()
-        if column and scored and not any(cell(each.sample, column) for each in scored)
+        if column and scored and not any(each.sample.cell(column) for each in scored)
     ]
 
 

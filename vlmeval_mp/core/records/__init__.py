@@ -33,6 +33,7 @@ from vlmeval_mp.core.records.runs import (
     Span,
 )
 from vlmeval_mp.core.records.samples import (
+    FIELDS,
     DatasetInfo,
     ImagePart,
     Media,
@@ -57,6 +58,7 @@ from vlmeval_mp.core.records.status import (
 )
 
 __all__ = [
+    "FIELDS",
     "Completion",
     "Counts",
     "DataSpec",

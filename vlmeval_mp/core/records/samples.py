@@ -30,6 +30,17 @@ class Media(Struct, frozen=True):
         return self.clip is not None or self.rate > 0
 
 
+FIELDS = {
+    "question": "question",
+    "hint": "hint",
+    "answer": "answer",
+    "category": "category",
+    "l2-category": "l2_category",
+    "split": "split",
+}
+"""Columns of a TSV that have a field of their own in `Sample`, with its name. Other columns are in `extra`."""
+
+
 class Sample(Struct, frozen=True):
     """One data set row to be answered. `row` is its 0-based place in the data set, `index` its id in the file.
 
@@ -51,6 +62,12 @@ class Sample(Struct, frozen=True):
     extra: dict[str, str] = {}
     error: str = ""
     ready: tuple[Message, ...] = ()
+
+    def cell(self, column: str) -> str:
+        """Return what the data set's file has in `column`, "" for nothing. Pictures are not kept as cells."""
+        if column in self.extra:  # also what a benchmark's own columns were before they became an answer's letter
+            return self.extra[column]
+        return str(getattr(self, FIELDS[column])) if column in FIELDS else self.options.get(column, "")
 
 
 class DatasetInfo(Struct, frozen=True):

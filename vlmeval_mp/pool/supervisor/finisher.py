@@ -27,7 +27,6 @@ from vlmeval_mp.runs.state import ShardCounts
 from vlmeval_mp.runs.verdicts import Verdicts
 from vlmeval_mp.scoring.base import Scored
 from vlmeval_mp.scoring.families import aggregator_of
-from vlmeval_mp.scoring.metrics.metrics import cell
 from vlmeval_mp.scoring.metrics.stopping import Stopping
 from vlmeval_mp.vlmevalkit import client
 
@@ -139,7 +138,7 @@ class Finisher:
         for sample, prediction in zip(samples, predictions, strict=True):
             verdict, other = self._verdicts[job.name].of(sample, prediction)
             live.add(sample, prediction, verdict, verdict if rules.mode == "strict" else other)
-            made.append(Scored(sample, prediction, verdict, cell(sample, rules.cluster) if rules.cluster else ""))
+            made.append(Scored(sample, prediction, verdict, sample.cell(rules.cluster) if rules.cluster else ""))
         self._tallies[job.name] = live.tally()
         self._decide(job, done.shard.first, made)
         self.news.extend(f"{job.model} on {job.dataset}: {text}" for text in live.news())

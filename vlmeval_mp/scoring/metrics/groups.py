@@ -10,7 +10,6 @@ import msgspec
 
 from vlmeval_mp.core.records import Sample
 from vlmeval_mp.scoring.base import Scored
-from vlmeval_mp.scoring.metrics.metrics import cell
 from vlmeval_mp.scoring.strict.openended import references
 
 
@@ -31,7 +30,7 @@ def grouped(scored: Sequence[Scored], column: str, listed: Sequence[str] = ()) -
 
 
 def _names(sample: Sample, column: str, listed: bool) -> list[str]:
-    text = cell(sample, column).strip()
+    text = sample.cell(column).strip()
     if not listed or not text:
         return [text] if text else []
     items = references(text) if text.startswith("[") else text.split(",")

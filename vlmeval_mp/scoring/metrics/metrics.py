@@ -43,7 +43,7 @@ def macro(name: str, column: str) -> Aggregator:
 
     def aggregate(scored: Sequence[Scored], mode: Mode) -> dict[str, Metric]:
         found = estimates.clusters_of(scored)
-        tasks = by(scored, lambda s: cell(s, column))
+        tasks = by(scored, lambda s: s.cell(column))
         means = {name: found.metric(average_of(values(scored), tasks.values()))}
         means[f"{name}_all"] = found.metric(average_of(asked(scored), tasks.values()))
         plain = mean(scored, mode)
@@ -98,14 +98,6 @@ def by(scored: Sequence[Scored], name: Callable[[Sample], str]) -> dict[str, lis
         if found := name(each.sample):
             groups.setdefault(found, []).append(place)
     return groups
-
-
-_FIELDS = {"category": "category", "l2-category": "l2_category", "split": "split"}
-
-
-def cell(sample: Sample, column: str) -> str:
-    """What a sample has in a column of its file; a column that became a field is found there."""
-    return str(getattr(sample, _FIELDS[column])) if column in _FIELDS else sample.extra.get(column, "")
 
 
 def mean_of(samples: Sequence[Sample], given: Sequence[float | None]) -> Metric:

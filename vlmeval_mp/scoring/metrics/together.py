@@ -13,7 +13,7 @@ from math import comb
 from vlmeval_mp.core.records import Together
 from vlmeval_mp.scoring.base import Metric, Scored
 from vlmeval_mp.scoring.metrics import estimates
-from vlmeval_mp.scoring.metrics.metrics import Values, asked, by, cell
+from vlmeval_mp.scoring.metrics.metrics import Values, asked, by
 
 POWERS = (2, 4, 8, 16)
 """The k of pass^k, as far as the smallest group goes."""
@@ -26,7 +26,7 @@ def together(scored: Sequence[Scored], column: str) -> Together | None:
     full scores, `average` the mean of the groups' means, `robustness` the worst case over the average. A failed sample
     counts as wrong. A group with a sample that has no verdict is left out, unless another one is wrong already.
     """
-    groups = list(by(scored, lambda sample: cell(sample, column)).values())
+    groups = list(by(scored, lambda sample: sample.cell(column)).values())
     if not groups:
         return None
     known = asked(scored)
