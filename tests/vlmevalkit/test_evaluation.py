@@ -7,11 +7,10 @@ import threading
 import pytest
 
 from tests.vlmevalkit.conftest import jpeg
-from vlmeval_mp import vlmevalkit
 from vlmeval_mp.core.records import DataSpec, Prediction
 from vlmeval_mp.datasets.store import prepare
 from vlmeval_mp.scoring.base import EVALUATOR, Rules
-from vlmeval_mp.vlmevalkit import evaluation
+from vlmeval_mp.vlmevalkit import evaluation, registry
 from vlmeval_mp.vlmevalkit.evaluation import FILES, LOG, evaluate_job
 
 
@@ -48,7 +47,7 @@ def judge():
 
 def score(path, tmp_path, answers, judge=""):
     """`answers` in the order of the file; None is a sample that failed."""
-    dataset = prepare(DataSpec(name=path.stem, path=str(path), **vlmevalkit.DEFAULTS), tmp_path / "store")
+    dataset = prepare(DataSpec(name=path.stem, path=str(path), **registry.DEFAULTS), tmp_path / "store")
     samples = dataset.samples(0, len(dataset) - 1)
     pairs = [
         (s, Prediction(index=s.index, row=s.row, **({"error": "no"} if a is None else {"prediction": a})))

@@ -5,16 +5,16 @@ import hashlib
 import pytest
 
 from tests.vlmevalkit.conftest import jpeg
-from vlmeval_mp import vlmevalkit
 from vlmeval_mp.core.errors import ConfigError
 from vlmeval_mp.core.records import DataSpec, TextPart
 from vlmeval_mp.datasets import names
 from vlmeval_mp.datasets.store import prepare
 from vlmeval_mp.requests import prompts
+from vlmeval_mp.vlmevalkit import registry
 
 
 def read(path, tmp_path):
-    spec = DataSpec(name=path.stem, path=str(path), **vlmevalkit.DEFAULTS)
+    spec = DataSpec(name=path.stem, path=str(path), **registry.DEFAULTS)
     return prepare(spec, tmp_path / "store")
 
 
@@ -88,7 +88,7 @@ def test_an_index_that_stands_twice_is_refused(lmu, tmp_path):
 
 
 def test_names_of_no_table_here_go_through_vlmevalkit(lmu):
-    assert names.defaults("VizWiz") == vlmevalkit.DEFAULTS
+    assert names.defaults("VizWiz") == registry.DEFAULTS
     assert names.defaults("MMStar")["scorer"] == "mcq"
     assert names.defaults("my_own_file") == {}
     assert names.defaults("/data/VizWiz.tsv") == {}

@@ -14,13 +14,12 @@ from vlmeval_mp.cli.wanted import LaunchWanted, SpecWanted
 from vlmeval_mp.core import credentials
 from vlmeval_mp.core.errors import ConfigError
 from vlmeval_mp.engines.registry import API_ENGINE
+from vlmeval_mp.vlmevalkit.child.judging import BY_RULES, EXACT
 
 UNPICKLE = "also take half-finished answers from pickles; reading one runs code in it: only files that you trust"
-RULES = ("", "exact_matching")
-"""Names of a judge that mean: none, answers are scored by rules."""
 JUDGE = (
     "a judge for what rules cannot score; for data sets that VLMEvalKit's own class scores, one of its judges, or "
-    "exact_matching for rules in its place"
+    f"{EXACT} for rules in its place"
 )
 
 
@@ -87,7 +86,7 @@ def warnings(wanted: LaunchWanted, engines: set[str]) -> list[str]:
         lines.append(f"--api-nproc: has no effect on engine {local}; say --batch-size for samples in flight")
     if wanted.tree.reuse and not wanted.tree.work_dir:
         lines.append("--reuse: has no effect without --work-dir; the same launch again always goes on where it was")
-    if (judge := wanted.judge or "") not in (*RULES, *JUDGES):
+    if (judge := wanted.judge or "") not in (*BY_RULES, *JUDGES):
         lines.append(
             f"--judge {judge}: is asked where VLMEvalKit's own class scores; the scorers here go by rules, and what "
             "only a judge could score stays unscored"

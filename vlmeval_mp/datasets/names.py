@@ -11,7 +11,6 @@ import os
 from pathlib import Path
 from typing import Any
 
-from vlmeval_mp import vlmevalkit
 from vlmeval_mp.core.errors import ConfigError
 from vlmeval_mp.core.records import DataSpec
 from vlmeval_mp.datasets import benchmarks, videobenchmarks
@@ -39,7 +38,7 @@ def defaults(name: str) -> dict[str, Any]:
         return own
     found = registry.known().get(name)
     theirs = found is not None and found.modality in ("IMAGE", "TEXT")
-    return dict(vlmevalkit.DEFAULTS) if theirs else {}
+    return dict(registry.DEFAULTS) if theirs else {}
 
 
 def lmu_data() -> Path:

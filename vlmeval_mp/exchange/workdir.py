@@ -35,6 +35,7 @@ from vlmeval_mp.runs.merge import dataset_of, merge
 from vlmeval_mp.scoring.base import Rules, Scored
 from vlmeval_mp.scoring.reading.postprocess import applied
 from vlmeval_mp.vlmevalkit import evaluation
+from vlmeval_mp.vlmevalkit.child.judging import EXACT
 
 STATUS = "status.json"
 
@@ -118,7 +119,7 @@ class _Tree:
         damaged = predictiontable.damages(name, table, content, self.form)
         self.found.damaged += damaged
         files.atomic_write(folder / name, content)
-        entry: Json = {"status": "done", "prediction_file": name, "judge_model": "exact_matching"}
+        entry: Json = {"status": "done", "prediction_file": name, "judge_model": EXACT}
         if damaged:
             whole = f"{stem}_whole.jsonl"
             files.atomic_write(folder / whole, _whole(table, damaged))
@@ -128,7 +129,7 @@ class _Tree:
         rules = replace(results.rules_of(self.record.spec, job), mode="compat")
         if not rules.pure:
             copied = self._copy_evaluators(job, rules, folder, stem)
-            entry |= {"judge_model": rules.judge or "exact_matching"} | _scores(summary, None) | _unscored(summary)
+            entry |= {"judge_model": rules.judge or EXACT} | _scores(summary, None) | _unscored(summary)
             return entry, [name, *copied]
         scored = self._compat(job, samples, predictions, rules)
         made = scorefiles.score_file(rules.scorer, scored)

@@ -1,11 +1,5 @@
 """VLMEvalKit's own data set classes, for benchmarks we have no scorer for: each call in a process of its own, `child/`.
 
 Our process never imports `vlmeval`: that turns off TLS checks, reads a `.env` and takes a gigabyte. `client` asks the
-child, `names` knows which benchmarks there are, `evaluation` turns an evaluator's numbers into a job's results.
+child, `registry` knows which benchmarks there are, `evaluation` turns an evaluator's numbers into a job's results.
 """
-
-from vlmeval_mp.requests.prompts import READY
-from vlmeval_mp.scoring.base import EVALUATOR
-
-DEFAULTS = {"prompt": READY, "scorer": EVALUATOR}
-"""Fields of a `DataSpec` that mean "as VLMEvalKit itself does it"."""

@@ -24,9 +24,8 @@ from vlmeval_mp.scoring.metrics.metrics import standard_error
 from vlmeval_mp.scoring.reading.postprocess import applied
 from vlmeval_mp.scoring.summary import counts_of, imported_of
 from vlmeval_mp.vlmevalkit import client
+from vlmeval_mp.vlmevalkit.child.judging import BY_RULES
 
-EXACT = "exact_matching"
-"""The judge's name that means rules instead of one, as in VLMEvalKit's `--judge`."""
 FILES = "vlmevalkit"
 """The folder beside `summary.json` for what the evaluator wrote."""
 LOG = "evaluate.log"
@@ -108,7 +107,7 @@ def _ask(scratch: Path, log: Path, model: str, texts: Mapping[str, str], rules: 
             lmu_data=source.parent,
             log=log,
             seconds=client.EVALUATE_SECONDS,
-            judge=rules.judge not in ("", EXACT),
+            judge=rules.judge not in BY_RULES,
         )
     finally:
         held.release()
@@ -185,7 +184,7 @@ def _scoring(rules: Rules, end: Json) -> str:
         version = client.version(client.interpreter())
     except VlmevalError:
         version = "not installed"
-    judge = "exact matching" if end.get("exact") else f"judge {rules.judge}" if rules.judge not in ("", EXACT) else ""
+    judge = "exact matching" if end.get("exact") else f"judge {rules.judge}" if rules.judge not in BY_RULES else ""
     return f"{EVALUATOR} ({version}{', ' if judge else ''}{judge})"
 
 
@@ -199,6 +198,6 @@ def _notes(end: Json) -> list[str]:
 
 
 def _how(judge: str) -> str:
-    if judge not in ("", EXACT):
+    if judge not in BY_RULES:
         return "`vlmeval-mp eval` scores again once it can be reached (OPENAI_API_BASE, OPENAI_API_KEY)"
     return "Name one with --judge, with OPENAI_API_BASE and OPENAI_API_KEY in the environment, and score again"

@@ -12,8 +12,12 @@ import os
 from pathlib import Path
 
 from vlmeval_mp.core.records import Struct
+from vlmeval_mp.requests.prompts import READY
+from vlmeval_mp.scoring.base import EVALUATOR
 from vlmeval_mp.vlmevalkit import client
 
+DEFAULTS = {"prompt": READY, "scorer": EVALUATOR}
+"""Fields of a `DataSpec` that mean "as VLMEvalKit itself does it"."""
 REGISTRY = Path(__file__).with_name("registry.json")
 
 

@@ -12,7 +12,9 @@ from pathlib import Path
 from typing import Any
 
 EXACT = "exact_matching"
-"""The judge that is none: an evaluator that knows this name goes by rules."""
+"""The judge that is none, as in VLMEvalKit's `--judge`: an evaluator that knows this name goes by rules."""
+BY_RULES = ("", EXACT)
+"""Names of a judge that mean: nobody judges."""
 MATCHING = ("MCQ", "Y/N", "MCQ_MMMU_Pro")
 """TYPEs of data sets where rules are what most scores rest on; elsewhere they only stand in for a judge."""
 FAILED = "Failed to obtain answer via API."
@@ -63,7 +65,7 @@ def exact_matching(notes: Notes) -> str:
 
 def missed(kind: str, type_: str, judge: str, notes: Notes, fault: Exception | None) -> str:
     """Why what the evaluator `kind` gave is no score: it wanted a judge, and there was none; "" if it did not."""
-    if judge not in ("", EXACT):
+    if judge not in BY_RULES:
         return ""
     direct = fault is not None and type(fault).__module__.partition(".")[0] == "openai"
     if notes.count("built") or notes.count("asked") or direct:
@@ -95,7 +97,7 @@ def api_module(folder: Path, notes: Notes, judge: str) -> types.ModuleType:
 
     module = types.ModuleType("vlmeval.api")
     module.__path__ = [str(folder / "api")]
-    if judge in ("", EXACT):
+    if judge in BY_RULES:
         module.__getattr__ = lambda name: _class(name, StandIn)  # type: ignore[method-assign]
         return module
 

@@ -38,7 +38,7 @@ class Server:
     def __init__(self, request: Json, folder: Path) -> None:
         self.request, self.folder = request, folder
         self.judge = str(request.get("judge", ""))
-        self.named = self.judge not in ("", judging.EXACT)
+        self.named = self.judge not in judging.BY_RULES
         self.notes = judging.Notes(Path(request.get("scratch", ".")) / ".judge")
         guard.allow_only(guard.judge_hosts(request.get("judge_args", {})) if self.named else ())
         guard.hide_secrets()
