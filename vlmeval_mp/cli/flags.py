@@ -6,14 +6,13 @@ The flags that VLMEvalKit's users bring along stand in `kitflags`.
 from __future__ import annotations
 
 import argparse
-import difflib
 import json
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn, TypeAlias
 
 from vlmeval_mp.cli import kitflags
-from vlmeval_mp.core.errors import EXIT_USAGE
+from vlmeval_mp.core.errors import EXIT_USAGE, nearest
 from vlmeval_mp.engines.registry import ENGINES
 from vlmeval_mp.pool.launchers.registry import DEFAULT, LAUNCHERS
 
@@ -53,7 +52,7 @@ class Parser(argparse.ArgumentParser):
     def nearly(self, word: str) -> str:
         """Return `word` with the flag that was likely meant."""
         flags = self._option_string_actions if word.startswith("-") else ()
-        near = difflib.get_close_matches(word, flags, n=2, cutoff=0.75)
+        near = nearest(word, flags, most=2, least=0.75)
         return f"{word} (did you mean {' or '.join(near)}?)" if near else word
 
     def _verbs(self) -> dict[str, Parser]:

@@ -7,14 +7,13 @@ beside VLMEvalKit's and win. Nothing is dropped in silence: a kwarg is used, or 
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Container, Iterable, Mapping
 
 from vlmeval_mp.config import apis
 from vlmeval_mp.config import data as dataentries
 from vlmeval_mp.config.entries import MODEL_KEYS
 from vlmeval_mp.config.models import CLASSES, MODELS, REPUBLISHED, ModelClass
-from vlmeval_mp.core.errors import ConfigError, did_you_mean, refuse_unknown
+from vlmeval_mp.core.errors import ConfigError, did_you_mean, nearest, refuse_unknown
 from vlmeval_mp.core.records import Json
 
 IGNORED_MODEL_KWARGS = {
@@ -96,7 +95,7 @@ def translate(
 
 def _nearly(name: str) -> list[str]:
     """A warning if `name` is likely a misspelt shortcut."""
-    near = [] if "/" in name else difflib.get_close_matches(name, SHORTCUTS, n=1, cutoff=0.85)
+    near = [] if "/" in name else nearest(name, SHORTCUTS, least=0.85)
     return [f"model.{name}: is no known shortcut and is taken as a path or hub id; did you mean {n!r}?" for n in near]
 
 

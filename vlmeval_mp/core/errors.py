@@ -92,9 +92,17 @@ def refuse_unknown(missing: str, given: Iterable[str], known: Iterable[str]) -> 
             raise ConfigError(f"{missing} {name!r}; {did_you_mean(name, valid, f'valid ones: {shown}')}")
 
 
-def did_you_mean(word: str, known: Iterable[str], otherwise: str) -> str:
-    """`did you mean 'x'?` with the nearest of `known`; `otherwise` if none is near."""
+def did_you_mean(word: str, known: Iterable[str], otherwise: str, *, most: int = 1, least: float = 0.6) -> str:
+    """Return `did you mean 'x'?` with the `nearest` of `known`; `otherwise` if none is near."""
+    near = nearest(word, known, most=most, least=least)
+    return f"did you mean {' or '.join(map(repr, near))}?" if near else otherwise
+
+
+def nearest(word: str, known: Iterable[str], *, most: int = 1, least: float = 0.6) -> list[str]:
+    """Return those of `known` that look like `word`, at most `most` of them, the nearest first.
+
+    `least` is the similarity (0 to 1) that counts as near.
+    """
     import difflib
 
-    near = difflib.get_close_matches(word, list(known), n=1)
-    return f"did you mean {near[0]!r}?" if near else otherwise
+    return difflib.get_close_matches(word, list(known), n=most, cutoff=least)

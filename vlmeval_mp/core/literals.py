@@ -41,4 +41,5 @@ def strings(text: str) -> list[str] | None:
         return None
     if not re.fullmatch(r"\[s+\]", kinds):
         raise ValueError("two texts stand side by side without a comma; a list needs commas")
-    return [str(ast.literal_eval(token.string)) for token in marks[1:-1]]
+    texts = [literal(token.string) for token in marks[1:-1]]
+    return None if None in texts else [str(text) for text in texts]

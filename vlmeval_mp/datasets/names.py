@@ -6,12 +6,11 @@ Owns the bundled names, the `$LMUData` folder and per-name defaults. `benchmarks
 
 from __future__ import annotations
 
-import difflib
 import os
 from pathlib import Path
 from typing import Any
 
-from vlmeval_mp.core.errors import ConfigError
+from vlmeval_mp.core.errors import ConfigError, did_you_mean
 from vlmeval_mp.core.records import DataSpec
 from vlmeval_mp.datasets import benchmarks, videobenchmarks
 from vlmeval_mp.requests.videosets import VIDEO_BENCHMARKS
@@ -80,8 +79,7 @@ def _hint(name: str) -> str:
     if name in official:
         return _where(official[name])
     same = [each for each in known() if each.lower() == name.lower()]
-    near = same or difflib.get_close_matches(name, [*known(), *official], n=1)
-    return f"did you mean {near[0]!r}?" if near else f"names known here: {', '.join(known())}"
+    return did_you_mean(name, same or [*known(), *official], f"names known here: {', '.join(known())}")
 
 
 def _where(benchmark: registry.Benchmark) -> str:

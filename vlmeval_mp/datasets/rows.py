@@ -7,7 +7,6 @@ once all rows are known.
 
 from __future__ import annotations
 
-import ast
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import PurePosixPath
@@ -15,7 +14,7 @@ from typing import Any
 
 import msgspec
 
-from vlmeval_mp.core.literals import strings
+from vlmeval_mp.core.literals import literal, strings
 from vlmeval_mp.core.records import FIELDS, Kind, Media, Sample, Struct
 from vlmeval_mp.datasets import videobenchmarks
 from vlmeval_mp.datasets.mediafiles import FileFinder, MediaFolder
@@ -164,11 +163,13 @@ class RowParser:
 def _list_literal(value: bytes) -> list[str] | str:
     """The strings of a list literal, or what is wrong with it."""
     try:
-        parted = strings(value.decode("utf-8"))
-        listed = parted or ast.literal_eval(value.decode("utf-8"))
-    except (ValueError, SyntaxError, RecursionError, MemoryError) as error:
+        text = value.decode("utf-8")
+        listed = strings(text) or literal(text)
+    except ValueError as error:
         why = f": {error}" if "commas" in str(error) else ""
         return f"looks like a list, but is not a valid list literal{why}"
+    if listed is None:
+        return "looks like a list, but is not a valid list literal"
     if not isinstance(listed, list):
         return "looks like a list, but is not one"
     if not listed:

@@ -7,7 +7,6 @@ calls, nothing of it is imported: what can be said of a class before that is rea
 
 from __future__ import annotations
 
-import difflib
 import hashlib
 import importlib
 import importlib.machinery
@@ -21,7 +20,7 @@ from typing import Any
 import msgspec
 
 from vlmeval_mp.core import credentials
-from vlmeval_mp.core.errors import ConfigError, DependencyError, did_you_mean
+from vlmeval_mp.core.errors import ConfigError, DependencyError, did_you_mean, nearest
 from vlmeval_mp.core.records import Json, ModelSpec, RunSpec
 from vlmeval_mp.vlmevalkit import package
 
@@ -92,8 +91,8 @@ def _kit_class(name: str) -> package.Named:
         ) from error
     if name in names:
         return names[name]
-    near = difflib.get_close_matches(name, [*classes, *names], n=3, cutoff=0.5)
-    hint = f"did you mean {' or '.join(map(repr, near))}?" if near else "its classes are in vlmeval/vlm/__init__.py."
+    there = "its classes are in vlmeval/vlm/__init__.py."
+    hint = did_you_mean(name, [*classes, *names], there, most=3, least=0.5)
     raise ConfigError(
         f"VLMEvalKit ({root}) has no model class and no model called {name!r}; {hint} "
         'A class of your own is "module:Class"'
@@ -219,9 +218,9 @@ def refuse_arguments(class_: type, name: str, kwargs: Json) -> None:
     takes = [p.name for p in signature.parameters.values() if p.kind not in (p.VAR_KEYWORD, p.VAR_POSITIONAL)]
     closed = all(p.kind is not p.VAR_KEYWORD for p in signature.parameters.values())
     for key in kwargs:
-        near = difflib.get_close_matches(key, takes, n=1, cutoff=0.6 if closed else MISSPELT)
-        if key not in takes and (closed or near):
-            hint = f"did you mean {near[0]!r}?" if near else f"it takes {', '.join(takes) or 'none'}"
+        least = 0.6 if closed else MISSPELT
+        if key not in takes and (closed or nearest(key, takes, least=least)):
+            hint = did_you_mean(key, takes, f"it takes {', '.join(takes) or 'none'}", least=least)
             raise ConfigError(f"{name}: its constructor has no argument {key!r}; {hint}")
     try:
         signature.bind(**kwargs)
