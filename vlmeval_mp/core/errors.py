@@ -101,8 +101,10 @@ def did_you_mean(word: str, known: Iterable[str], otherwise: str, *, most: int =
 def nearest(word: str, known: Iterable[str], *, most: int = 1, least: float = 0.6) -> list[str]:
     """Return those of `known` that look like `word`, at most `most` of them, the nearest first.
 
-    `least` is the similarity (0 to 1) that counts as near.
+    `least` is the similarity (0 to 1) that counts as near. Names that differ by case only are the nearest.
     """
     import difflib
 
-    return difflib.get_close_matches(word, list(known), n=most, cutoff=least)
+    names = list(known)
+    same = [name for name in names if name.lower() == word.lower()]
+    return same[:most] or difflib.get_close_matches(word, names, n=most, cutoff=least)

@@ -78,8 +78,7 @@ def _hint(name: str) -> str:
     official = registry.known()
     if name in official:
         return _where(official[name])
-    same = [each for each in known() if each.lower() == name.lower()]
-    return did_you_mean(name, same or [*known(), *official], f"names known here: {', '.join(known())}")
+    return did_you_mean(name, [*known(), *official], f"names known here: {', '.join(known())}")
 
 
 def _where(benchmark: registry.Benchmark) -> str:
