@@ -11,7 +11,8 @@ from vlmeval_mp.engines.registry import API_ENGINE
 from vlmeval_mp.runs.judges import JUDGES
 from vlmeval_mp.runs.planning import Remark
 from vlmeval_mp.scoring.base import EVALUATOR
-from vlmeval_mp.vlmevalkit import client, evaluation
+from vlmeval_mp.vlmevalkit import client
+from vlmeval_mp.vlmevalkit.child.judging import BY_RULES
 
 KEY = "OPENAI_API_KEY"
 LOCAL = ("LOCAL_LLM", "OPENAI_API_BASE")
@@ -32,7 +33,7 @@ def remarks(spec: RunSpec, environ: Mapping[str, str]) -> list[Remark]:
             named.load(JUDGES[spec.judge])
         except ImportError as error:
             found.append(Remark("warning", f"judge {spec.judge}", f"cannot be imported: {error}"))
-    elif spec.judge not in ("", evaluation.EXACT) and not any(environ.get(name) for name in (KEY, *LOCAL)):
+    elif spec.judge not in BY_RULES and not any(environ.get(name) for name in (KEY, *LOCAL)):
         found.append(Remark("warning", f"judge {spec.judge}", f"there is no ${KEY}; what it would judge stays open"))
     found += [remark for model in spec.models for remark in _key(model.name, model.engine, model.engine_args, environ)]
     return found
