@@ -13,7 +13,7 @@ from vlmeval_mp.core import files
 from vlmeval_mp.core.errors import ConfigError, StorageError
 from vlmeval_mp.core.paths import JobsPaths, RunPaths
 from vlmeval_mp.pool.worker.__main__ import live
-from vlmeval_mp.runs import arrivals, owners, progress, retrying, submit, suspects
+from vlmeval_mp.runs import arrivals, find, owners, progress, reopening, retrying, submit, suspects
 from vlmeval_mp.runs.index import Index
 from vlmeval_mp.runs.merge import merge
 from vlmeval_mp.runs.queue import Queue
@@ -31,6 +31,7 @@ class KilledError(BaseException):
 def work(paths: RunPaths, **engine: object) -> None:
     record = read_record(paths)
     queue = Queue(paths.queue)
+    reopening.finish(queue)
     queue.restore(s for j in record.jobs for s in shards_of(j.name, j.samples, record.spec.shard_size))
     assert asyncio.run(live(worker_for(paths, record, **engine))) == 0
 
@@ -100,9 +101,16 @@ def test_failed_samples_of_an_unfinished_shard_are_asked_again_too(tmp_path):
     assert {p.error for p in outcome(paths)} == {None}
 
 
+def all_are_somewhere(paths: RunPaths) -> bool:
+    record, queue = read_record(paths), Queue(paths.queue)
+    queue.read_news()
+    there = {entry.shard for entry in queue.entries("pending")} | {done.shard for done in queue.done.values()}
+    return there >= {s for j in record.jobs for s in shards_of(j.name, j.samples, record.spec.shard_size)}
+
+
 OPERATIONS = [
     (files, "atomic_write"), (files, "publish_new"), (files, "sync_folder"), (Path, "rename"), (Path, "touch"),
-    (files.Appender, "append"), (files.Appender, "sync"),
+    (Path, "unlink"), (Path, "mkdir"), (files.Appender, "append"), (files.Appender, "sync"),
 ]  # fmt: skip
 
 
@@ -136,11 +144,14 @@ def test_a_kill_between_any_two_operations_leaves_a_run_that_resumes(tmp_path, m
             reopen_all(paths)
         Reader(paths).read()
         outcome(paths)  # a reader in between finds every shard whole
+        assert all_are_somewhere(paths), "a shard is in no folder"
+        begun = bool(find.unfinished(JobsPaths(paths.root.parent)))
         work(paths, log=str(place / "log"))
         assert set(asked(place / "log")) <= BAD and len(asked(place / "log")) == len(set(asked(place / "log")))
         errors = {p.index for p in outcome(paths) if p.error is not None}
         assert len(outcome(paths)) == 70
         assert errors == BAD - set(asked(place / "log"))
+        assert begun == (errors == set()), "a bare launch finds what retry began, and nothing else"
         if finished or not died:
             assert errors == set()
         if not died:

@@ -15,6 +15,9 @@ from vlmeval_mp.core.errors import StorageError
 from vlmeval_mp.core.records import Done, Shard
 from vlmeval_mp.runs.shards import Cut, Entry, Failure, parse, stem
 
+REOPENING = "reopening.json"
+"""Says in a queue's folder which shards are to be pending again; it is there only while that goes on."""
+
 
 class Listing:
     """One run's queue, as one process sees it."""
@@ -31,8 +34,9 @@ class Listing:
         return self.folder / "done" / f"{stem(shard)}.json"
 
     def any_left(self) -> bool:
-        """Whether a shard is pending or claimed."""
-        return bool(_names(self.folder / "claimed")) or any(self.pending_counts().values())
+        """Whether a shard is pending or claimed, or is to be so again."""
+        reopening = (self.folder / REOPENING).exists()
+        return reopening or bool(_names(self.folder / "claimed")) or any(self.pending_counts().values())
 
     def entries(self, folder: Literal["pending", "claimed"]) -> list[Entry]:
         """What is pending or claimed now, in no particular order."""

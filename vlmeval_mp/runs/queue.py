@@ -174,7 +174,7 @@ class Queue(Listing):
         content = files.encode_json(Cut(cut=row, shard=entry.shard))
         if not files.publish_new(self.done_path(entry.shard), content):
             return None
-        self._make_pending(Entry(tail, entry.attempt, entry.deaths))
+        self.make_pending(Entry(tail, entry.attempt, entry.deaths))
         kept = Entry(head, entry.attempt, entry.deaths, entry.owner)
         return kept if self._move(entry, kept) else None
 
@@ -222,9 +222,12 @@ class Queue(Listing):
 
         What is answered of it is looked up in the checkpoints, not asked again. `pending` is listed before `claimed`
         and without the lock, so a claim that is released in between seems to be in neither and becomes pending twice.
-        That does no harm: the two claims of it race for one `done` file.
+        That does no harm: the two claims of it race for one `done` file, beside which nothing stays pending here.
         """
         self.read_news()
+        for entry in self.entries("pending"):
+            if self.done_path(entry.shard).exists():
+                self._settle(entry)
         known = {stem(e.shard) for e in (*self.entries("pending"), *self.entries("claimed"))}
         known |= self.failed_stems() | {name.removesuffix(".json") for name in self.done}
         missing, left = [], list(shards)
@@ -236,32 +239,21 @@ class Queue(Listing):
             elif stem(shard) not in known:
                 missing.append(shard)
         for shard in missing:
-            self._make_pending(Entry(shard, 1, 0))
+            self.make_pending(Entry(shard, 1, 0))
         return len(missing)
 
-    def reopen(self, shard: Shard) -> None:
-        """Make a finished or given-up shard pending again; what it rested on moves to `past/` and stays there.
-
-        A kill between the two leaves it in no folder, from where `restore` takes it. Nobody else may be at work.
+    def make_pending(self, entry: Entry) -> None:
+        """Let `entry` stand among what is to be claimed, whatever else is there of it.
 
         Raises:
-            StorageError: the disk failed.
+            StorageError: its file could not be created.
         """
-        past, name = self.folder / "past", stem(shard)
+        place = self.folder / "pending" / entry.shard.job
         try:
-            past.mkdir(exist_ok=True)
-            for folder in ("done", "failed"):
-                source = self.folder / folder / f"{name}.json"
-                if source.exists():
-                    source.rename(past / f"{name}.{folder}.{len(list(past.glob(f'{name}.*')))}.json")
-                    files.sync_folder(past)
-                    files.sync_folder(self.folder / folder)
+            place.mkdir(exist_ok=True)
+            (place / entry.name).touch()
         except OSError as error:
-            raise StorageError(f"cannot make {name} pending again: {error.strerror or error}") from error
-        self.done.pop(f"{name}.json", None)
-        if not self._is_somewhere(shard):
-            self._make_pending(Entry(shard, 1, 0))
-            files.sync_folder(self.folder / "pending" / shard.job)
+            raise StorageError(f"cannot create {place / entry.name}: {error.strerror or error}") from error
 
     def fail(self, entry: Entry, reason: str) -> None:
         """Give a claimed shard up for this run."""
@@ -276,7 +268,7 @@ class Queue(Listing):
         fact = read_fact(self.done_path(entry.shard))
         for shard in fact.parts if isinstance(fact, Cut) else ():
             if not self._is_somewhere(shard):
-                self._make_pending(Entry(shard, max(1, entry.attempt), max(deaths, entry.deaths)))
+                self.make_pending(Entry(shard, max(1, entry.attempt), max(deaths, entry.deaths)))
         self._forget(entry)
 
     def _is_somewhere(self, shard: Shard) -> bool:
@@ -288,14 +280,6 @@ class Queue(Listing):
             or self.done_path(shard).exists()
             or (self.folder / "failed" / f"{name}.json").exists()
         )
-
-    def _make_pending(self, entry: Entry) -> None:
-        place = self.folder / "pending" / entry.shard.job
-        try:
-            place.mkdir(exist_ok=True)
-            (place / entry.name).touch()
-        except OSError as error:
-            raise StorageError(f"cannot create {place / entry.name}: {error.strerror or error}") from error
 
     def _path(self, entry: Entry) -> Path:
         """Where the file of an entry is: with an owner it is claimed, else pending."""

@@ -2,9 +2,12 @@
 
 Nothing is deleted. The old outcome stays in its checkpoint; a `.withdrawn` file beside it says that the line no longer
 counts, and what the finished shard rested on moves to `queue/past/`. The steps stand in an order in which a kill
-between any two leaves a run that resumes, and the same call again does the rest:
+between any two leaves a run that resumes:
 
-    withdraw lines → pardon suspects → move `done` file → shard pending
+    withdraw lines → pardon suspects → say which shards → each: shard pending → move its `done` file
+
+After a kill before the third step the run is as it was, and the same call again does everything. From there on it is
+an unfinished run, and the next launch does the rest.
 """
 
 from __future__ import annotations
@@ -17,7 +20,7 @@ from dataclasses import dataclass
 
 from vlmeval_mp.core.paths import RunPaths
 from vlmeval_mp.core.records import Job, RunRecord, Shard
-from vlmeval_mp.runs import checkpoint, ending, stops
+from vlmeval_mp.runs import checkpoint, ending, reopening, stops
 from vlmeval_mp.runs.holding import hold
 from vlmeval_mp.runs.index import Index
 from vlmeval_mp.runs.listing import Listing
@@ -80,7 +83,7 @@ def reopen(paths: RunPaths, chosen: Collection[Failure]) -> None:
 
     Raises:
         ConfigError: somebody works on the run.
-        StorageError: the disk failed; the run resumes, and the same call again does the rest.
+        StorageError: the disk failed; the run resumes, and the same call again, or a launch, does the rest.
     """
     ending.refuse_running(paths)
     rows: dict[str, set[int]] = {}
@@ -96,6 +99,4 @@ def reopen(paths: RunPaths, chosen: Collection[Failure]) -> None:
         queue = Queue(paths.queue)
         queue.read_news()
         settled = [done.shard for done in queue.done.values()] + [failed.shard for failed in queue.failures()]
-        for shard in settled:
-            if not rows.get(shard.job, set()).isdisjoint(_rows(shard)):
-                queue.reopen(shard)
+        reopening.reopen(queue, [s for s in settled if not rows.get(s.job, set()).isdisjoint(_rows(s))])

@@ -38,7 +38,7 @@ from vlmeval_mp.pool.supervisor.options import Options
 from vlmeval_mp.pool.supervisor.orphans import sweep_orphans
 from vlmeval_mp.pool.supervisor.slots import KILL_WAIT, Slots
 from vlmeval_mp.pool.supervisor.status import Telemetry
-from vlmeval_mp.runs import history, owners, stops
+from vlmeval_mp.runs import history, owners, reopening, stops
 from vlmeval_mp.runs.holding import hold
 from vlmeval_mp.runs.notices import NoticeLog
 from vlmeval_mp.runs.owners import Owner
@@ -233,6 +233,8 @@ class Supervisor:
                 self.telemetry.event(f"{job}: {stopping.sentence(stop)}")
 
     def _restore(self) -> None:
+        if again := reopening.finish(self.queue):
+            self.telemetry.event(f"a retry that was interrupted goes on: {again} shards are asked again")
         shards = [s for j in self.record.jobs for s in shards_of(j.name, j.samples, self.record.spec.shard_size)]
         restored = self.queue.restore(stops.still_wanted(self.paths, shards))
         if restored:
