@@ -142,10 +142,59 @@ def test_a_log_that_cannot_be_written_is_an_error_that_names_its_folder(tmp_path
         LocalLauncher().start(command(tmp_path, SLEEP))
 
 
+ON_ITS_OWN = (
+    "import subprocess, sys, time; "
+    "p = subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(60)'], env={}, start_new_session=True); "
+    "print(p.pid, flush=True); time.sleep(60)"
+)
+"""Starts a child in a session of its own, in whose environment nothing stands."""
+
+
+@pytest.mark.parametrize("code", [WITH_CHILD, ON_ITS_OWN], ids=["same session", "own session"])
+def test_nothing_outlives_supervisor_and_guardian_when_both_are_killed(tmp_path, code):
+    handle = LocalLauncher().start(command(tmp_path, code))
+    child = child_pid(tmp_path)
+    handle._guardian.kill()  # and nobody polls, as nobody is there any more
+    wait_for(lambda: start_time(handle.pid) is None and start_time(child) is None, 5)
+    ended(handle)
+
+
+def test_the_guardian_and_its_heir_are_not_called_python(tmp_path):
+    handle = LocalLauncher().start(command(tmp_path, SLEEP))
+    guardian = handle._guardian.pid
+    children = Path(f"/proc/{guardian}/task/{guardian}/children").read_text().split()
+    names = {Path(f"/proc/{pid}/comm").read_text().strip() for pid in [guardian, *children] if int(pid) != handle.pid}
+    assert len(children) == 2 and names == {"vlmeval-guard"}
+    handle.kill()
+    ended(handle)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR1, signal.SIGHUP])
+def test_a_signal_that_a_scheduler_sends_to_every_process_drains(tmp_path, number):
+    code = f"import signal, sys; signal.signal(15, lambda *_: sys.exit(5)); print('ready', flush=True); {SLEEP}"
+    handle = LocalLauncher().start(command(tmp_path, code))
+    wait_for(lambda: "ready" in (tmp_path / "logs" / "w0.log").read_text())
+    handle._guardian.send_signal(number)
+    assert ended(handle) == 5
+
+
+def test_a_guardian_that_is_killed_while_it_starts_is_replaced(tmp_path, monkeypatch):
+    struck, dying = tmp_path / "struck", tmp_path / "guardian.py"
+    dying.write_text(
+        f"import os, pathlib\nstruck = pathlib.Path({str(struck)!r})\n"
+        "if not struck.exists():\n    struck.touch()\n    os.kill(os.getpid(), 9)\n" + GUARDIAN.read_text()
+    )
+    monkeypatch.setattr(local, "GUARDIAN", dying)
+    assert ended(LocalLauncher().start(command(tmp_path, "raise SystemExit(3)"))) == 3
+    dying.write_text("import os\nos.kill(os.getpid(), 9)\n")
+    with pytest.raises(StorageError, match="was killed 5 times"):
+        LocalLauncher().start(command(tmp_path, SLEEP))
+
+
 def test_the_guardian_needs_nothing_of_ours():
     text = GUARDIAN.read_text()
     assert "vlmeval_mp" not in text.split('"""', 2)[2]
-    assert Path(GUARDIAN).stat().st_size < 5000
+    assert Path(GUARDIAN).stat().st_size < 9000
 
 
 def test_a_guardian_that_does_not_answer_is_an_error_and_no_wait_without_end(tmp_path, monkeypatch):

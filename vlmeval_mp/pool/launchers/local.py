@@ -19,8 +19,8 @@ from vlmeval_mp.pool.launchers.base import Command
 GUARDIAN = Path(__file__).with_name("guardian.py")
 LONG_LOG = 32 << 20
 """Bytes of a log at which the next worker begins a new one."""
-
-
+STARTS = 5
+"""Guardians that are started for one worker, where each is killed before it has begun."""
 START_SECONDS = 60.0
 """A guardian answers in milliseconds; on a host that swaps, in seconds. Longer means that it hangs."""
 
@@ -47,30 +47,42 @@ class LocalLauncher:
         """
         command.log.parent.mkdir(parents=True, exist_ok=True)
         _bound(command.log)
-        guardian = subprocess.Popen(
-            [sys.executable, "-I", "-S", str(GUARDIAN)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            start_new_session=True,  # Ctrl-C at the terminal is the supervisor's business
+        for _ in range(STARTS):
+            handle = _start(command)
+            if handle is not None:
+                return handle
+        raise StorageError(f"the guardian of a worker was killed {STARTS} times while it started; what does that here?")
+
+
+def _start(command: Command) -> LocalHandle | None:
+    """Start a guardian and its worker; None if somebody killed the guardian before it could say the worker's pid."""
+    guardian = subprocess.Popen(
+        [sys.executable, "-I", "-S", str(GUARDIAN)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        start_new_session=True,  # Ctrl-C at the terminal is the supervisor's business
+    )
+    assert guardian.stdin is not None
+    assert guardian.stdout is not None
+    order = {"argv": command.argv, "env": command.env, "log": str(command.log), "cores": command.cores}
+    with contextlib.suppress(BrokenPipeError):
+        guardian.stdin.write(json.dumps(order).encode() + b"\n")
+        guardian.stdin.flush()
+    if not select.select([guardian.stdout], [], [], START_SECONDS)[0]:
+        guardian.kill()
+        guardian.wait()
+        raise StorageError(
+            f"the worker process was not started within {START_SECONDS:.0f} s; is this host out of memory, or the "
+            f"disk of {command.log.parent} hanging?"
         )
-        assert guardian.stdin is not None
-        assert guardian.stdout is not None
-        order = {"argv": command.argv, "env": command.env, "log": str(command.log), "cores": command.cores}
-        with contextlib.suppress(BrokenPipeError):
-            guardian.stdin.write(json.dumps(order).encode() + b"\n")
-            guardian.stdin.flush()
-        if not select.select([guardian.stdout], [], [], START_SECONDS)[0]:
-            guardian.kill()
-            guardian.wait()
-            raise StorageError(
-                f"the worker process was not started within {START_SECONDS:.0f} s; is this host out of memory, or the "
-                f"disk of {command.log.parent} hanging?"
-            )
-        pid = guardian.stdout.readline()
-        if not pid.strip():
-            guardian.wait()
-            raise StorageError(f"the worker process could not be started; is {command.log.parent} writable?")
+    pid = guardian.stdout.readline()
+    if pid.strip():
         return LocalHandle(guardian, int(pid))
+    with guardian.stdout, contextlib.suppress(BrokenPipeError):
+        guardian.stdin.close()
+    if guardian.wait() < 0:
+        return None
+    raise StorageError(f"the worker process could not be started; is {command.log.parent} writable?")
 
 
 def _bound(log: Path) -> None:

@@ -1,4 +1,8 @@
-"""Processes that a killed launch left behind, found by a marker in their environment."""
+"""Processes that a killed launch left behind, wherever they are now and whatever they call themselves.
+
+A process is the run's if its environment says so, or if its output goes to a worker's log. The second is inherited by
+what a worker starts, and stays where a process overwrites its environment with a title of its own, as vLLM's do.
+"""
 
 from __future__ import annotations
 
@@ -6,31 +10,43 @@ import contextlib
 import logging
 import os
 import signal
+import time
 from pathlib import Path
 
 log = logging.getLogger("vlmeval_mp.supervisor")
 
 RUN_MARKER = "VLMEVAL_MP_RUN"
 """Environment variable that names the run of a process, whichever process is its parent now."""
+GONE_SECONDS = 5.0
 
 
 def sweep_orphans(run: Path) -> int:
-    """Kill this host's leftover processes of `run`; return how many process groups. The caller holds the run's lock.
+    """Kill this host's leftover processes of `run` and see them gone; return how many. The caller holds the run's lock.
 
-    There are some only if a supervisor and a guardian were both killed: what a worker had started may then live on.
+    There are some only if a supervisor, a guardian and its heir were all killed: what a worker had started may live on.
     """
-    marker = f"{RUN_MARKER}={run}".encode()
-    swept = set()
-    for folder in Path("/proc").iterdir():
-        if not folder.name.isdigit() or int(folder.name) == os.getpid():
-            continue
-        try:
-            if marker in (folder / "environ").read_bytes().split(b"\0"):
-                swept.add(os.getpgid(int(folder.name)))
-        except (OSError, ProcessLookupError):
-            continue
-    for group in swept - {os.getpgrp()}:
-        log.warning("killing leftover processes of this run (group %d)", group)
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.killpg(group, signal.SIGKILL)
+    swept: set[int] = set()
+    deadline = time.monotonic() + GONE_SECONDS
+    while (found := _processes_of(run)) and time.monotonic() < deadline:
+        for pid in found - swept:
+            log.warning("killing a leftover process of this run (%d)", pid)
+        swept |= found
+        for pid in found:
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.kill(pid, signal.SIGKILL)
+        time.sleep(0.02)
     return len(swept)
+
+
+def _processes_of(run: Path) -> set[int]:
+    others = (folder for folder in Path("/proc").iterdir() if folder.name != str(os.getpid()))
+    return {int(folder.name) for folder in others if folder.name.isdigit() and _is_of(folder, run)}
+
+
+def _is_of(process: Path, run: Path) -> bool:
+    with contextlib.suppress(OSError):
+        if f"{RUN_MARKER}={run}".encode() in (process / "environ").read_bytes().split(b"\0"):
+            return True
+        outputs = {(process / "fd" / number).readlink() for number in ("1", "2")}
+        return any(path.parent == run / "logs" and path.name.startswith("w") for path in outputs)
+    return False
