@@ -30,3 +30,20 @@ def test_models_are_adjusted_by_themselves(tmp_path):
     ladder = Ladder(tmp_path / "a.jsonl", {"m": "fake", "n": "fake"}, {})
     ladder.step("m", "OOM", {})
     assert (ladder.window("m"), ladder.window("n")) == (32, 0)
+
+
+def test_the_next_launch_goes_on_with_less_unless_it_is_told_otherwise(tmp_path):
+    path, args = tmp_path / "a.jsonl", {"max_num_seqs": 128}
+    first = Ladder(path, {"m": "vllm", "n": "vllm"}, {"m": 64})
+    assert first.go_on("m", args) == ""
+    first.step("m", "OOM", args)
+    second_step = first.step("m", "OOM", args)
+    with path.open("a") as file:
+        file.write("torn")
+    later = Ladder(path, {"m": "vllm", "n": "vllm"}, {"m": 64})
+    assert later.go_on("m", args) == second_step
+    assert later.go_on("n", args) == ""
+    assert (later.window("m"), later.engine_args("m", args)["max_num_seqs"]) == (16, 16)
+    assert "gpu_memory_utilization 0.8" in later.step("m", "OOM", args)
+    told = Ladder(path, {"m": "vllm"}, {"m": 256})
+    assert (told.go_on("m", args), told.window("m")) == ("", 256)

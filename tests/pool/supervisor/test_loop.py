@@ -108,6 +108,19 @@ def test_leftover_processes_of_a_run_are_killed_and_others_are_not(tmp_path):
     other.wait()
 
 
+def test_a_leftover_is_known_by_its_log_where_its_environment_says_nothing(tmp_path):
+    (tmp_path / "logs").mkdir()
+    code = [sys.executable, "-c", "import time; time.sleep(60)"]
+    with (tmp_path / "logs" / "w3.log").open("ab") as log, (tmp_path / "logs" / "x.log").open("ab") as other_log:
+        orphan = subprocess.Popen(code, env={}, stdout=log, start_new_session=True)
+        other = subprocess.Popen(code, env={}, stdout=other_log, start_new_session=True)
+    assert sweep_orphans(tmp_path) == 1
+    orphan.wait(timeout=5)
+    assert start_time(other.pid) is not None
+    other.kill()
+    other.wait()
+
+
 def test_the_rate_of_a_job_spans_all_its_workers():
     served = {
         ("w0", "a"): Served(first=0.0, last=10.0, answered=50),
@@ -153,10 +166,45 @@ def test_a_worker_that_has_loaded_and_not_claimed_yet_counts_for_a_shard(tmp_pat
     assert launcher.started == 2
 
 
+class Idle(Nowhere):
+    """Launches workers that end in order at once and have answered nothing."""
+
+    def poll(self):
+        return 0
+
+
+def test_workers_that_end_in_order_without_an_answer_are_started_less_and_less_often(tmp_path):
+    paths, launcher = fake_run(tmp_path, 40), Idle()
+    slots, snapshot = supervise(paths, launcher=launcher).slots, Reader(paths).read()
+    end = time.monotonic() + 1.0
+    while time.monotonic() < end:
+        slots.start_idle(snapshot)
+        slots.collect_ended(stopping=False)
+    assert 2 <= launcher.started <= 3  # at once, after 0.25 s, after 0.75 s
+
+
+def test_a_worker_without_a_heartbeat_is_killed_in_the_end(tmp_path, monkeypatch):
+    class Deaf(Nowhere):
+        killed = False
+
+        def kill(self):
+            self.killed = True
+
+    monkeypatch.setattr("vlmeval_mp.pool.supervisor.stuck.LOADING_MOST", 0.01)
+    monkeypatch.setattr("vlmeval_mp.pool.supervisor.slots.DUMP_SECONDS", 0.01)
+    paths, launcher = fake_run(tmp_path, 40), Deaf()
+    slots, snapshot = supervise(paths, launcher=launcher).slots, Reader(paths).read()
+    slots.start_idle(snapshot)
+    for _ in range(4):
+        slots.end_stuck(snapshot)
+        time.sleep(0.02)
+    assert launcher.killed
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(60)
 def test_a_worker_that_never_answers_is_given_up_after_a_few_tries(tmp_path, monkeypatch):
-    monkeypatch.setattr("vlmeval_mp.pool.supervisor.slots.BACKOFF_FIRST", 0.01)
+    monkeypatch.setattr("vlmeval_mp.pool.supervisor.slot.BACKOFF_FIRST", 0.01)
     paths, events = fake_run(tmp_path, 10), {}
     code = supervise(paths, on_tick=lambda s: events.update({e.text: e for e in s.events}), raise_engine=0).run()
     assert code == EXIT_NO_WORKER

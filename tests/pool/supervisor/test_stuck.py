@@ -92,3 +92,19 @@ def test_after_a_gap_of_this_process_itself_everybody_has_time_again():
 @pytest.mark.parametrize(("patience", "stuck"), [(1, True), (2, False)])
 def test_whoever_follows_a_stuck_worker_gets_twice_the_time(patience, stuck):
     assert bool(watched(STALL_LEAST * 1.5, patience=patience)[0]) is stuck
+
+
+def test_a_worker_that_never_sends_a_heartbeat_is_stuck_once_its_log_stays_as_it_is():
+    def verdict(limits, grows):
+        watch, second = Watch(), 0
+        while second <= 3 * LOADING_MOST:
+            watch.look(float(second))
+            if said := watch.unborn("w0", second if grows else 7, limits, 1, float(second)):
+                return said, second
+            second += 5
+        return "", second
+
+    said, at = verdict(LEARNED, grows=False)
+    assert "no sign of life since it was started" in said and LOADING_MOST < at <= LOADING_MOST + 5
+    assert verdict(Limits(stall=20.0), grows=False)[1] == 25
+    assert verdict(LEARNED, grows=True)[0] == ""

@@ -1,11 +1,12 @@
 """What a worker gets less of after memory ran out: half the window, then smaller batches, then less cache.
 
-Each step is said, and kept in `workers/adjustments.jsonl`. It holds for the model in this launch; the next launch
-begins with what it is told. Nothing here changes what is asked.
+Each step is said, and kept in `workers/adjustments.jsonl`. A later launch that is told the same window and the same
+arguments begins where the last one ended, and one that is told others begins anew. Nothing here changes what is asked.
 """
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import time
@@ -27,13 +28,18 @@ CACHE_SHARE, CACHE_STEP, CACHE_LEAST = 0.9, 0.1, 0.3
 
 
 class Adjustment(Struct, frozen=True, omit_defaults=False):
-    """A line of `workers/adjustments.jsonl`: what a model's workers are started with from `time` (wall clock) on."""
+    """A line of `workers/adjustments.jsonl`: what a model's workers are started with from `time` (wall clock) on.
+
+    `told` are the window and the engine arguments of the launch, of which this is step number `rung`.
+    """
 
     time: float
     model: str
     why: str
     window: int
     engine_args: dict[str, Any]
+    rung: int = 0
+    told: tuple[int, dict[str, Any]] = (0, {})
 
 
 class Ladder:
@@ -43,6 +49,15 @@ class Ladder:
         self._path, self._engines, self._windows = path, engines, windows
         self._rungs: dict[str, int] = {}
 
+    def go_on(self, model: str, args: Mapping[str, Any]) -> str:
+        """Take the rung that an earlier launch ended on, if it was told the same; return what that is, or ""."""
+        told = (self._windows.get(model, 0), dict(args))
+        kept = [each for each in _read(self._path) if each.model == model]
+        if not kept or not kept[-1].rung or kept[-1].told != told:
+            return ""
+        self._rungs[model] = min(RUNGS, kept[-1].rung)
+        return self._said(model, self.engine_args(model, args), args)
+
     def step(self, model: str, why: str, args: Mapping[str, Any]) -> str:
         """Take the next rung after memory ran out; return what that is, "" where there is none left."""
         rung, before = self._rungs.get(model, 0), (self.window(model), self.engine_args(model, args))
@@ -51,7 +66,8 @@ class Ladder:
             self._rungs[model] = rung
             now = (self.window(model), self.engine_args(model, args))
             if now != before:
-                self._keep(Adjustment(time.time(), model, why, *now))
+                told = (self._windows.get(model, 0), dict(args))
+                self._keep(Adjustment(time.time(), model, why, *now, rung, told))
                 return self._said(model, now[1], args)
         return ""
 
@@ -88,3 +104,13 @@ class Ladder:
                 os.close(handle)
         except OSError as error:
             log.warning("%s: %s", self._path, error.strerror or error)
+
+
+def _read(path: Path) -> list[Adjustment]:
+    """Return what was adjusted so far; a line that cannot be read counts for nothing."""
+    found = []
+    with contextlib.suppress(OSError):
+        for line in path.read_bytes().splitlines():
+            with contextlib.suppress(msgspec.DecodeError, UnicodeDecodeError):
+                found.append(msgspec.json.decode(line, type=Adjustment))
+    return found

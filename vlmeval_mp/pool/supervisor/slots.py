@@ -13,7 +13,6 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from vlmeval_mp.core import credentials, files
@@ -36,6 +35,7 @@ from vlmeval_mp.pool.supervisor import blame, causes
 from vlmeval_mp.pool.supervisor.ladder import Ladder
 from vlmeval_mp.pool.supervisor.options import Options
 from vlmeval_mp.pool.supervisor.orphans import RUN_MARKER
+from vlmeval_mp.pool.supervisor.slot import Slot, back_off
 from vlmeval_mp.pool.supervisor.status import Telemetry
 from vlmeval_mp.pool.supervisor.stuck import Limits, Watch
 from vlmeval_mp.runs import inflight
@@ -47,7 +47,6 @@ RESTART_LIMIT = 7
 """Deaths in a row without one answered sample after which a worker is not started again."""
 KILLS_LIMIT = 50
 """The same for deaths that somebody else caused, such as kills by a scheduler."""
-BACKOFF_FIRST, BACKOFF_MOST = 0.25, 30.0
 MEMORY_WAIT = 60.0
 KILL_WAIT = 15.0
 LOADING = frozenset({"start", "loading"})
@@ -64,32 +63,6 @@ MEANING = {
 BECAUSE: dict[blame.Cause, str] = {
     "inside": "", "outside": " from outside", "memory": ": the host ran out of memory", "stuck": "",
 }  # fmt: skip
-
-
-@dataclass(slots=True)
-class Slot:
-    """One device group and the worker on it, if any.
-
-    `deaths` counts those in a row that brought no answer, `kills` those among them that came from outside;
-    `memory_kills` is the kernel's count of processes killed for memory when the worker started. `stuck` says why the
-    worker is being killed, at `kill_at`; `stalls` counts the workers here that were stuck in a row. `log_start` is how
-    long the log was when the worker was started.
-    """
-
-    name: str
-    group: DeviceGroup
-    handle: Handle | None = None
-    model: str = ""
-    deaths: int = 0
-    kills: int = 0
-    memory_kills: int = 0
-    start_after: float = 0.0
-    ended: float = 0.0
-    parked: bool = False
-    stuck: str = ""
-    kill_at: float = 0.0
-    stalls: int = 0
-    log_start: int = 0
 
 
 class Slots:
@@ -122,6 +95,10 @@ class Slots:
         self._watch = Watch()
         engines = {m.name: m.engine for m in record.spec.models}
         self._ladder = Ladder(paths.adjustments, engines, options.windows)
+        for model in engines:
+            if less := self._ladder.go_on(model, self._args_of(model)):
+                said = f"{model} goes on with less, as memory ran out before: {less}"
+                telemetry.event(f"{said}; delete {paths.adjustments} to try with all again", "warning")
 
     # --- all of them -----------------------------------------------------------------------------------------------
 
@@ -163,12 +140,7 @@ class Slots:
                 if now >= slot.kill_at:
                     handle.kill()
                 continue
-            status = statuses.get(slot.name)
-            if status is None or status.pid != handle.pid:
-                continue
-            slot.stuck = self._watch.verdict(
-                status, self._log_size(slot), self._limits(slot.model), 2**slot.stalls, now
-            )
+            slot.stuck = self._verdict(slot, handle.pid, statuses.get(slot.name), now)
             if slot.stuck:
                 slot.kill_at = now + DUMP_SECONDS
                 if isinstance(handle, Dumps):
@@ -176,6 +148,12 @@ class Slots:
                 log_file = self._paths.log(slot.name)
                 said = f"{slot.name} is stuck: {slot.stuck}; it is killed, where it was is in {log_file}"
                 self._telemetry.event(said, "warning")
+
+    def _verdict(self, slot: Slot, pid: int, status: WorkerStatus | None, now: float) -> str:
+        size, limits, patience = self._log_size(slot), self._limits(slot.model), 2**slot.stalls
+        if status is None or status.pid != pid:
+            return self._watch.unborn(slot.name, size, limits, patience, now)
+        return self._watch.verdict(status, size, limits, patience, now)
 
     def _limits(self, model: str) -> Limits:
         engine = next(m.engine for m in self._record.spec.models if m.name == model)
@@ -213,6 +191,8 @@ class Slots:
         message = status.message if status and status.phase == "failed" else ""
         if code == EXIT_COMPLETE or stopping:
             slot.deaths = 0
+            slot.idle_ends = 0 if status is not None and status.answered else slot.idle_ends + 1
+            slot.start_after = time.monotonic() + (back_off(slot.idle_ends) if slot.idle_ends else 0.0)
             return
         if code in MEANING and not stuck:
             self.fatal[slot.model] = code
@@ -246,7 +226,7 @@ class Slots:
                 f"{slot.name} died {slot.deaths + slot.kills} times without an answer ({why}); see {log_file}", "error"
             )
             return
-        wait = min(BACKOFF_MOST, BACKOFF_FIRST * 2 ** max(0, slot.deaths - 1))
+        wait = back_off(slot.deaths)
         slot.start_after = time.monotonic() + wait
         how = f" with less, as memory ran out: {less}" if less else ""
         said = f"{slot.name} died ({why}); starting it again in {wait:.1f} s{how}; see {log_file}"

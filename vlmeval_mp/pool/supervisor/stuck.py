@@ -75,6 +75,17 @@ class Watch:
         what = "no answer" if serving else "no stage of loading"
         return f"{what} for {idle:.0f} s, where {most:.0f} s are the limit"
 
+    def unborn(self, worker: str, log_size: int, limits: Limits, patience: float, now: float) -> str:
+        """Return why a worker that was started and has sent no heartbeat yet counts as stuck; "" while it does not.
+
+        Importing an engine from a slow disk takes minutes, but then its log grows.
+        """
+        seen = self._seen.setdefault(worker, _Seen(log_size, now, None, now))
+        if seen.marks != log_size:
+            seen.marks, seen.progress = log_size, now
+        most, idle = limits.stall or LOADING_MOST * patience, now - seen.progress
+        return f"no sign of life since it was started, {idle:.0f} s ago" if idle > most else ""
+
     def forget(self, worker: str) -> None:
         """Begin anew with `worker`, which has ended."""
         self._seen.pop(worker, None)
