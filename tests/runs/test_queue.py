@@ -148,9 +148,9 @@ def test_a_shard_that_dies_from_inside_for_ever_is_given_up_with_a_reason(tmp_pa
 def test_a_shard_whose_owners_are_killed_from_outside_is_never_given_up(tmp_path, monkeypatch):
     monkeypatch.setattr(queue, "MAX_DEATHS", 5)
     q = make(tmp_path / "q", samples=10)
-    for _ in range(3 * queue.MAX_DEATHS):
+    for number in range(3 * queue.MAX_DEATHS):
         assert q.claim(owners.current(), [JOB]) is not None
-        q.reap(lambda _: True, to_blame=lambda _: False)
+        q.reap(lambda _: True, to_blame=lambda _, number=number: number < queue.MAX_DEATHS - 1)
     assert q.claim(owners.current(), [JOB]) is not None
     assert q.failures() == []
 

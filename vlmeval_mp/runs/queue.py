@@ -200,14 +200,13 @@ class Queue(Listing):
             for entry in self.entries("claimed"):
                 if not _holds(entry, is_dead):
                     continue
+                deaths = entry.deaths + to_blame(entry)
                 if self.done_path(entry.shard).exists():
-                    self._settle(entry, deaths=entry.deaths + to_blame(entry))
-                elif entry.deaths + 1 >= MAX_DEATHS:
+                    self._settle(entry, deaths=deaths)
+                elif deaths >= MAX_DEATHS:
                     self.fail(entry, f"its workers died {MAX_DEATHS} times and no sample of it could be found to blame")
-                else:
-                    deaths = entry.deaths + to_blame(entry)
-                    if self._move(entry, Entry(entry.shard, entry.attempt + 1, deaths)):
-                        reaped.append(entry)
+                elif self._move(entry, Entry(entry.shard, entry.attempt + 1, deaths)):
+                    reaped.append(entry)
         return reaped
 
     def withdraw(self, job: str, row: int) -> int:
