@@ -67,12 +67,13 @@ def test_a_stopped_worker_holds_a_drain_no_longer_than_it_may_last(tmp_path):
 
 
 @pytest.mark.timeout(300)
-def test_a_third_interrupt_ends_at_once(tmp_path):
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGUSR1, 143)])
+def test_a_third_signal_ends_at_once(tmp_path, number, code):
     process, paths = started(tmp_path, {"latency": 60}, "--batch-size", "1")
     until(lambda: workers_of(paths))
     for _ in range(3):
-        process.send_signal(signal.SIGINT)
+        process.send_signal(number)
         time.sleep(0.01)
     process.wait(timeout=30)
-    assert process.returncode == 130
+    assert process.returncode == code
     until(lambda: not processes_of(paths), 30)

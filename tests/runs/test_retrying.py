@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
 from pathlib import Path
 
 import pytest
@@ -116,12 +117,13 @@ OPERATIONS = [
 
 @pytest.mark.parametrize("finished", [False, True], ids=["resumed", "retried"])
 def test_a_kill_between_any_two_operations_leaves_a_run_that_resumes(tmp_path, monkeypatch, finished):
-    crashes = 0
+    crashes, whole = 0, tmp_path / "whole"
+    whole.mkdir()
+    failed_run(whole)
     while True:
-        place = tmp_path / str(crashes)
-        place.mkdir()
-        paths, left = failed_run(place), crashes
-
+        place, left = tmp_path / str(crashes), crashes
+        shutil.copytree(whole, place)
+        paths = JobsPaths(place / "jobs").run("run")
         with monkeypatch.context() as patched:
             for owner, name in OPERATIONS:
                 real = getattr(owner, name)

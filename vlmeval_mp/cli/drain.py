@@ -66,15 +66,19 @@ def drain(paths: RunPaths, wanted: LaunchWanted, spec: RunSpec | None) -> int:
         + laid_out.notes
         + ((("info", LIVE_ANSWERS),) if verbose and mode == "live" else ()),
     )
+    interrupted = EXIT_SIGINT
     held = gpus.hold(laid_out.groups, f"run {record.spec.name} (pid {os.getpid()})")
     try:
         with display.screen(mode, sys.stdout) as screen:
             on_answer = screen.answer if verbose else None
             supervisor = Supervisor(paths, record, laid_out.groups, launcher, options, screen.update, on_answer)
-            code = supervisor.run()
+            try:
+                code = supervisor.run()
+            finally:
+                interrupted = supervisor.interrupted
     except KeyboardInterrupt:  # a third one: workers die with this process, and no thread is waited for
         logging.shutdown()
-        os._exit(EXIT_SIGINT)
+        os._exit(interrupted)
     finally:
         launcher.close()
         for lock in held:

@@ -49,6 +49,8 @@ from vlmeval_mp.runs.state import RunState, ShardCounts, Snapshot, fold, noticed
 from vlmeval_mp.scoring.metrics import stopping
 
 TICK = 0.2
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2)
+"""Each drains: batch systems send any of the last four before they end a job."""
 STOPS = 2
 """Signals that end a run in order: the first drains, the second kills. One more and this process leaves at once."""
 REAP_SECONDS = 2.0
@@ -89,6 +91,11 @@ class Supervisor:
         self._next_reap = self._next_look = self._drain_until = 0.0
         self._snapshot: Snapshot | None = None
 
+    @property
+    def interrupted(self) -> int:
+        """The exit code of a launch that a signal ended."""
+        return EXIT_SIGTERM if self.signals and self.signals[0] != signal.SIGINT else EXIT_SIGINT
+
     # --- life ------------------------------------------------------------------------------------------------------
 
     def run(self) -> int:
@@ -101,7 +108,7 @@ class Supervisor:
             return self._run_alone()
 
     def _run_alone(self) -> int:
-        previous = {s: signal.signal(s, self._on_signal) for s in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
+        previous = {number: signal.signal(number, self._on_signal) for number in SIGNALS}
         try:
             return self._run()
         finally:
@@ -189,7 +196,7 @@ class Supervisor:
             raise self.finisher.error
         if self._left(snapshot) or self.finisher.left:
             if self.signals:
-                return EXIT_SIGINT if self.signals[0] == signal.SIGINT else EXIT_SIGTERM
+                return self.interrupted
             for code in (EXIT_DISK, EXIT_USAGE, EXIT_DEPENDENCY, EXIT_NO_WORKER):
                 if code in self.slots.fatal.values():
                     return code

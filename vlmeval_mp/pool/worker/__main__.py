@@ -46,7 +46,9 @@ async def live(worker: Worker) -> int:
         ours = isinstance(error, EngineError) and not isinstance(error, UnavailableError)
         log.log(level, "%s", error, exc_info=ours)
         worker.phase, worker.message, code = "failed", credentials.masked(str(error), os.environ), error.exit_code
-        worker.ended_by = worker.message if isinstance(error, EngineKilledError) else ""
+        # whoever told this worker to leave may have told its engine, too
+        from_outside = isinstance(error, EngineKilledError) or (worker.draining and isinstance(error, EngineError))
+        worker.ended_by = worker.message if from_outside else ""
     except* Exception as group:
         log.exception("the worker failed")
         said = credentials.masked(repr(_first(group)), os.environ)
@@ -95,6 +97,8 @@ def parse_arguments(argv: Sequence[str]) -> tuple[RunPaths, Assignment]:
 def main(argv: Sequence[str] | None = None) -> int:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s", stream=sys.stdout)
     credentials.guard_logs(os.environ)
+    for number in (signal.SIGUSR1, signal.SIGUSR2, signal.SIGHUP):  # what an engine starts inherits it
+        signal.signal(number, signal.SIG_IGN)
     faulthandler.register(signal.SIGQUIT)  # where every thread is, into the log, before a stuck worker is killed
     paths, assignment = parse_arguments(sys.argv[1:] if argv is None else argv)
     log.info("worker %s for model %s on %s, pid %d", assignment.name, assignment.model, assignment.devices, os.getpid())

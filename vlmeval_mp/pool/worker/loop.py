@@ -21,8 +21,6 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from functools import partial
 
-import psutil
-
 from vlmeval_mp.core.paths import JobsPaths, RunPaths
 from vlmeval_mp.core.records import Job, Phase, Prediction, RunRecord, Sample, Served, Shard, WorkerStatus
 from vlmeval_mp.datasets.store import Dataset
@@ -92,7 +90,7 @@ class Worker:
         window = self.asker.window_size
         self.claims = Claims(self.sharing, self.twins, window, self._unanswered, self._under_way, self._tell_room)
         self.started = time.time()
-        self.clock = Clock("start", time.time() - psutil.Process().create_time())
+        self.clock = Clock("start", owners.age(self.owner))
         self.asker.changed = self._tell_clock
         self.heart = Heart(paths.worker(assignment.name), self.status)
 
@@ -112,7 +110,12 @@ class Worker:
         gc.collect()  # what was loaded stays: looking through it again would stop the feeding for half a second
         gc.freeze()
         loop = asyncio.get_running_loop()
-        loop.add_signal_handler(signal.SIGTERM, self.drain)  # after start: engines set handlers of their own
+        for number in (
+            signal.SIGTERM,
+            signal.SIGUSR1,
+            signal.SIGUSR2,
+        ):  # after start: engines set handlers of their own
+            loop.add_signal_handler(number, self.drain)
         self._tell_clock()
         self._enter("draining" if self.draining else "working")
         async with asyncio.TaskGroup() as background:
