@@ -39,4 +39,4 @@ class Slot:
 
 def back_off(times: int) -> float:
     """Return how many seconds a slot rests after what went wrong `times` times in a row."""
-    return min(BACKOFF_MOST, BACKOFF_FIRST * 2 ** max(0, times - 1))
+    return min(BACKOFF_MOST, BACKOFF_FIRST * 2.0 ** max(0, times - 1))
