@@ -136,6 +136,7 @@ class Supervisor:
             self.finisher.advance(snapshot.shards, self.reader.done)
             if not self.stopping:
                 self.slots.end_stuck(snapshot)
+                self.slots.end_late({m.name for m in self.record.spec.models if not self._left(snapshot, m.name)})
                 self.slots.start_idle(snapshot)
             self._show(snapshot)
             if self._over(snapshot):

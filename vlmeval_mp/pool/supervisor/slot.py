@@ -18,6 +18,7 @@ class Slot:
     `memory_kills` is the kernel's count of processes killed for memory when the worker started. `stuck` says why the
     worker is being killed, at `kill_at`; `stalls` counts the workers here that were stuck in a row, `idle_ends` those
     that ended in order and had answered nothing. `log_start` is how long the log was when the worker was started.
+    `late` tells that nothing was left for its model while it still loaded.
     """
 
     name: str
@@ -35,6 +36,7 @@ class Slot:
     stalls: int = 0
     idle_ends: int = 0
     log_start: int = 0
+    late: bool = False
 
 
 def back_off(times: int) -> float:

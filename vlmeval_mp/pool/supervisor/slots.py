@@ -12,7 +12,7 @@ import signal
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
 from vlmeval_mp.core import credentials, files
@@ -31,7 +31,7 @@ from vlmeval_mp.engines.registry import API_ENGINE
 from vlmeval_mp.pool.devices import gpus
 from vlmeval_mp.pool.devices.gpus import DeviceGroup
 from vlmeval_mp.pool.launchers.base import Command, Dumps, Handle, Launcher
-from vlmeval_mp.pool.supervisor import blame, causes
+from vlmeval_mp.pool.supervisor import blame, causes, choosing
 from vlmeval_mp.pool.supervisor.ladder import Ladder
 from vlmeval_mp.pool.supervisor.options import Options
 from vlmeval_mp.pool.supervisor.orphans import RUN_MARKER
@@ -155,6 +155,17 @@ class Slots:
             return self._watch.unborn(slot.name, size, limits, patience, now)
         return self._watch.verdict(status, size, limits, patience, now)
 
+    def end_late(self, finished: Collection[str]) -> None:
+        """Kill workers that still load one of the models of which nothing is left: nobody should wait for them."""
+        for slot, handle in self._running():
+            if slot.late or slot.model not in finished:
+                continue
+            status = self._status_of(slot)
+            if status is None or status.pid != handle.pid or status.phase in ("starting", "loading"):
+                slot.late = True
+                self._telemetry.event(f"{slot.name} is not needed any more: nothing is left for {slot.model}")
+                handle.kill()
+
     def _limits(self, model: str) -> Limits:
         engine = next(m.engine for m in self._record.spec.models if m.name == model)
         return Limits(self._options.sample_timeout, self._options.stall_timeout, learned=engine != API_ENGINE)
@@ -189,9 +200,10 @@ class Slots:
         if status is not None:
             self.ended_owners.add(status.owner)
         message = status.message if status and status.phase == "failed" else ""
-        if code == EXIT_COMPLETE or stopping:
+        late, slot.late = slot.late, False
+        if code == EXIT_COMPLETE or stopping or late:
             slot.deaths = 0
-            slot.idle_ends = 0 if status is not None and status.answered else slot.idle_ends + 1
+            slot.idle_ends = 0 if late or (status is not None and status.answered) else slot.idle_ends + 1
             slot.start_after = time.monotonic() + (back_off(slot.idle_ends) if slot.idle_ends else 0.0)
             return
         if code in MEANING and not stuck:
@@ -289,7 +301,7 @@ class Slots:
         return dict(Counter(slot.model for slot, _ in self._running()))
 
     def _choose_model(self, snapshot: Snapshot) -> str | None:
-        """Return the model with most pending samples per worker; None if every shard is spoken for."""
+        """Return the model with most pending work per worker; None if every shard is spoken for."""
         waiting = Counter(dict.fromkeys(self.servable(), 0))
         for job in self._record.jobs:
             counts = snapshot.shards.get(job.name)
@@ -300,8 +312,7 @@ class Slots:
         for slot, _ in self._running():
             if slot.name not in served:
                 waiting[slot.model] -= self._record.spec.shard_size  # it holds nothing yet and will claim at least one
-        best = max(waiting, key=lambda m: waiting[m] / (at_work[m] + 1), default=None)
-        return best if best is not None and waiting[best] > 0 else None
+        return choosing.most_left(waiting, at_work, choosing.pace(self._models, self._telemetry.served()))
 
     def _args_of(self, model: str) -> dict[str, Any]:
         spec = next(m for m in self._record.spec.models if m.name == model)
