@@ -23,6 +23,7 @@ from rich.console import Console
 
 from vlmeval_mp import display
 from vlmeval_mp.core.records import Counts, Event, GpuStats, Job, Notice, OtherMode, Prediction, Summary
+from vlmeval_mp.display.drawing import Bar, spark
 from vlmeval_mp.display.plaintable import plain_table
 from vlmeval_mp.runs.state import JobState, RunState, WorkerState
 
@@ -101,9 +102,9 @@ def test_the_screen_shows_the_numbers_of_the_state(width: int) -> None:
     text = "\n".join(drawn(run(), width))
     for shown in ("demo", "working", "2m 14s", "512/1,260", "40%", "186.3/s", "eta 1m 05s", "failed 3"):
         assert shown in text
-    for shown in ("w0", "GPU 0", "61", "141", "93%", "1,234", "93.1/s", "0s"):
+    for shown in ("w0", "GPU 0", "61", "141", "93%", "93.1/s", *(("1,234", "64/64") if width > 80 else ())):
         assert shown in text
-    for shown in ("DigitsMCQ", "301/420", "71%", "96.2", "DigitsVQA", "0/420", "w0 started"):
+    for shown in ("DigitsMCQ", "301/420", "96.2", "DigitsVQA", "0/420", "w0 started"):
         assert shown in text
 
 
@@ -132,7 +133,7 @@ def test_a_worker_row_says_what_is_wrong_with_the_worker() -> None:
 
 
 def test_a_finished_run_says_so_and_promises_nothing_more() -> None:
-    done = run(phase="stopped", running=False, done=1260, rate=0.0, eta=None, jobs=(job(finished=True, done=420),))
+    done = run(phase="finished", running=False, done=1260, rate=0.0, eta=None, jobs=(job(finished=True, done=420),))
     header = "\n".join(drawn(done, 80)[:2])
     assert "finished" in header
     assert "100%" in header
@@ -329,8 +330,8 @@ def test_plain_ends_with_the_last_state() -> None:
     stream = io.StringIO()
     with display.Plain(stream, Ticker(), every=1e9) as plain:
         plain.update(run())
-        plain.update(run(done=1260, running=False, phase="stopped", jobs=(job(finished=True),)))
-        plain.update(run(done=1260, running=False, phase="stopped", jobs=(job(finished=True, score=0.5),)))
+        plain.update(run(done=1260, running=False, phase="finished", jobs=(job(finished=True),)))
+        plain.update(run(done=1260, running=False, phase="finished", jobs=(job(finished=True, score=0.5),)))
     last = [line for line in stream.getvalue().splitlines() if "1260/1260 100% finished in 2m 14s" in line]
     assert [line.rpartition(" · ")[2] for line in last] == ["DigitsMCQ 50.0 %"], "the end is told once"
 
@@ -780,3 +781,63 @@ def test_a_plain_table_lines_up_wide_characters_and_breaks_no_long_name() -> Non
     heading, wide, long = plain_table(("dataset", "samples"), rows, ("dataset",))
     assert {cell_len(heading), cell_len(wide), cell_len(long)} == {309}
     assert long == "x" * 300 + "    1,000"
+
+
+# --- what has no room, and what stands without colour -------------------------------------------------------------
+
+
+def crowded() -> RunState:
+    names = [f"Benchmark_{number}" for number in range(12)]
+    happened = [Event(time=0.0, text="w5 died (out of memory)", level="error")]
+    happened += [Event(time=float(n), text=f"event {n}") for n in range(30)]
+    jobs = tuple(
+        job(name, failed=12 * (n == 3), reasons={"image missing": 12} if n == 3 else {}) for n, name in enumerate(names)
+    )
+    return run(workers=tuple(worker(f"w{n}", job=names[n]) for n in range(8)), jobs=jobs, events=tuple(happened))
+
+
+def test_a_low_screen_has_every_job_every_worker_the_failures_and_the_last_error() -> None:
+    lines = drawn(crowded(), 80, 24)
+    text = "\n".join(lines)
+    assert len(lines) <= 24
+    for number in range(12):
+        assert re.search(rf"^Benchmark_{number} ", text, re.MULTILINE)
+    assert [name for name in (f"w{n} " for n in range(8)) if name not in text] == []
+    assert "12 × image missing · Benchmark_3" in text
+    assert "w5 died (out of memory)" in text
+    assert "event 29" in text
+
+
+def test_a_high_screen_shows_more_of_what_happened_and_of_each_worker() -> None:
+    text = "\n".join(drawn(crowded(), 160, 50))
+    assert text.count("event ") > 15
+    assert "tok/s in" in text
+    assert "w5 died" in text
+
+
+def test_a_bar_can_be_read_without_colour_and_is_whole_only_at_the_end() -> None:
+    assert Bar(50, 0, 100, 10).cells() == (5, 0, 5)
+    assert Bar(999, 1, 1000, 10).cells() == (8, 1, 1)
+    assert Bar(100, 100, 100, 10).cells() == (0, 10, 0)
+    assert "█████····" in "\n".join(drawn(run(jobs=(job(done=210, total=420),), failed=0), 80))
+
+
+def test_a_worker_that_loads_says_at_what_for_how_long_and_how_long_it_took_last_time() -> None:
+    loads = worker(phase="loading", answered=0, rate=0.0, stage="reading weights 3/7", stage_seconds=12, stage_usual=40)
+    text = "\n".join(drawn(run(phase="loading", workers=(loads,), rate=0.0, eta=None, done=0), 160))
+    assert "reading weights 3/7 12s of ~40s" in text
+    assert "/s" not in text.replace("tok/s", "")
+
+
+def test_plain_lines_tell_a_stage_once_and_not_its_progress() -> None:
+    stream = io.StringIO()
+    plain = display.Plain(stream, Ticker(), every=1e9)
+    for stage in ("reading weights 1/7", "reading weights 2/7", "compiling"):
+        plain.update(run(events=(), workers=(worker(phase="loading", stage=stage),)))
+    told = [line.split(" ", 1)[1] for line in stream.getvalue().splitlines() if "loading" in line]
+    assert told == ["w0 (GPU 0) loading: reading weights", "w0 (GPU 0) loading: compiling"]
+
+
+def test_a_sparkline_has_a_bar_for_each_look() -> None:
+    assert spark([0, 50, 100], 8) == "▁▅█"
+    assert spark(range(100), 3) == "███"

@@ -12,10 +12,12 @@ from vlmeval_mp.core.records import (
     Notice,
     RunRecord,
     RunSpec,
+    Served,
     SupervisorStatus,
     Tally,
     WorkerStatus,
 )
+from vlmeval_mp.runs.measured import Measured
 from vlmeval_mp.runs.state import STALE_AFTER, RunState, ShardCounts, Snapshot, fold, noticed
 
 NOW = 1000.0
@@ -88,14 +90,64 @@ def test_a_heartbeat_behind_the_queue_never_counts_more_than_there_is() -> None:
     assert folded(shards, (worker(held={"b": 32}),), ("w0",), supervisor()).jobs[1].done == 50
 
 
-def test_a_job_is_finished_when_each_shard_is_done_or_failed() -> None:
-    shards = {
-        "a": ShardCounts(done=3, failed=1, done_samples=68, failed_shard_samples=32, failed_samples=2),
-        "b": ShardCounts(done=2, done_samples=50),
-    }
-    state = folded(shards, supervised=supervisor())
-    assert state.finished
+SETTLED = {
+    "a": ShardCounts(done=3, failed=1, done_samples=68, failed_shard_samples=32, failed_samples=2),
+    "b": ShardCounts(done=2, done_samples=50),
+}
+
+
+def test_a_job_is_finished_when_its_results_are_there_and_until_then_it_is_being_scored() -> None:
+    state = folded(SETTLED, supervised=supervisor(finished=("a",)))
+    assert (state.phase, state.finished, [job.finished for job in state.jobs]) == ("scoring", False, [True, False])
     assert (state.done, state.failed) == (150, 34)
+    state = folded(SETTLED, supervised=supervisor(finished=("a", "b")))
+    assert (state.phase, state.finished) == ("finished", True)
+
+
+def test_without_a_supervisor_a_job_is_finished_when_each_shard_is_done_or_failed() -> None:
+    state = folded(SETTLED, supervised=supervisor(), alive=False)
+    assert (state.phase, state.finished, state.running) == ("finished", True, False)
+
+
+def test_a_finished_run_has_the_duration_of_its_work_whoever_looks_at_it_later() -> None:
+    ended = supervisor(finished=("a", "b"), before=100.0, started=NOW - 60, ended=NOW - 20)
+    assert folded(SETTLED, supervised=ended).elapsed == 140.0
+    assert folded(SETTLED, supervised=ended, alive=False).elapsed == 140.0
+    assert folded({}, supervised=supervisor(before=100.0)).elapsed == 160.0
+
+
+def test_a_run_is_loading_until_a_worker_is_at_work_and_a_worker_says_at_what() -> None:
+    loads = worker(phase="loading", stage="reading weights 3/7", stage_since=NOW - 12)
+    usual = supervisor(stages={"m": {"reading weights": 40.0}}, startup={"m": 90.0})
+    state = folded({}, (loads,), ("w0",), usual)
+    (shown,) = state.workers
+    assert (state.phase, state.eta) == ("loading", None)
+    assert (shown.stage, shown.stage_seconds, shown.stage_usual) == ("reading weights 3/7", 12.0, 40.0)
+    first = worker(in_flight=8, oldest=5.0, time=NOW - 1)
+    state = folded({}, (first,), ("w0",), supervisor())
+    assert (state.phase, state.workers[0].stage, state.workers[0].stage_seconds) == ("working", "first answers", 6.0)
+    assert folded({}, (worker(in_flight=8, answered=1),), ("w0",), supervisor()).workers[0].stage == ""
+
+
+def test_a_job_has_the_rate_of_those_who_answer_of_it_now() -> None:
+    spans = {"a": Served(first=NOW - 10, last=NOW, answered=50), "b": Served(first=NOW - 99, last=NOW - 60, answered=9)}
+    shards = {"a": ShardCounts(pending=1, done=1, done_samples=50)}
+    a, b = folded(shards, (worker(spans=spans),), ("w0",), supervisor()).jobs
+    assert (a.rate, a.eta) == (5.0, 10.0)
+    assert (b.rate, b.eta) == (0.0, None)
+
+
+def test_without_a_supervisor_a_score_is_what_the_summary_says() -> None:
+    facts = msgspec.structs.replace(
+        snapshot(SETTLED, supervised=None), measured={"a": Measured("f1", 0.75, (0.7, 0.8))}
+    )
+    a, b = fold(facts, NOW).jobs
+    assert (a.metric, a.score, a.interval, b.score) == ("f1", 0.75, (0.7, 0.8), None)
+
+
+def test_the_benchmarks_own_metric_comes_before_the_mean() -> None:
+    tallies = {"a": Tally(value=3.0, scored=4, metric="f1", score=0.5), "b": Tally(metric="f1", scored=1, value=1.0)}
+    assert [job.score for job in folded({}, supervised=supervisor(tallies=tallies)).jobs] == [0.5, None]
 
 
 def test_a_job_with_a_claimed_shard_is_not_finished() -> None:
@@ -191,3 +243,7 @@ def test_a_worker_that_ended_well_waits_for_nothing_and_of_one_that_fell_nothing
     drained = worker("w3", phase="stopped", notice=away)
     facts = snapshot(workers=(worker(notice=away), ended, fell, drained), live=("w0",))
     assert noticed(facts) == {"w0": away, "w1": None}
+
+
+def test_a_run_whose_workers_have_not_come_to_life_yet_is_starting() -> None:
+    assert folded({}, supervised=supervisor()).phase == "starting"

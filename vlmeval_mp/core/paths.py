@@ -120,3 +120,6 @@ class RunPaths:
 
     def results(self, model: str, dataset: str) -> Path:
         return self.all_results / slug(model) / slug(dataset)
+
+    def summary(self, model: str, dataset: str) -> Path:
+        return self.results(model, dataset) / "summary.json"

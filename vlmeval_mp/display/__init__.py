@@ -7,8 +7,9 @@ of `rich`. Text that came from a model, a file or a name passes `safe` before it
 from vlmeval_mp.display.answers import Answers, show_answers
 from vlmeval_mp.display.screens import JsonLines, Live, Mode, Plain, Screen, screen
 from vlmeval_mp.display.tables import results_table, results_text, show_results
-from vlmeval_mp.display.text import duration, fraction, rate, safe, size
+from vlmeval_mp.display.text import fraction, rate, safe, size
 from vlmeval_mp.display.view import render, show, svg
+from vlmeval_mp.runs.words import duration
 
 __all__ = [
     "Answers",

@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from vlmeval_mp.display.plaintable import plain_table
-from vlmeval_mp.display.text import duration, safe
+from vlmeval_mp.display.text import safe
 from vlmeval_mp.runs import planning
 from vlmeval_mp.runs.planning import JobPlan, ModelPlan, Plan
+from vlmeval_mp.runs.words import duration
 
 GB = 10**9
 

@@ -18,9 +18,10 @@ from rich.live import Live as RichLive
 from vlmeval_mp.core import files
 from vlmeval_mp.core.records import Event, Job, Prediction
 from vlmeval_mp.display.terminal import Terminal, silence
-from vlmeval_mp.display.text import duration, fraction, margin, percent, rate, safe
+from vlmeval_mp.display.text import fraction, rate, safe
 from vlmeval_mp.display.view import render
-from vlmeval_mp.runs.state import RunState
+from vlmeval_mp.runs.state import JobState, RunState, WorkerState, stage_name
+from vlmeval_mp.runs.words import POINTS, duration, score
 
 log = logging.getLogger(__name__)
 
@@ -114,7 +115,7 @@ class Plain(_Screen):
         self._every = every
         self._due = 0.0
         self._finished: frozenset[str] = frozenset()
-        self._phases: dict[str, str] = {}
+        self._phases: dict[str, tuple[str, str]] = {}
         self._written: Hashable = None
 
     def update(self, state: RunState) -> None:
@@ -139,11 +140,13 @@ class Plain(_Screen):
             self._progress(self._state)
 
     def _write_phases(self, state: RunState) -> None:
+        phases = {worker.worker: (str(worker.phase), _stage(worker)) for worker in state.workers}
         for worker in state.workers:
-            if self._phases.get(worker.worker) != worker.phase:
-                about = f": {safe(worker.message)}" if worker.message else ""
-                self.line(f"{safe(worker.worker)} ({safe(worker.devices)}) {worker.phase}{about}")
-        self._phases = {worker.worker: worker.phase for worker in state.workers}
+            if self._phases.get(worker.worker) != phases[worker.worker]:
+                about = worker.message or phases[worker.worker][1]
+                said = f": {safe(about)}" if about else ""
+                self.line(f"{safe(worker.worker)} ({safe(worker.devices)}) {worker.phase}{said}")
+        self._phases = phases
 
     def _progress(self, state: RunState) -> None:
         key = (state.done, state.failed, state.finished, tuple(job.score for job in state.jobs))
@@ -188,7 +191,10 @@ class JsonLines(_Screen):
 
 
 class Live(_Screen):
-    """A picture redrawn in place, at most four times a second, from the thread that calls `update`."""
+    """A picture on the terminal's other screen, drawn at most four times a second from the thread that calls `update`.
+
+    So neither a resize nor a fast log leaves remains. The last picture and every `line` stay on the first screen.
+    """
 
     def __init__(self, stream: IO[str], clock: Clock = time.time, console: Terminal | None = None) -> None:
         super().__init__(stream, clock)
@@ -196,6 +202,7 @@ class Live(_Screen):
         self._live: RichLive | None = None
         self._drawn = -1.0
         self._fallback: Plain | None = None
+        self._lines: list[str] = []
 
     def update(self, state: RunState) -> None:
         self._state = state
@@ -206,29 +213,39 @@ class Live(_Screen):
             self._guard(self._draw, state)
 
     def line(self, text: str) -> None:
-        """A line above the picture."""
+        """Keep a line for the end; there is none beside the picture."""
         if self._fallback is not None:
             self._fallback.line(text)
         elif self._open:
-            self._guard(self._console.print, f"{_time(self._clock())} {safe(text)}")
+            self._lines.append(f"{_time(self._clock())} {safe(text)}")
 
     def answer(self, job: Job, prediction: Prediction) -> None:
         """Nothing: answers by the thousand would push the picture about."""
 
     def close(self) -> None:
-        if self._live is not None and self._state is not None:
-            self._guard(self._draw, self._state)
         live, self._live = self._live, None
         if live is not None:
             self._guard(live.stop)
+            self._guard(self._leave_behind)
         if self._fallback is not None:
             self._fallback.close()
 
+    def _leave_behind(self) -> None:
+        for text in self._lines:
+            self._console.print(text)
+        if self._state is not None:
+            self._console.print(render(self._state, self._console.width))
+
     def _draw(self, state: RunState) -> None:
-        picture = render(state, self._console.width, max(1, self._console.height - 1))
+        picture = render(state, self._console.width, self._console.height)
         if self._live is None:
             self._live = RichLive(
-                picture, console=self._console, auto_refresh=False, redirect_stdout=False, redirect_stderr=False
+                picture,
+                console=self._console,
+                screen=True,
+                auto_refresh=False,
+                redirect_stdout=False,
+                redirect_stderr=False,
             )
             self._live.start(refresh=True)
         else:
@@ -246,6 +263,8 @@ class Live(_Screen):
             live, self._live = self._live, None
             if live is not None:
                 self._leave(live)
+            for text in self._lines:
+                self._write(text)
             if self._state is not None:
                 self._fallback.update(self._state)
 
@@ -259,6 +278,11 @@ class Live(_Screen):
             log.exception("the cursor could not be given back")
 
 
+def _stage(worker: WorkerState) -> str:
+    """What a worker loads, without how far it is: `reading weights` of `reading weights 3/7`."""
+    return "" if worker.stage == worker.phase else stage_name(worker.stage)
+
+
 _LEVEL = {"info": "", "warning": "warning: ", "error": "error: "}
 
 
@@ -270,20 +294,27 @@ def progress_line(state: RunState) -> str:
     """`demo 512/1260 41% 186.3/s eta 4s failed 0 · DigitsMCQ 97.8 ±0.9 %`."""
     facts = f"{safe(state.run)} {state.done}/{state.total} {fraction(state.done, state.total)}"
     if state.finished or not state.running:
-        facts += f" {'finished' if state.finished else state.phase} in {duration(state.elapsed)}"
-    else:
+        facts += f" {state.phase} in {duration(state.elapsed)}"
+    elif state.rate > 0:
         facts += f" {rate(state.rate)} eta {duration(state.eta)}"
+    else:
+        facts += f" {state.phase}"
     begun = [job for job in state.jobs if job.score is not None]
     active = [job for job in begun if not job.finished] or begun
     several_models = len({job.model for job in state.jobs}) > 1
     named = [(job.name if several_models else job.dataset, job) for job in active[:SHOWN_JOBS]]
-    scores = "".join(f" · {safe(name)} {percent(job.score)}{margin(job.interval)} %" for name, job in named)
+    scores = "".join(f" · {safe(name)} {_score(job)}" for name, job in named)
     return f"{facts} failed {state.failed}{scores}"
+
+
+def _score(job: JobState) -> str:
+    return score(job.metric, job.score, job.interval) + ("" if job.metric.endswith(POINTS) else " %")
 
 
 def _progress_key(state: RunState) -> Hashable:
     """What makes two states differ for a program; rates, ages and waiting times change all the time and do not."""
     workers = tuple(
-        (w.worker, w.pid, w.phase, w.job, w.answered, w.silent, w.notice or w.message) for w in state.workers
+        (w.worker, w.pid, w.phase, w.stage, w.job, w.answered, w.silent, w.notice or w.message) for w in state.workers
     )
-    return (state.phase, state.running, state.jobs, workers, state.events)
+    jobs = tuple((j.name, j.done, j.failed, j.score, j.finished, j.shards_claimed, j.shards_done) for j in state.jobs)
+    return (state.phase, state.running, jobs, workers, state.events)

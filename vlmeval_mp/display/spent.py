@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from vlmeval_mp.core.records import Occupation, Spent
-from vlmeval_mp.display.text import duration, rate
+from vlmeval_mp.display.text import rate
+from vlmeval_mp.runs.words import duration
 
 WORDS: dict[Occupation, str] = {
     "busy": "engine busy",

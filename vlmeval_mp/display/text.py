@@ -18,19 +18,6 @@ def safe(text: str) -> str:
     return text.translate(_SAFE)
 
 
-def duration(seconds: float | None) -> str:
-    """`4s`, `2m 05s`, `1h 02m`, `3d 04h`; a dash where unknown."""
-    if seconds is None or not math.isfinite(seconds):
-        return "–"
-    whole = max(0, round(seconds))
-    minutes, hours, days = whole // 60, whole // 3600, whole // 86400
-    if days:
-        return f"{days}d {hours % 24:02}h"
-    if hours:
-        return f"{hours}h {minutes % 60:02}m"
-    return f"{minutes}m {whole % 60:02}s" if minutes else f"{whole}s"
-
-
 def rate(per_second: float | None) -> str:
     """`0.42/s`, `186.3/s`, `1,234/s`; a dash where unknown."""
     if per_second is None or not math.isfinite(per_second):
@@ -52,13 +39,10 @@ def fraction(part: int, whole: int) -> str:
     return f"{min(99, 100 * part // whole) if part < whole else 100}%"
 
 
-def percent(value: float | None) -> str:
-    """A metric in 0..1 as `97.8`; a dash where there is none."""
-    return "–" if value is None else f"{100 * value:.1f}"
-
-
-def margin(interval: tuple[float, float] | None) -> str:
-    """Half the width of an interval in 0..1 as ` ±0.7`, rounded up, so that it is never zero; "" without one."""
-    if interval is None:
+def tokens(per_second: float) -> str:
+    """`412`, `9.8k`, `1.2M` tokens per second; "" for none."""
+    if per_second < 0.5:
         return ""
-    return f" ±{math.ceil(500 * (interval[1] - interval[0]) - 1e-9) / 10:.1f}"
+    if per_second < 1000:
+        return f"{per_second:.0f}"
+    return f"{per_second / 1e3:.1f}k" if per_second < 1e6 else f"{per_second / 1e6:.1f}M"

@@ -19,8 +19,9 @@ from vlmeval_mp.core import files
 from vlmeval_mp.core.errors import ConfigError, StorageError, VlmevalError
 from vlmeval_mp.core.paths import RunPaths
 from vlmeval_mp.core.records import Done, Job, RunRecord, Shard, Stop, SupervisorStatus, WorkerStatus
-from vlmeval_mp.runs import owners, stops
+from vlmeval_mp.runs import measured, owners, stops
 from vlmeval_mp.runs.listing import Listing
+from vlmeval_mp.runs.measured import Measured
 from vlmeval_mp.runs.shards import stem
 from vlmeval_mp.runs.state import ShardCounts, Snapshot
 
@@ -71,15 +72,21 @@ class Reader:
         with contextlib.suppress(StorageError):
             self.stops = stops.read(self.paths)
         workers = self._workers()
+        alive = supervisor is not None and is_alive(supervisor.owner, supervisor.time)
         return Snapshot(
             record=self.record,
             folder=str(self.paths.root),
             shards=self._shards(),
             workers=tuple(workers),
             supervisor=supervisor,
-            supervisor_alive=supervisor is not None and is_alive(supervisor.owner, supervisor.time),
+            supervisor_alive=alive,
+            measured={} if alive else self._measured(),
             live=tuple(w.worker for w in workers if w.phase not in ("stopped", "failed") and is_alive(w.owner, w.time)),
         )
+
+    def _measured(self) -> dict[str, Measured]:
+        found = {j.name: measured.read(self.paths.summary(j.model, j.dataset)) for j in self.record.jobs}
+        return {job: score for job, score in found.items() if score is not None}
 
     def _workers(self) -> list[WorkerStatus]:
         found = []

@@ -6,11 +6,14 @@ display, `status`, `--json` and the tests all use that same value.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from functools import partial
 
 from vlmeval_mp.core.records import (
     Event,
     GpuStats,
+    Job,
     Notice,
     Phase,
     RunRecord,
@@ -20,17 +23,23 @@ from vlmeval_mp.core.records import (
     Tally,
     WorkerStatus,
 )
-from vlmeval_mp.runs import notices
+from vlmeval_mp.runs import forecast, notices
+from vlmeval_mp.runs.measured import Measured
 
 STALE_AFTER = 15.0
 """Seconds without a heartbeat after which a worker is shown as silent."""
 GONE = "process is gone"
+ENDED = ("stopped", "failed")
+FRESH = 30.0
+"""Seconds since a job's last answer for which its rate is shown."""
 
 
 class JobState(Struct, frozen=True, omit_defaults=False):
-    """One job. `done` counts samples with an answer or an error; `score` is the running mean over the scored ones.
+    """One job. `done` counts samples with an answer or an error; `score` is the benchmark's `metric` over those so far.
 
-    `interval` is the 95 % interval of the score. `health` has the scored replies so far and how many show each sign.
+    While `metric` is "", it is the mean over the scored ones. `interval` is its 95 % interval. `health` has the scored
+    replies so far and how many show each sign, `reasons` how many samples failed for each reason. `rate` is samples/s
+    now, and `eta` the seconds to go at that rate; 0 and None while nobody answers of it.
     """
 
     name: str
@@ -47,12 +56,18 @@ class JobState(Struct, frozen=True, omit_defaults=False):
     finished: bool
     interval: tuple[float, float] | None = None
     health: dict[str, int] = {}
+    metric: str = ""
+    reasons: dict[str, int] = {}
+    rate: float = 0.0
+    eta: float | None = None
 
 
 class WorkerState(Struct, frozen=True, omit_defaults=False):
     """One worker; `age` is seconds since its last heartbeat, `gpus` the live figures of its GPUs.
 
-    `message` says what `notice` says, if that is what there is to say.
+    `message` says what `notice` says, if that is what there is to say. While it loads, or waits for its first answer,
+    `stage` says so in words, for `stage_seconds` by now; `stage_usual` is what that took last time here (0: unknown).
+    Tokens are per second.
     """
 
     worker: str
@@ -71,10 +86,19 @@ class WorkerState(Struct, frozen=True, omit_defaults=False):
     gpus: tuple[GpuStats, ...]
     message: str
     notice: Notice | None = None
+    stage: str = ""
+    stage_seconds: float = 0.0
+    stage_usual: float = 0.0
+    tokens_in: float = 0.0
+    tokens_out: float = 0.0
 
 
 class RunState(Struct, frozen=True, omit_defaults=False):
-    """The whole run at one moment. `rate` is samples/s now, `eta` seconds to go (None while unknown)."""
+    """The whole run at one moment. `rate` is samples/s now, `eta` seconds to go (None while unknown).
+
+    `elapsed` are the seconds that launches of it worked on it, up to the last job's results. `tokens_in` and
+    `tokens_out` are per second.
+    """
 
     run: str
     folder: str
@@ -90,6 +114,8 @@ class RunState(Struct, frozen=True, omit_defaults=False):
     workers: tuple[WorkerState, ...]
     events: tuple[Event, ...]
     spent: Spent | None = None
+    tokens_in: float = 0.0
+    tokens_out: float = 0.0
 
     @property
     def finished(self) -> bool:
@@ -127,6 +153,8 @@ class Snapshot(Struct, frozen=True):
     supervisor_alive: bool
     live: tuple[str, ...] = ()
     """names of the workers whose process is known to be alive"""
+    measured: dict[str, Measured] = {}
+    """what the summaries of finished jobs say, where no supervisor is there to know it"""
 
 
 def noticed(snapshot: Snapshot) -> dict[str, Notice | None]:
@@ -137,63 +165,104 @@ def noticed(snapshot: Snapshot) -> dict[str, Notice | None]:
 
 def fold(snapshot: Snapshot, now: float) -> RunState:
     """Return the run's state at wall-clock time `now`."""
-    supervisor = snapshot.supervisor
+    supervisor, alive = snapshot.supervisor, snapshot.supervisor_alive
     live = [w for w in snapshot.workers if w.worker in snapshot.live]
     held = _held_samples(live)
-    tallies: Mapping[str, Tally] = supervisor.tallies if supervisor else {}
-    finished = set(supervisor.finished) if supervisor else set()
-    jobs = []
-    for job in snapshot.record.jobs:
-        counts = snapshot.shards.get(job.name, ShardCounts())
-        tally = tallies.get(job.name)
-        all_done = counts.pending == counts.claimed == 0
-        asked = counts.done_samples + counts.failed_shard_samples
-        jobs.append(
-            JobState(
-                name=job.name,
-                model=job.model,
-                dataset=job.dataset,
-                total=job.samples - counts.skipped_samples,
-                done=min(job.samples - counts.skipped_samples, asked + held.get(job.name, 0)),
-                failed=counts.failed_samples + counts.failed_shard_samples,
-                shards_pending=counts.pending,
-                shards_claimed=counts.claimed,
-                shards_done=counts.done,
-                shards_failed=counts.failed,
-                score=tally.value / tally.scored if tally and tally.scored else None,
-                finished=job.name in finished or (all_done and counts.settled >= job.samples),
-                interval=tally.interval if tally else None,
-                health=tally.health if tally else {},
-            )
-        )
+    jobs = [_job_state(job, snapshot, held.get(job.name, 0), now) for job in snapshot.record.jobs]
     total, done = sum(j.total for j in jobs), sum(j.done for j in jobs)
     workers = [
         _worker_state(w, w.worker in snapshot.live, supervisor, now) for w in snapshot.workers if _current(w, snapshot)
     ]
-    rate = sum(w.rate for w in workers)
     return RunState(
         run=snapshot.record.spec.name,
         folder=snapshot.folder,
-        phase=_phase(supervisor, snapshot.supervisor_alive),
-        running=snapshot.supervisor_alive,
+        phase=_phase(snapshot, jobs, live),
+        running=alive,
         total=total,
         done=done,
         failed=sum(j.failed for j in jobs),
-        rate=rate,
-        eta=(total - done) / rate if rate > 0 and snapshot.supervisor_alive else None,
-        elapsed=max(0.0, (now if snapshot.supervisor_alive else supervisor.time) - supervisor.started)
-        if supervisor
-        else 0.0,
+        rate=sum(w.rate for w in workers),
+        eta=_eta(jobs, live, supervisor, now) if alive else None,
+        elapsed=_elapsed(supervisor, alive, now) if supervisor else 0.0,
         jobs=tuple(jobs),
         workers=tuple(workers),
         events=supervisor.events if supervisor else (),
         spent=supervisor.spent if supervisor else None,
+        tokens_in=sum(w.tokens_in for w in workers),
+        tokens_out=sum(w.tokens_out for w in workers),
     )
 
 
-def _phase(supervisor: SupervisorStatus | None, alive: bool) -> Phase:
-    if supervisor is None or not (alive or supervisor.phase == "failed"):
+def _job_state(job: Job, snapshot: Snapshot, held: int, now: float) -> JobState:
+    counts = snapshot.shards.get(job.name, ShardCounts())
+    supervisor, alive = snapshot.supervisor, snapshot.supervisor_alive
+    tally = supervisor.tallies.get(job.name, Tally()) if supervisor else Tally()
+    measured = snapshot.measured.get(job.name)
+    settled = counts.pending == counts.claimed == 0 and counts.settled >= job.samples
+    total = job.samples - counts.skipped_samples
+    done = min(total, counts.done_samples + counts.failed_shard_samples + held)
+    rate = sum(map(partial(_rate_of, job.name, now), snapshot.workers)) if alive and done < total else 0.0
+    score = tally.score if tally.metric else tally.value / tally.scored if tally.scored else None
+    return JobState(
+        name=job.name,
+        model=job.model,
+        dataset=job.dataset,
+        total=total,
+        done=done,
+        failed=counts.failed_samples + counts.failed_shard_samples,
+        shards_pending=counts.pending,
+        shards_claimed=counts.claimed,
+        shards_done=counts.done,
+        shards_failed=counts.failed,
+        score=measured.value if measured else score,
+        # a supervisor that is there says itself when the results are; without one, nothing more is to come
+        finished=job.name in supervisor.finished if supervisor and alive else settled,
+        interval=measured.interval if measured else tally.interval,
+        health=tally.health,
+        metric=measured.metric if measured else tally.metric,
+        reasons=tally.reasons,
+        rate=rate,
+        eta=(total - done) / rate if rate else None,
+    )
+
+
+def _rate_of(job: str, now: float, worker: WorkerStatus) -> float:
+    """Return the samples/s of one job that a worker has answered, as long as it goes on with it."""
+    span = worker.spans.get(job)
+    if span is None or span.last <= span.first or now - span.last > FRESH or worker.phase in ENDED:
+        return 0.0
+    return span.answered / (span.last - span.first)
+
+
+def _eta(
+    jobs: Iterable[JobState], live: Sequence[WorkerStatus], supervisor: SupervisorStatus | None, now: float
+) -> float | None:
+    there = [worker for worker in live if worker.phase not in ENDED]
+    if supervisor and supervisor.phase == "draining":
+        return forecast.seconds_to_drain(there)
+    left: Counter[str] = Counter()
+    for job in jobs:
+        left[job.model] += job.total - job.done
+    return forecast.seconds_left(left, there, supervisor.startup if supervisor else {}, now) if left.total() else None
+
+
+def _elapsed(supervisor: SupervisorStatus, alive: bool, now: float) -> float:
+    end = supervisor.ended or (now if alive else supervisor.time)
+    return supervisor.before + max(0.0, end - supervisor.started)
+
+
+def _phase(snapshot: Snapshot, jobs: Sequence[JobState], live: Sequence[WorkerStatus]) -> Phase:
+    supervisor = snapshot.supervisor
+    if jobs and all(job.finished for job in jobs):
+        return "finished"
+    if supervisor is None or not (snapshot.supervisor_alive or supervisor.phase == "failed"):
         return "stopped"
+    if supervisor.phase == "working":
+        if all(job.done >= job.total for job in jobs):
+            return "scoring"
+        phases = {worker.phase for worker in live}
+        if not phases & {"working", "draining"}:
+            return "loading" if "loading" in phases else "starting"
     return supervisor.phase
 
 
@@ -215,8 +284,10 @@ def _held_samples(workers: Iterable[WorkerStatus]) -> dict[str, int]:
 def _worker_state(worker: WorkerStatus, alive: bool, supervisor: SupervisorStatus | None, now: float) -> WorkerState:
     gpus = tuple(g for g in supervisor.gpus if g.uuid in worker.gpus) if supervisor else ()
     age = max(0.0, now - worker.time)
-    ended = worker.phase in ("stopped", "failed")
-    notice = worker.notice if alive and not ended else None
+    ended = worker.phase in ENDED
+    at_work = alive and not ended
+    notice = worker.notice if at_work else None
+    stage, since = _stage(worker) if at_work and notice is None else ("", now)
     return WorkerState(
         worker=worker.worker,
         pid=worker.pid,
@@ -226,12 +297,39 @@ def _worker_state(worker: WorkerStatus, alive: bool, supervisor: SupervisorStatu
         phase=worker.phase if alive or ended else "failed",
         answered=worker.answered,
         failed=worker.failed,
-        in_flight=worker.in_flight if alive and not ended else 0,
+        in_flight=worker.in_flight if at_work else 0,
         window=worker.window,
-        rate=worker.rate if alive and not ended else 0.0,
+        rate=worker.rate if at_work else 0.0,
         age=age,
-        silent=alive and not ended and age > STALE_AFTER,
+        silent=at_work and age > STALE_AFTER,
         gpus=gpus,
         message=worker.message or (notices.brief(notice, now) if notice else "" if alive or ended else GONE),
         notice=notice,
+        stage=stage,
+        stage_seconds=max(0.0, now - since),
+        stage_usual=_usual(worker, supervisor) if stage else 0.0,
+        tokens_in=worker.tokens_in_rate if at_work else 0.0,
+        tokens_out=worker.tokens_out_rate if at_work else 0.0,
     )
+
+
+def _usual(worker: WorkerStatus, supervisor: SupervisorStatus | None) -> float:
+    if supervisor is None or worker.phase == "working":
+        return 0.0
+    if not worker.stage:
+        return supervisor.startup.get(worker.model, 0.0)
+    return supervisor.stages.get(worker.model, {}).get(stage_name(worker.stage), 0.0)
+
+
+def stage_name(stage: str) -> str:
+    """Return a stage without how far it is: `reading weights` of `reading weights 3/7`."""
+    return stage.rstrip("0123456789/% ")
+
+
+def _stage(worker: WorkerStatus) -> tuple[str, float]:
+    """Return what a worker without an answer does, and since when; "" for one that answers."""
+    if worker.phase in ("starting", "loading"):
+        return worker.stage or worker.phase, worker.stage_since or worker.started
+    if worker.phase == "working" and not worker.answered and worker.in_flight:
+        return "first answers", worker.time - worker.oldest
+    return "", worker.time

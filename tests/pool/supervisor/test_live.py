@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import random
 
+import msgspec
 import pytest
 
-from vlmeval_mp.core.records import Media, Prediction, Sample, Score
+from vlmeval_mp.core.records import Counts, Media, Prediction, Sample, Score, Summary
 from vlmeval_mp.pool.supervisor.live import Live
+from vlmeval_mp.scoring.base import Rules
 from vlmeval_mp.scoring.metrics.metrics import mean_of
 from vlmeval_mp.scoring.metrics.running import Running
 
@@ -35,7 +37,7 @@ def test_the_running_interval_is_that_of_the_finished_job(shared: int) -> None:
 
 
 def test_the_tally_counts_every_sample_once_and_one_alone_has_no_interval() -> None:
-    live = Live()
+    live = Live(Rules())
     live.add(sample(0), Prediction(index="0", row=0, prediction="A"), verdict(0, 1.0), verdict(0, 1.0))
     assert live.tally().interval is None
     live.add(sample(1), Prediction(index="1", row=1, prediction=""), verdict(1, 0.0), verdict(1, 0.0))
@@ -49,9 +51,63 @@ def test_the_tally_counts_every_sample_once_and_one_alone_has_no_interval() -> N
 
 
 def test_a_sign_beyond_its_threshold_is_told_once() -> None:
-    live = Live()
+    live = Live(Rules())
     for row in range(30):
         reply = Prediction(index=str(row), row=row, prediction="" if row % 10 == 0 else "A")
         live.add(sample(row), reply, verdict(row, 1.0), verdict(row, 1.0))
     assert live.news() == ["3 of 30 replies so far (10.0 %) are empty"]
     assert live.news() == []
+
+
+def test_the_live_score_is_the_benchmarks_own_metric() -> None:
+    live = Live(Rules("pope"))
+    for row, (answer, value) in enumerate([("Yes", 1.0), ("Yes", 0.0), ("No", 1.0), ("No", 1.0)]):
+        asked = msgspec.structs.replace(sample(row), kind="yorn", answer=answer, options={})
+        said = answer if value else "No"
+        found = Score(index=str(row), value=value, extracted=said)
+        live.add(asked, Prediction(index=str(row), row=row, prediction=said), found, found)
+    tally = live.tally()
+    assert (tally.metric, tally.score) == ("f1", pytest.approx(2 / 3))
+    assert tally.value / tally.scored == 0.75
+
+
+def test_a_metric_that_takes_long_is_not_made_for_each_shard() -> None:
+    clock = [0.0]
+
+    def now() -> float:
+        clock[0] += 1.0
+        return clock[0]
+
+    live = Live(Rules(), now)
+    shown = []
+    for row in range(4):
+        live.add(
+            sample(row), Prediction(index=str(row), row=row, prediction="A"), verdict(row, row % 2), verdict(row, 1)
+        )
+        shown.append(live.tally().score)
+    clock[0] += 100.0
+    assert shown == [0.0, 0.5, 0.5, 0.5]
+    live.add(sample(4), Prediction(index="4", row=4, prediction="A"), verdict(4, 1.0), verdict(4, 1.0))
+    assert live.tally().score == pytest.approx(3 / 5)
+
+
+def test_failures_are_counted_by_what_they_share() -> None:
+    live = Live(Rules())
+    for row in range(12):
+        error = f"d.tsv row {row}, column 'image_path': file 'a/{row}.png' does not exist inside /data"
+        live.add(sample(row), Prediction(index=str(row), row=row, error=error), verdict(row, None), verdict(row, None))
+    assert live.tally().reasons == {"image missing": 12}
+
+
+def test_the_score_of_a_finished_job_is_its_summarys() -> None:
+    live = Live(Rules())
+    live.add(sample(0), Prediction(index="0", row=0, prediction="A"), verdict(0, 1.0), verdict(0, 1.0))
+    summary = Summary(
+        model="m", dataset="d", primary_metric="f1", metrics={"f1": 0.4}, stderr=None, interval=(0.3, 0.5),
+        counts=Counts(total=1, scored=1, unscored=0, failed=0), by_category={}, by_l2_category={}, by_split={},
+        scorers={}, scoring="strict",
+    )  # fmt: skip
+    tally = live.published(summary)
+    assert (tally.metric, tally.score, tally.interval) == ("f1", 0.4, (0.3, 0.5))
+    bounded = msgspec.structs.replace(summary, metrics={"f1": None}, bounds=(0.1, 0.9), interval=None)
+    assert (live.published(bounded).score, live.published(bounded).interval) == (None, (0.1, 0.9))

@@ -1,7 +1,14 @@
 from __future__ import annotations
 
-from vlmeval_mp.core.records import Served, WorkerStatus
-from vlmeval_mp.pool.supervisor.status import Lost, spent
+import time
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from vlmeval_mp.core.records import GpuStats, Served, WorkerStatus
+from vlmeval_mp.pool.supervisor.status import GpuHistory, Lost, Telemetry, spent
+from vlmeval_mp.runs import owners
 
 
 def beat(owner: str, **fields: object) -> WorkerStatus:
@@ -28,3 +35,23 @@ def test_time_is_lost_from_a_workers_last_heartbeat_until_another_one_begins() -
     assert lost.seconds(12.0) == 2.0 + 1.0
     lost.end("w0", 13.0)
     assert lost.seconds(20.0) == 3.0 + 9.0
+
+
+def test_a_launch_that_finds_nothing_to_do_keeps_the_duration_and_the_rates_of_the_one_before(tmp_path: Path) -> None:
+    first = Telemetry(tmp_path / "supervisor.json", owners.current())
+    first.note_served([beat("x", started=time.time() + 1, spans={"job": Served(0.0, 4.0, 20)})])
+    first.end(30.0)
+    first.write({}, ("job",), ())
+    again = Telemetry(tmp_path / "supervisor.json", owners.current())
+    again.end(0.0)
+    status = again.write({}, ("job",), ())
+    assert status.before + status.ended - status.started == pytest.approx(30.0, abs=0.01)
+    assert status.rates == {"job": 5.0}
+
+
+def test_the_load_of_a_gpu_is_looked_at_every_other_second() -> None:
+    history = GpuHistory()
+    gpu = GpuStats(uuid="g", index=0, name="H200", memory_used=1, memory_total=2, utilization=10)
+    for second, load in ((10.0, 10), (11.0, 99), (12.0, 50)):
+        (seen,) = history.with_recent([msgspec.structs.replace(gpu, utilization=load)], second)
+    assert (seen.recent, seen.utilization) == ((10, 50), 50)

@@ -6,7 +6,8 @@ from typing import Literal
 
 from vlmeval_mp.core.records.base import Struct
 
-Phase = Literal["starting", "loading", "working", "draining", "stopped", "failed"]
+Phase = Literal["starting", "loading", "working", "draining", "scoring", "finished", "stopped", "failed"]
+"""What a worker or a run does. Only runs are scoring (every sample is settled) and finished (every job has results)."""
 
 
 Occupation = Literal["start", "loading", "idle", "rendering", "busy", "draining", "lost"]
@@ -46,7 +47,10 @@ class WorkerStatus(Struct, frozen=True):
     `waiting` samples are held and not in the engine yet. `proven` tells that this process has answered at least one
     sample, so that its engine works; `ended_by` names what killed its engine from outside. `oldest` is for how long
     (seconds) one sample has been in its engine, `usual` the latency that 99 of 100 stay below; `rendering` counts the
-    samples that are being prepared; `asked_twice` those of other workers that it asked once more.
+    samples that are being prepared; `asked_twice` those of other workers that it asked once more. While it loads,
+    `stage` says what it does in words ("reading weights 3/7"), since `stage_since` (wall clock); `stages` has the
+    seconds of those that are over, without their numbers ("reading weights"). The rates of tokens are per second, as
+    `rate` is of samples.
     """
 
     worker: str
@@ -80,6 +84,11 @@ class WorkerStatus(Struct, frozen=True):
     rendering: int = 0
     waiting: int = 0
     asked_twice: int = 0
+    stage: str = ""
+    stage_since: float = 0.0
+    stages: dict[str, float] = {}
+    tokens_in_rate: float = 0.0
+    tokens_out_rate: float = 0.0
 
 
 class Spent(Struct, frozen=True, omit_defaults=False):
@@ -99,7 +108,7 @@ class Spent(Struct, frozen=True, omit_defaults=False):
 
 
 class GpuStats(Struct, frozen=True):
-    """One GPU as NVML sees it; memory in bytes, utilisation in percent."""
+    """One GPU as NVML sees it; memory in bytes, utilisation in percent, `recent` the last ones of it, oldest first."""
 
     uuid: str
     index: int
@@ -107,6 +116,7 @@ class GpuStats(Struct, frozen=True):
     memory_used: int
     memory_total: int
     utilization: int
+    recent: tuple[int, ...] = ()
 
 
 class Event(Struct, frozen=True):
@@ -120,7 +130,9 @@ class Event(Struct, frozen=True):
 class Tally(Struct, frozen=True):
     """Running totals over the scored part of a job.
 
-    `interval` is the 95 % interval of its mean; `health` has the replies so far, and how many of them show each sign.
+    `value` is their sum, and `interval` the 95 % interval of their mean. Once `metric` is set, `score` is that metric,
+    the benchmark's own, over the samples so far, and `interval` is its interval. `health` has the replies so far, and
+    how many of them show each sign; `reasons` has how many samples failed for each reason.
     """
 
     value: float = 0.0
@@ -129,10 +141,18 @@ class Tally(Struct, frozen=True):
     failed: int = 0
     interval: tuple[float, float] | None = None
     health: dict[str, int] = {}
+    metric: str = ""
+    score: float | None = None
+    reasons: dict[str, int] = {}
 
 
 class SupervisorStatus(Struct, frozen=True):
-    """The supervisor's heartbeat: what only it knows. `at_work` is how many workers it has on each model."""
+    """The supervisor's heartbeat: what only it knows. `at_work` is how many workers it has on each model.
+
+    `before` are the seconds that earlier launches worked on the run, `ended` is when its last job had its results (wall
+    clock), 0 before that. `startup` is how long a worker of each model took to start the last time here, `stages` how
+    long each stage of that took.
+    """
 
     pid: int
     owner: str
@@ -146,3 +166,7 @@ class SupervisorStatus(Struct, frozen=True):
     events: tuple[Event, ...] = ()
     spent: Spent | None = None
     at_work: dict[str, int] = {}
+    before: float = 0.0
+    startup: dict[str, float] = {}
+    stages: dict[str, dict[str, float]] = {}
+    ended: float = 0.0

@@ -19,7 +19,9 @@ from vlmeval_mp.core.errors import StorageError, VlmevalError
 from vlmeval_mp.core.paths import RunPaths
 from vlmeval_mp.core.records import Done, Job, Prediction, RunRecord, RunSpec, Tally
 from vlmeval_mp.datasets.store import Dataset
+from vlmeval_mp.pool.supervisor import story
 from vlmeval_mp.pool.supervisor.live import Live
+from vlmeval_mp.pool.supervisor.status import Level
 from vlmeval_mp.runs import results, stops
 from vlmeval_mp.runs.index import Index
 from vlmeval_mp.runs.merge import Merged, dataset_of
@@ -37,7 +39,7 @@ class Finisher:
     """One run's scoring thread. `error` is the first thing that went wrong there, for the caller to raise.
 
     `left`: a job is answered and was not scored, because `stop` was called. `news` waits for whoever tells people: what
-    of the answers so far is beyond a threshold, each thing once.
+    of the answers so far is beyond a threshold, each thing once, and jobs that are done with their scores.
 
     How answers are scored is what `asked` says, not what was frozen with the run: it changes no answer.
     """
@@ -56,9 +58,9 @@ class Finisher:
         self._indexes: dict[str, Index] = {}
         self._verdicts = {name: Verdicts(rules) for name, rules in self._rules.items()}
         self._tallies = {j.name: Tally() for j in record.jobs}
-        self._running = {j.name: Live() for j in record.jobs}
+        self._running = {name: Live(rules) for name, rules in self._rules.items()}
         self._stops = {j.name: self._stopping_of(asked, j) for j in record.jobs if asked.stop_at}
-        self.news: deque[str] = deque()
+        self.news: deque[tuple[str, Level]] = deque()
         self._tallied: set[str] | None = None
         self._begun: set[str] = set()
         self._finished: list[str] = []
@@ -141,7 +143,7 @@ class Finisher:
             made.append(Scored(sample, prediction, verdict, sample.cell(rules.cluster) if rules.cluster else ""))
         self._tallies[job.name] = live.tally()
         self._decide(job, done.shard.first, made)
-        self.news.extend(f"{job.model} on {job.dataset}: {text}" for text in live.news())
+        self.news.extend((f"{job.model} on {job.dataset}: {text}", "warning") for text in live.news())
 
     def _stopping_of(self, asked: RunSpec, job: Job) -> Stopping:
         rules = self._rules[job.name]
@@ -170,6 +172,10 @@ class Finisher:
                 summary = results.write_pairs(folder, job.model, job.dataset, merged, rules, verdicts)
                 if summary.problem:
                     self.error = self.error or VlmevalError(f"{job.model} on {job.dataset}: {summary.problem}")
+                self._tallies[job.name] = self._running[job.name].published(summary)
+                self.news.append(
+                    (story.scored(summary, alone=len({j.model for j in self._jobs.values()}) == 1), "info")
+                )
             else:
                 results.write_predictions(folder, merged)
         del self._indexes[job.name], self._verdicts[job.name]

@@ -1,27 +1,44 @@
-"""What is known of a job's answers while it goes on: the score with its interval, and the health of the replies.
+"""What is known of a job's answers while it goes on: its score and interval, why samples failed, the replies' health.
 
 Telemetry: what a finished job publishes is made anew from all of its answers. Knows no file.
 """
 
 from __future__ import annotations
 
-from vlmeval_mp.core.records import Prediction, Sample, Score, Tally
+import time
+from collections.abc import Callable
+
+import msgspec
+
+from vlmeval_mp.core.records import Prediction, Sample, Score, Summary, Tally
+from vlmeval_mp.runs.reasons import Reasons
+from vlmeval_mp.runs.verdicts import Slim
 from vlmeval_mp.scoring import health
+from vlmeval_mp.scoring.base import Rules, Scored
+from vlmeval_mp.scoring.families import aggregator_of
 from vlmeval_mp.scoring.metrics.running import Running
+
+PATIENCE = 20.0
+"""How many times as long as it took the benchmark's own metric stays as it is: it costs a twentieth of the time."""
 
 
 class Live:
-    """One job so far, sample by sample in any order."""
+    """One job so far, sample by sample in any order, scored by `rules`. `now` is a monotonic clock."""
 
-    def __init__(self) -> None:
-        self._score, self._signs = Running(), health.Signs()
+    def __init__(self, rules: Rules, now: Callable[[], float] = time.monotonic) -> None:
+        self._score, self._signs, self._reasons = Running(), health.Signs(), Reasons()
         self._unscored = self._failed = 0
         self._told: set[str] = set()
+        self._slim, self._scored = Slim(rules), list[Scored]()
+        self._rules, self._now, self._due = rules, now, 0.0
+        self._own = Tally()
 
     def add(self, sample: Sample, prediction: Prediction, verdict: Score, strict: Score) -> None:
         """Take in one sample, its verdict in the mode that is published, and that of strict rules."""
+        self._scored.append(self._slim.scored(sample, prediction, verdict))
         if prediction.error is not None:
             self._failed += 1
+            self._reasons.add(prediction.error)
             return
         self._signs.add(sample, prediction, strict)
         if verdict.value is None:
@@ -31,14 +48,38 @@ class Live:
 
     def tally(self) -> Tally:
         """Return what there is to show."""
+        if self._score.count and self._now() >= self._due:
+            begun, first = self._now(), not self._own.metric
+            self._own = self._measure()
+            took = self._now() - begun
+            self._due = begun + took + (0.0 if first else PATIENCE * took)  # the first time imports what it needs, too
         return Tally(
             value=self._score.value,
             scored=self._score.count,
             unscored=self._unscored,
             failed=self._failed,
-            interval=self._score.interval(),
+            interval=self._own.interval if self._own.metric else self._score.interval(),
             health=dict(self._signs.counts),
+            metric=self._own.metric,
+            score=self._own.score,
+            reasons=self._reasons.counts(),
         )
+
+    def _measure(self) -> Tally:
+        """Return the benchmark's own metric over the samples so far; without one, the mean stands."""
+        metrics = aggregator_of(self._rules.scorer, circular=self._rules.circular)(self._scored, self._rules.mode)
+        name, found = next(iter(metrics.items()))
+        return Tally() if found.value is None else Tally(metric=name, score=found.value, interval=found.interval)
+
+    def published(self, summary: Summary) -> Tally:
+        """Return the tally of a finished job: with what its summary says, and nothing else."""
+        self._own = Tally(
+            metric=summary.primary_metric,
+            score=summary.metrics.get(summary.primary_metric),
+            interval=summary.bounds or summary.interval,
+        )
+        self._due = float("inf")
+        return self.tally() if not summary.as_reported else msgspec.structs.replace(self.tally(), metric="", score=None)
 
     def news(self) -> list[str]:
         """Return a sentence for each sign that has come beyond its threshold since the last call."""

@@ -37,7 +37,8 @@ from vlmeval_mp.pool.supervisor.leases import LEASE_SECONDS, Leases
 from vlmeval_mp.pool.supervisor.options import Options
 from vlmeval_mp.pool.supervisor.orphans import sweep_orphans
 from vlmeval_mp.pool.supervisor.slots import KILL_WAIT, Slots
-from vlmeval_mp.pool.supervisor.status import Telemetry
+from vlmeval_mp.pool.supervisor.status import GpuHistory, Telemetry
+from vlmeval_mp.pool.supervisor.story import Story, total
 from vlmeval_mp.runs import history, owners, reopening, stops
 from vlmeval_mp.runs.holding import hold
 from vlmeval_mp.runs.notices import NoticeLog
@@ -81,12 +82,13 @@ class Supervisor:
             paths, record, options.asked or record.spec, scored=options.scored, collected=on_answer is not None
         )
         self.leases = Leases()
-        self.notice_log = NoticeLog()
+        self.notice_log, self.story = NoticeLog(), Story()
         self.waited_for: set[str] = set()
         self.told: set[str] = set()
         self.signals: list[int] = []
         self.stopping: Literal["", "draining", "killed"] = ""
         self.gpu_stats: tuple[GpuStats, ...] = ()
+        self.gpu_history = GpuHistory()
         self.baseline: dict[str, int] = {}
         self._next_reap = self._next_look = self._drain_until = 0.0
         self._snapshot: Snapshot | None = None
@@ -123,9 +125,12 @@ class Supervisor:
         self._restore()
         self._look_at_gpus()
         self.baseline = {g.uuid: g.memory_used for g in self.gpu_stats}
+        self.telemetry.usual = past.usual(JobsPaths(self.paths.root.parent).history, self._settings())
         self.telemetry.phase = "working"
         for level, text in self.options.notes:
             self.telemetry.event(text, level)
+        if not self._left(self._look()):
+            self.telemetry.end(0.0)  # a run that was finished before took as long as it did then
         while True:
             self._obey_signals()
             if self.slots.collect_ended(stopping=bool(self.stopping)):
@@ -191,6 +196,8 @@ class Supervisor:
         snapshot = self._look()
         self.telemetry.phase = "stopped"
         self._show(snapshot)
+        self.telemetry.event(total(self._state(snapshot), self.telemetry.spent()))
+        self._show(snapshot)
         self.telemetry.write_time(self.paths.time)
         self._keep_history()
         if self.finisher.error is not None:
@@ -206,13 +213,16 @@ class Supervisor:
         return EXIT_FAILED_SAMPLES if failed else EXIT_COMPLETE
 
     def _keep_history(self) -> None:
-        """Write down what this launch took, for `plan`."""
-        settings = {
-            m.name: past.setting(self.record, m.name, self.groups[0], self.options.tensor_parallel, self.gpu_stats)
+        """Write down what this launch took, for `plan` and for what later launches expect."""
+        lines = past.launches(self.record, self._settings(), self.telemetry.workers(), self.telemetry.served())
+        history.append(JobsPaths(self.paths.root.parent).history, lines)
+
+    def _settings(self) -> dict[str, history.Setting]:
+        tensor_parallel = self.options.tensor_parallel
+        return {
+            m.name: past.setting(self.record, m.name, self.groups[0], tensor_parallel, self.gpu_stats)
             for m in self.record.spec.models
         }
-        lines = past.launches(self.record, settings, self.telemetry.workers(), self.telemetry.served())
-        history.append(JobsPaths(self.paths.root.parent).history, lines)
 
     def _stop_all(self) -> None:
         """Leave no process and no claim behind; quick when `_run` ended normally."""
@@ -275,11 +285,13 @@ class Supervisor:
             self.telemetry.note_served(self._snapshot.workers)
             for text, level in self.notice_log.changes(noticed(self._snapshot), time.time()):
                 self.telemetry.event(text, level)
+            for text in self.story.changes(self._snapshot):
+                self.telemetry.event(text)
         return self._snapshot
 
     def _look_at_gpus(self) -> None:
         if self.has_gpus:
-            self.gpu_stats = tuple(self.launcher.devices())
+            self.gpu_stats = self.gpu_history.with_recent(self.launcher.devices(), time.monotonic())
 
     def _memory_is_back(self, group: DeviceGroup) -> bool:
         self._look_at_gpus()
@@ -295,12 +307,18 @@ class Supervisor:
 
     def _show(self, snapshot: Snapshot) -> None:
         while self.finisher.news:
-            self.telemetry.event(self.finisher.news.popleft(), "warning")
-        status = self._write_status()
+            self.telemetry.event(*self.finisher.news.popleft())
         while self.on_answer is not None and self.finisher.answers:
             self.on_answer(*self.finisher.answers.popleft())
-        self.on_tick(fold(msgspec.structs.replace(snapshot, supervisor=status, supervisor_alive=True), time.time()))
+        self.on_tick(self._state(snapshot))
+
+    def _state(self, snapshot: Snapshot) -> RunState:
+        status = self._write_status()
+        return fold(msgspec.structs.replace(snapshot, supervisor=status, supervisor_alive=True), time.time())
 
     def _write_status(self) -> SupervisorStatus:
         self.telemetry.at_work = self.slots.at_work()
-        return self.telemetry.write(self.finisher.tallies(), self.finisher.finished(), self.gpu_stats)
+        finished = self.finisher.finished()
+        if len(finished) == len(self.record.jobs):
+            self.telemetry.end()
+        return self.telemetry.write(self.finisher.tallies(), finished, self.gpu_stats)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 from statistics import fmean
 
 from vlmeval_mp.core.records import GpuStats, RunRecord, Served, WorkerStatus
@@ -43,8 +44,19 @@ def launches(
             if job.model == name and job.name in seconds
         ]
         startup = fmean(w.spent.get("start", 0.0) + w.spent.get("loading", 0.0) for w in mine)
-        lines.append(PastLaunch(now, about, startup, max(0.0, now - last), jobs=tuple(paces)))
+        lines.append(PastLaunch(now, about, startup, max(0.0, now - last), _mean_stages(mine), tuple(paces)))
     return lines
+
+
+def usual(path: Path, settings: Mapping[str, Setting]) -> dict[str, tuple[float, dict[str, float]]]:
+    """Return how long a worker of each model took to start, and each stage of it, by the history at `path`."""
+    found = {name: history.read(path, about) for name, about in settings.items()}
+    return {name: (history.startup(past) or 0.0, history.stages(past)) for name, past in found.items() if past}
+
+
+def _mean_stages(workers: Sequence[WorkerStatus]) -> dict[str, float]:
+    names = dict.fromkeys(name for worker in workers for name in worker.stages)
+    return {name: fmean(w.stages[name] for w in workers if name in w.stages) for name in names}
 
 
 def _pace(folder: str, max_tokens: int, seconds: float, spans: Sequence[Served]) -> JobPace:

@@ -41,17 +41,24 @@ class Telemetry:
     def __init__(self, path: Path, owner: Owner) -> None:
         self.phase: Phase = "starting"
         self._path, self._owner = path, str(owner)
-        self._started = time.time()
+        self._started, self._ended = time.time(), 0.0
+        self._before, self._earlier = _earlier(path)
         self._events: deque[Event] = deque(maxlen=50)
         self._served: dict[tuple[str, str], Served] = {}
         self._workers: dict[str, WorkerStatus] = {}
         self._lost = Lost()
         self.at_work: dict[str, int] = {}
+        self.usual: dict[str, tuple[float, dict[str, float]]] = {}
 
     def event(self, text: str, level: Level = "info") -> None:
         """Tell people one thing, on the screen and in the log."""
         self._events.append(Event(time=time.time(), text=text, level=level))
         log.log(LEVELS[level], "%s", text)
+
+    def end(self, seconds: float | None = None) -> None:
+        """Note that every job has its results now, or had them `seconds` after the start. The first time counts."""
+        if not self._ended:
+            self._ended = time.time() if seconds is None else self._started + seconds
 
     def note_served(self, workers: Iterable[WorkerStatus]) -> None:
         """Take from the heartbeats of this launch's workers what they have answered and when."""
@@ -100,17 +107,49 @@ class Telemetry:
             time=time.time(),
             started=self._started,
             tallies=tallies,
-            rates=rates(self._served),
+            rates=self._earlier | rates(self._served),
             finished=finished,
             gpus=gpus,
             events=tuple(self._events),
             spent=self.spent(),
+            before=self._before,
+            startup={model: seconds for model, (seconds, _) in self.usual.items()},
+            stages={model: stages for model, (_, stages) in self.usual.items()},
+            ended=self._ended,
         )
         try:
             files.atomic_write(self._path, files.encode_json(status), durable=False)
         except StorageError as error:
             log.warning("%s", error)
         return status
+
+
+def _earlier(path: Path) -> tuple[float, dict[str, float]]:
+    """Return the seconds that earlier launches worked on the run, and their samples/s of each job."""
+    try:
+        last = files.read_json(path, SupervisorStatus)
+    except (FileNotFoundError, StorageError):
+        return 0.0, {}
+    return last.before + max(0.0, (last.ended or last.time) - last.started), last.rates
+
+
+class GpuHistory:
+    """The last utilisations of each GPU, `EVERY` seconds apart."""
+
+    KEPT, EVERY = 24, 2.0
+
+    def __init__(self) -> None:
+        self._seen: dict[str, deque[int]] = {}
+        self._due = 0.0
+
+    def with_recent(self, stats: Iterable[GpuStats], now: float) -> tuple[GpuStats, ...]:
+        """Return `stats` with what was seen before them; `now` is a monotonic clock."""
+        found, due = list(stats), now >= self._due
+        if due:
+            self._due = now + self.EVERY
+        for gpu in found if due else ():
+            self._seen.setdefault(gpu.uuid, deque(maxlen=self.KEPT)).append(gpu.utilization)
+        return tuple(msgspec.structs.replace(gpu, recent=tuple(self._seen.get(gpu.uuid, ()))) for gpu in found)
 
 
 class Lost:

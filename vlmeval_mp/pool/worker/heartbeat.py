@@ -27,13 +27,13 @@ RATE_WINDOW = 20
 
 
 class Heart:
-    """Beats until `stop`. `read` gives the current status without `beat`, `time` and `rate`, from any thread."""
+    """Beats until `stop`. `read` gives the current status without `beat`, `time` and rates, from any thread."""
 
     def __init__(self, path: Path, read: Callable[[], WorkerStatus]) -> None:
         self._path = path
         self._read = read
         self._beat = 0
-        self._seen: deque[tuple[float, int]] = deque(maxlen=RATE_WINDOW)
+        self._seen: deque[tuple[float, int, int, int]] = deque(maxlen=RATE_WINDOW)
         self._stopped = threading.Event()
         self._writing = threading.Lock()
         self._thread = threading.Thread(target=self._run, name="heartbeat", daemon=True)
@@ -58,16 +58,25 @@ class Heart:
         self._beat += 1
         if not status.answered:
             self._seen.clear()  # loading is no slow answering
-        self._seen.append((time.monotonic(), status.answered))
-        status = msgspec.structs.replace(status, beat=self._beat, time=time.time(), rate=self._rate())
+        self._seen.append((time.monotonic(), status.answered, status.tokens_in, status.tokens_out))
+        samples, tokens_in, tokens_out = self._rates()
+        status = msgspec.structs.replace(
+            status,
+            beat=self._beat,
+            time=time.time(),
+            rate=samples,
+            tokens_in_rate=tokens_in,
+            tokens_out_rate=tokens_out,
+        )
         try:
             files.atomic_write(self._path, files.encode_json(status), durable=False)
         except StorageError as error:
             log.warning("heartbeat not written: %s", error)
 
-    def _rate(self) -> float:
-        (t0, n0), (t1, n1) = self._seen[0], self._seen[-1]
-        return (n1 - n0) / (t1 - t0) if t1 > t0 else 0.0
+    def _rates(self) -> tuple[float, ...]:
+        """Return samples, tokens in and tokens out per second."""
+        (begun, *first), (now, *last) = self._seen[0], self._seen[-1]
+        return tuple((b - a) / (now - begun) if now > begun else 0.0 for a, b in zip(first, last, strict=True))
 
     def _run(self) -> None:
         while not self._stopped.wait(INTERVAL):

@@ -34,6 +34,7 @@ from vlmeval_mp.pool.worker.heartbeat import Heart
 from vlmeval_mp.pool.worker.pace import Pace
 from vlmeval_mp.pool.worker.recording import Held, Recorder
 from vlmeval_mp.pool.worker.sharing import AHEAD, PATIENCE, Sharing
+from vlmeval_mp.pool.worker.stages import Stages
 from vlmeval_mp.pool.worker.twins import Twins
 from vlmeval_mp.runs import checkpoint, owners, suspects
 from vlmeval_mp.runs.index import Index, search
@@ -63,7 +64,7 @@ class Worker:
         self.datasets: dict[str, Dataset] = {j.name: Dataset(store / j.folder) for j in self.jobs.values()}
         model = next(m for m in record.spec.models if m.name == assignment.model)
         self.numbers = {j.name: number for number, j in enumerate(record.jobs)}
-        self.pace = Pace()
+        self.pace, self.stages = Pace(), Stages(paths.log(assignment.name))
         self.asker = Asker(record.spec, model, self.jobs, self.datasets, assignment, self._in_engine)
         self.engine = self.asker.engine
         self.in_flight_file = InFlight(paths.in_flight(assignment.name), self.asker.window_size)
@@ -107,6 +108,7 @@ class Worker:
         self._enter("loading")
         await self.engine.start()
         self.sharing.patience = max(PATIENCE, self.clock.read().get("loading", 0.0) / 2)
+        self.stages.end()
         gc.collect()  # what was loaded stays: looking through it again would stop the feeding for half a second
         gc.freeze()
         loop = asyncio.get_running_loop()
@@ -309,6 +311,7 @@ class Worker:
 
     def status(self) -> WorkerStatus:
         held: Counter[str] = Counter()
+        self.stages.look()
         for shard in list(self.recorder.held.values()):
             held[shard.job.name] += len(shard.answers)
         return WorkerStatus(
@@ -340,6 +343,9 @@ class Worker:
             usual=self.pace.usual(),
             rendering=self.asker.rendering,
             asked_twice=self.twins.asked,
+            stage=self.stages.stage,
+            stage_since=self.stages.since,
+            stages=dict(self.stages.seconds),
         )
 
     async def close(self) -> None:

@@ -1,0 +1,55 @@
+"""What a launch's log tells from beginning to end: who is ready, the first answer, each score, the total. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from vlmeval_mp.core.records import Spent, Summary
+from vlmeval_mp.runs.state import RunState, Snapshot
+from vlmeval_mp.runs.words import duration, score
+
+READY = ("working", "draining")
+
+
+class Story:
+    """Turns snapshots into sentences, each once."""
+
+    def __init__(self) -> None:
+        self._ready: set[str] = set()
+        self._answered = False
+
+    def changes(self, snapshot: Snapshot) -> Iterator[str]:
+        """Yield what has happened since the last call."""
+        for worker in snapshot.workers:
+            if worker.phase in READY and worker.worker in snapshot.live and worker.owner not in self._ready:
+                self._ready.add(worker.owner)
+                took = sum(worker.spent.get(part, 0.0) for part in ("start", "loading"))
+                yield f"{worker.worker} is ready with {worker.model} after {duration(took)}"
+        begun = snapshot.supervisor.started if snapshot.supervisor else 0.0
+        answers = [s.last for w in snapshot.workers if w.owner in self._ready and w.answered for s in w.spans.values()]
+        if answers and not self._answered:
+            self._answered = True
+            yield "first answer" + (f" {duration(min(answers) - begun)} after the start" if begun else "")
+
+
+def scored(summary: Summary, *, alone: bool) -> str:
+    """Return `DigitsMCQ done: 91.2 ± 1.4`; `alone`: there is one model, which needs no name."""
+    name = summary.dataset if alone else f"{summary.model} on {summary.dataset}"
+    if summary.problem:
+        return f"{name} done, without a score: {summary.problem}"
+    if summary.as_reported:
+        value = summary.metrics.get(summary.primary_metric)
+        said = "–" if value is None else f"{value:.4g}"
+    else:
+        value = summary.metrics.get(summary.primary_metric)
+        said = score(summary.primary_metric, value, summary.bounds or summary.interval)
+    failed = f", {summary.counts.failed:,} failed" if summary.counts.failed else ""
+    return f"{name} done: {said}{failed}"
+
+
+def total(state: RunState, spent: Spent) -> str:
+    """Return what a launch comes to: `finished: 1,540 of 1,540 samples in 2m 05s, 3 failed; 12.3 samples/s`."""
+    failed = f", {state.failed:,} failed" if state.failed else ""
+    speed = f"; {spent.samples / spent.serving:.1f} samples/s" if spent.serving > 0 else ""
+    ended = "finished" if state.finished else "stopped"
+    return f"{ended}: {state.done:,} of {state.total:,} samples in {duration(state.elapsed)}{failed}{speed}"

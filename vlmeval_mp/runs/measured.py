@@ -1,0 +1,36 @@
+"""The score of a finished job as its summary has it, read without what else stands there. Reads one small file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from vlmeval_mp.core import files
+from vlmeval_mp.core.errors import StorageError
+from vlmeval_mp.core.records import Struct
+
+
+class Measured(Struct, frozen=True):
+    """A metric's name, its value and its 95 % interval; where `value` is None, what it lies between."""
+
+    metric: str
+    value: float | None
+    interval: tuple[float, float] | None
+
+
+class _Summary(Struct, frozen=True):
+    primary_metric: str
+    metrics: dict[str, float | None]
+    interval: tuple[float, float] | None = None
+    bounds: tuple[float, float] | None = None
+    as_reported: bool = False
+
+
+def read(summary: Path) -> Measured | None:
+    """Return what `summary` says first; None where there is no such file, or its number is in a unit of its own."""
+    try:
+        found = files.read_json(summary, _Summary)
+    except (FileNotFoundError, StorageError):
+        return None
+    if found.as_reported or not found.primary_metric:
+        return None
+    return Measured(found.primary_metric, found.metrics.get(found.primary_metric), found.bounds or found.interval)

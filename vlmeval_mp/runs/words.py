@@ -1,0 +1,34 @@
+"""Numbers as people read them: durations and scores in few characters. Pure."""
+
+from __future__ import annotations
+
+import math
+
+DASH = "–"
+POINTS = "_points"
+"""How a metric's name ends that is no fraction."""
+
+
+def duration(seconds: float | None) -> str:
+    """`4s`, `2m 05s`, `1h 02m`, `3d 04h`; a dash where unknown."""
+    if seconds is None or not math.isfinite(seconds):
+        return DASH
+    whole = max(0, round(seconds))
+    minutes, hours, days = whole // 60, whole // 3600, whole // 86400
+    if days:
+        return f"{days}d {hours % 24:02}h"
+    if hours:
+        return f"{hours}h {minutes % 60:02}m"
+    return f"{minutes}m {whole % 60:02}s" if minutes else f"{whole}s"
+
+
+def score(metric: str, value: float | None, interval: tuple[float, float] | None) -> str:
+    """A metric in percent, or in points, with half its 95 % interval: `91.2 ±1.4`; `0.4–99.7` where it only has bounds.
+
+    The half is rounded up, so that it is never zero.
+    """
+    scale = 1 if metric.endswith(POINTS) else 100
+    if value is None:
+        return DASH if interval is None else "–".join(f"{scale * end:,.1f}" for end in interval)
+    half = "" if interval is None else f" ±{math.ceil(5 * scale * (interval[1] - interval[0]) - 1e-9) / 10:,.1f}"
+    return f"{scale * value:,.1f}{half}"
