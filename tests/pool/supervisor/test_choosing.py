@@ -3,12 +3,13 @@
 import os
 import time
 
+import msgspec
 import pytest
 
 from tests.builders import fake_run, text_tsv
 from vlmeval_mp.config.build import Overrides, build
 from vlmeval_mp.core.paths import JobsPaths
-from vlmeval_mp.core.records import Served
+from vlmeval_mp.core.records import Served, WorkerStatus
 from vlmeval_mp.pool.devices import gpus
 from vlmeval_mp.pool.launchers.local import LocalLauncher
 from vlmeval_mp.pool.supervisor.choosing import most_left, pace
@@ -91,6 +92,9 @@ def test_eight_gpus_are_shared_by_work_and_one_that_is_free_goes_to_the_model_wi
     assert sorted(launcher.started) == ["one"] * 4 + ["two"] * 4
     supervisor.queue.withdraw(next(j.name for j in supervisor.record.jobs if j.model == "one" and j.samples > 64), 0)
     launcher.ended = {number for number, model in enumerate(launcher.started) if model == "one"}
+    for number in launcher.ended:
+        beat = WorkerStatus(worker=f"w{number}", pid=0, owner="o", host="h", model="one", devices="", answered=8)
+        paths.worker(beat.worker).write_bytes(msgspec.json.encode(beat))
     supervisor.slots.collect_ended(stopping=False)
     supervisor.slots.start_idle(supervisor.reader.read())
     assert launcher.started[8:] == ["two"] * 4
