@@ -96,11 +96,11 @@ def run_under_fire(command: list[str], paths: RunPaths, log: Path, kills: int, s
 
 def answered_ids(paths: RunPaths) -> list[str]:
     """Index of every answer in the checkpoints, one entry per line; torn lines are not answers."""
-    from vlmeval_mp.core import files
+    from vlmeval_mp.core import linefiles
 
     return [
         json.loads(payload)["index"]
         for path in paths.checkpoints.rglob("*.jsonl")
-        for _, _, payload in files.read_lines(path)
+        for _, _, payload in linefiles.read(path)
         if not payload.startswith(b'{"type":"intent"')
     ]

@@ -1,6 +1,6 @@
 """Each line of a checkpoint is read once, whoever asks how often."""
 
-from vlmeval_mp.core import files
+from vlmeval_mp.core import linefiles
 from vlmeval_mp.core.records import Prediction, Shard
 from vlmeval_mp.runs import checkpoint
 from vlmeval_mp.runs.checkpoint import Checkpoint
@@ -14,8 +14,8 @@ def record(writer, rows, text="yes"):
 
 
 def test_an_index_reads_on_from_where_it_was(tmp_path, monkeypatch):
-    writer, read, real = Checkpoint(tmp_path, "w0-a"), [], files.decode_line
-    monkeypatch.setattr(files, "decode_line", lambda line: read.append(line) or real(line))
+    writer, read, real = Checkpoint(tmp_path, "w0-a"), [], linefiles.decode
+    monkeypatch.setattr(linefiles, "decode", lambda line: read.append(line) or real(line))
     index = Index(tmp_path, JOB, 100)
     for first in range(0, 100, 10):
         record(writer, range(first, first + 10))
@@ -29,8 +29,8 @@ def test_shards_whose_lines_are_mixed_are_loaded_without_reading_their_neighbour
     writer = Checkpoint(tmp_path, "w0-a")
     answers = record(writer, [row for pair in zip(range(50), range(50, 100), strict=True) for row in pair])
     dones = [checkpoint.pin(Shard(job=JOB, first=f, last=f + 9), answers, "w0") for f in range(0, 100, 10)]
-    read, real = [], files.decode_line
-    monkeypatch.setattr(files, "decode_line", lambda line: read.append(line) or real(line))
+    read, real = [], linefiles.decode
+    monkeypatch.setattr(linefiles, "decode", lambda line: read.append(line) or real(line))
     index = Index(tmp_path, JOB, 100)
     assert [p.row for done in dones for p in index.load(done)] == list(range(100))
     assert len(read) == 200  # once to find it, once to give it

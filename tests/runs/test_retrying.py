@@ -10,7 +10,7 @@ import pytest
 
 from tests.builders import fake_run, fake_spec, worker_for
 from vlmeval_mp.cli import main
-from vlmeval_mp.core import files
+from vlmeval_mp.core import files, linefiles
 from vlmeval_mp.core.errors import ConfigError, StorageError
 from vlmeval_mp.core.paths import JobsPaths, RunPaths
 from vlmeval_mp.pool.worker.__main__ import live
@@ -111,7 +111,7 @@ def all_are_somewhere(paths: RunPaths) -> bool:
 
 OPERATIONS = [
     (files, "atomic_write"), (files, "publish_new"), (files, "sync_folder"), (Path, "rename"), (Path, "touch"),
-    (Path, "unlink"), (Path, "mkdir"), (files.Appender, "append"), (files.Appender, "sync"),
+    (Path, "unlink"), (Path, "mkdir"), (linefiles.Appender, "append"), (linefiles.Appender, "sync"),
 ]  # fmt: skip
 
 

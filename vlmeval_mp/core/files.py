@@ -1,10 +1,7 @@
-"""Disk primitives: replace atomically, append durably, read tolerantly. Every write of the project goes through here.
+"""Files that are replaced or created in one step, durably. Every write of the project goes through here or `linefiles`.
 
 Guarantees. `atomic_write`: a reader sees the old file or the whole new one, also after a power cut. `publish_new`: of
-several writers exactly one wins, and it knows. `Appender`: one writer; after `sync` returned, what was appended
-before is on the disk. `read_lines`: valid lines only; a torn or altered line is skipped, never guessed at.
-
-`encode_json` never fails on text that is none.
+several writers exactly one wins, and it knows.
 
 Why `link` and not a lock: some shared file systems grant a lock to every caller.
 """
@@ -15,55 +12,16 @@ import contextlib
 import errno
 import os
 import secrets
-import zlib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, BinaryIO, TypeVar
-
-import msgspec
+from typing import BinaryIO
 
 from vlmeval_mp.core.errors import StorageError
-
-T = TypeVar("T")
 
 BLOCK = 1 << 18
 """Bytes that are read or written at once."""
 NO_LINKS = frozenset({errno.EPERM, errno.ENOSYS, errno.EOPNOTSUPP, errno.EMLINK, errno.EINVAL})
 """What `link` says where the file system has no hard links."""
-
-
-def encode_json(value: object) -> bytes:
-    """Return `value` as JSON. Half a surrogate pair, which is no text, becomes a question mark.
-
-    File names that are not UTF-8 hold such halves, and so does what a model says when it is cut inside a character.
-    """
-    try:
-        return msgspec.json.encode(value)
-    except UnicodeEncodeError:
-        return msgspec.json.encode(_whole(msgspec.to_builtins(value, str_keys=True)))
-
-
-def _whole(value: Any) -> Any:
-    if isinstance(value, str):
-        return value.encode("utf-8", "replace").decode()
-    if isinstance(value, dict):
-        return {_whole(key): _whole(each) for key, each in value.items()}
-    return [_whole(each) for each in value] if isinstance(value, list | tuple) else value
-
-
-def read_json(path: Path, kind: type[T]) -> T:
-    """Return the content of a JSON file as a `kind`.
-
-    Raises:
-        FileNotFoundError: there is no such file.
-        StorageError: it cannot be read, or holds something else.
-    """
-    try:
-        return msgspec.json.decode(path.read_bytes(), type=kind)
-    except FileNotFoundError:
-        raise
-    except (OSError, UnicodeDecodeError, msgspec.DecodeError) as error:
-        raise StorageError(f"{path} cannot be read: {error}") from error
 
 
 def _temporary(path: Path) -> Path:
@@ -235,120 +193,3 @@ def _create_whole(path: Path, data: bytes) -> bool:
             path.unlink()
         raise
     return True
-
-
-def encode_line(payload: bytes) -> bytes:
-    """`payload`, a JSON object, as one checkpoint line: its CRC-32 becomes the first key, so the line stays JSON."""
-    rest = payload[1:]
-    return b'{"crc":"%08x",%b\n' % (zlib.crc32(rest), rest)
-
-
-_PREFIX = len(b'{"crc":"00000000",')
-
-
-def decode_line(line: bytes) -> bytes | None:
-    """The payload of one line without its newline; None if the line is torn or was altered."""
-    if len(line) <= _PREFIX or not line.startswith(b'{"crc":"'):
-        return None
-    rest = line[_PREFIX:]
-    if b"%08x" % zlib.crc32(rest) != line[8:16]:
-        return None
-    return b"{" + rest
-
-
-def read_lines(path: Path, start: int = 0, end: int | None = None) -> Iterator[tuple[int, int, bytes]]:
-    """Valid lines within bytes [start, end) of `path`, as (offset, offset behind it, payload).
-
-    A missing file has no lines. The last line counts only with its newline. One block is in memory at a time.
-    """
-    try:
-        with path.open("rb", buffering=BLOCK) as file:
-            file.seek(start)
-            for line in file:
-                behind = start + len(line)
-                if not line.endswith(b"\n") or (end is not None and behind > end):
-                    return
-                payload = decode_line(line[:-1])
-                if payload is not None:
-                    yield start, behind, payload
-                start = behind
-    except FileNotFoundError:
-        return
-
-
-class Appender:
-    """One append-only file with exactly one writer, ever: the file must not exist yet.
-
-    `append` hands the line to the operating system at once, so it survives the death of this process; `sync` makes
-    it survive a power cut. After a failed write or sync the file is never used again, because a second fsync may
-    report success for data the kernel dropped.
-    """
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self.size = 0
-        self._synced = 0
-        self._broken = False
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            self._fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC, 0o644)
-            sync_folder(path.parent)
-        except OSError as error:
-            raise StorageError(f"cannot create {path}: {error.strerror or error}") from error
-
-    def append(self, payload: bytes) -> tuple[int, int]:
-        """Append one JSON object as a line; returns its (offset, offset behind it).
-
-        Raises:
-            StorageError: the line may be torn; this file is not written again.
-        """
-        line = encode_line(payload)
-        start = self.size
-        rest = memoryview(line)
-        while rest:
-            rest = rest[self._write(rest) :]
-        self.size = start + len(line)
-        return start, self.size
-
-    def _write(self, data: memoryview) -> int:
-        if self._broken:
-            raise StorageError(f"{self.path} failed before and is not written again")
-        try:
-            return os.write(self._fd, data)
-        except OSError as error:
-            self._broken = True
-            what = "the disk is full" if error.errno in (errno.ENOSPC, errno.EDQUOT) else error.strerror or str(error)
-            raise StorageError(f"cannot append to {self.path}: {what}") from error
-
-    def sync(self) -> None:
-        """Return once everything appended before the call is on the disk.
-
-        Raises:
-            StorageError: it may not be; this file is not written again.
-        """
-        if self._broken:
-            raise StorageError(f"{self.path} failed before and is not written again")
-        size = self.size
-        if self._synced >= size:
-            return
-        try:
-            os.fdatasync(self._fd)
-        except OSError as error:
-            self._broken = True
-            raise StorageError(f"cannot sync {self.path}: {error.strerror or error}") from error
-        self._synced = max(self._synced, size)
-
-    def close(self) -> None:
-        """Sync and close; of a file that failed before, only close it.
-
-        Raises:
-            StorageError: as `sync`; a network file system may report a lost write only here.
-        """
-        try:
-            if not self._broken:
-                self.sync()
-        finally:
-            try:
-                os.close(self._fd)
-            except OSError as error:
-                raise StorageError(f"cannot close {self.path}: {error.strerror or error}") from error

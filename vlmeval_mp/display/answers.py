@@ -10,7 +10,7 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
-from vlmeval_mp.core import files
+from vlmeval_mp.core import jsonfiles
 from vlmeval_mp.display.plaintable import plain_table
 from vlmeval_mp.display.terminal import Terminal, silence
 from vlmeval_mp.display.text import rate, safe
@@ -37,7 +37,7 @@ def show_answers(jobs: Sequence[Answers], folder: Path, stream: IO[str], *, as_j
         if as_json:
             found = [job._asdict() for job in jobs]
             record = {"event": "results", "folder": str(folder), "exit_code": code, "scored": False, "results": found}
-            stream.write(files.encode_json(record).decode() + "\n")
+            stream.write(jsonfiles.encode(record).decode() + "\n")
         elif stream.isatty():
             table = Table(box=box.SIMPLE_HEAD, pad_edge=False, header_style="bright_black")
             for name in HEADING:

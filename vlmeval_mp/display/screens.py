@@ -15,7 +15,7 @@ from typing import IO, Literal, Protocol, Self
 import msgspec
 from rich.live import Live as RichLive
 
-from vlmeval_mp.core import files
+from vlmeval_mp.core import jsonfiles
 from vlmeval_mp.core.records import Event, Job, Prediction
 from vlmeval_mp.display.terminal import Terminal, silence
 from vlmeval_mp.display.text import fraction, rate, safe
@@ -175,11 +175,11 @@ class JsonLines(_Screen):
             self._record("start" if first else "progress", state)
 
     def line(self, text: str) -> None:
-        self._write(files.encode_json({"event": "line", "text": text}).decode())
+        self._write(jsonfiles.encode({"event": "line", "text": text}).decode())
 
     def answer(self, job: Job, prediction: Prediction) -> None:
         named = {"event": "answer", "model": job.model, "dataset": job.dataset}
-        self._write(files.encode_json({**named, **msgspec.to_builtins(prediction)}).decode())
+        self._write(jsonfiles.encode({**named, **msgspec.to_builtins(prediction)}).decode())
 
     def close(self) -> None:
         if self._state is not None and not self._closed:
@@ -187,7 +187,7 @@ class JsonLines(_Screen):
             self._record("done", self._state)
 
     def _record(self, event: str, state: RunState) -> None:
-        self._write(files.encode_json({"event": event, **msgspec.to_builtins(state)}).decode())
+        self._write(jsonfiles.encode({"event": event, **msgspec.to_builtins(state)}).decode())
 
 
 class Live(_Screen):

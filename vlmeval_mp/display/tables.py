@@ -13,7 +13,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from vlmeval_mp.core import files
+from vlmeval_mp.core import jsonfiles
 from vlmeval_mp.core.records import Counts, OtherMode, Summary
 from vlmeval_mp.display.matrix import matrix
 from vlmeval_mp.display.plaintable import plain_table
@@ -113,7 +113,7 @@ def show_results(
             found = [{**msgspec.to_builtins(s), "samples_per_second": r} for s, r in summaries]
             where = None if folder is None else str(folder)
             record = {"event": "results", "folder": where, "exit_code": code, "results": found, "warnings": said}
-            stream.write(files.encode_json(record).decode() + "\n")
+            stream.write(jsonfiles.encode(record).decode() + "\n")
         elif stream.isatty():
             terminal = Terminal(stream)
             terminal.print(results_table(summaries, folder, terminal.width))

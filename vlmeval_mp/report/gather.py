@@ -14,7 +14,7 @@ from pathlib import Path
 
 import msgspec
 
-from vlmeval_mp.core import files
+from vlmeval_mp.core import linefiles
 from vlmeval_mp.core.paths import RunPaths
 from vlmeval_mp.core.records import (
     Job,
@@ -157,7 +157,7 @@ def origins(paths: RunPaths, job: Job) -> dict[int, Origin]:
     decode = msgspec.json.Decoder(_Line).decode
     found: dict[int, Origin] = {}
     for path in sorted((paths.checkpoints / job.name).glob("*.jsonl")):
-        for _, _, payload in files.read_lines(path):
+        for _, _, payload in linefiles.read(path):
             try:
                 line = decode(payload)
             except (msgspec.DecodeError, UnicodeDecodeError):

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import msgspec
 
-from vlmeval_mp.core import files
+from vlmeval_mp.core import files, linefiles
 from vlmeval_mp.core.errors import StorageError
 from vlmeval_mp.core.records import Done, Prediction, Shard, Span, Struct
 
@@ -68,7 +68,7 @@ class Checkpoint:
     def __init__(self, folder: Path, writer: str) -> None:
         self._folder = folder
         self._writer = writer
-        self._files: dict[str, files.Appender] = {}
+        self._files: dict[str, linefiles.Appender] = {}
         self._encode = msgspec.json.Encoder().encode
 
     def record(self, job: str, prediction: Prediction) -> Answer:
@@ -108,9 +108,9 @@ class Checkpoint:
     def _name(self, job: str) -> str:
         return f"{job}/{self._writer}.jsonl"
 
-    def _file(self, job: str) -> files.Appender:
+    def _file(self, job: str) -> linefiles.Appender:
         if job not in self._files:
-            self._files[job] = files.Appender(self._folder / self._name(job))
+            self._files[job] = linefiles.Appender(self._folder / self._name(job))
         return self._files[job]
 
 
@@ -122,7 +122,7 @@ def withdrawn(folder: Path, job: str) -> dict[tuple[str, int], int]:
     """Return the row of every line of `job` that no longer counts, by (file, offset)."""
     found = {}
     for path in (folder / job).glob("*.withdrawn"):
-        for _, _, payload in files.read_lines(path):
+        for _, _, payload in linefiles.read(path):
             line = msgspec.json.decode(payload, type=Withdrawn)
             found[line.file, line.start] = line.row
     return found
@@ -139,13 +139,13 @@ def withdraw_failures(folder: Path, job: str, rows: Collection[int], name: str) 
     gone = withdrawn(folder, job)
     lines = [line for line in _failures(folder, job, rows) if (line.file, line.start) not in gone]
     if lines:
-        written = b"".join(files.encode_line(msgspec.json.encode(line)) for line in lines)
+        written = b"".join(linefiles.encode(msgspec.json.encode(line)) for line in lines)
         files.atomic_write(folder / job / f"{name}.withdrawn", written)
 
 
 def _failures(folder: Path, job: str, rows: Collection[int]) -> Iterator[Withdrawn]:
     for path in sorted((folder / job).glob("*.jsonl")):
-        for start, _, payload in files.read_lines(path):
+        for start, _, payload in linefiles.read(path):
             prediction = None if payload.startswith(INTENT) else parse(payload)
             if prediction is not None and prediction.error is not None and prediction.row in rows:
                 yield Withdrawn(row=prediction.row, file=f"{job}/{path.name}", start=start)

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import msgspec
 
-from vlmeval_mp.core import files
+from vlmeval_mp.core import linefiles
 from vlmeval_mp.core.errors import StorageError
 from vlmeval_mp.core.records import Done, Prediction, Shard
 from vlmeval_mp.runs.checkpoint import INTENT, Answer, Found, Intent, digest_of, parse, withdrawn
@@ -75,7 +75,7 @@ class Index:
         file = self._files[number]
         if path.stat().st_size == file.read:
             return
-        for start, end, payload in files.read_lines(path, file.read):
+        for start, end, payload in linefiles.read(path, file.read):
             file.read = end
             if payload.startswith(INTENT):
                 self._alone[msgspec.json.decode(payload, type=Intent).row] += 1
@@ -156,7 +156,7 @@ class Index:
         try:
             if file.descriptor < 0:
                 file.descriptor = os.open(self._folder / file.name, os.O_RDONLY | os.O_CLOEXEC)
-            return files.decode_line(os.pread(file.descriptor, length, start)[:-1])
+            return linefiles.decode(os.pread(file.descriptor, length, start)[:-1])
         except OSError:
             return None
 

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import msgspec
 
-from vlmeval_mp.core import files, named
+from vlmeval_mp.core import linefiles, named
 from vlmeval_mp.core.errors import DependencyError, RequestError
 from vlmeval_mp.core.paths import slug
 from vlmeval_mp.core.records import Prediction, Sample, Score, Struct
@@ -64,7 +64,7 @@ async def _ask(name: str, wanted: Iterable[Scored], folder: Path | None) -> dict
     """Return the judge's verdicts by key; each is kept before the next is waited for."""
     judge = _judge(name)
     room, found = asyncio.Semaphore(WINDOW), dict[str, Score]()
-    written = files.Appender(folder / FOLDER / slug(name) / f"{secrets.token_hex(8)}.jsonl") if folder else None
+    written = linefiles.Appender(folder / FOLDER / slug(name) / f"{secrets.token_hex(8)}.jsonl") if folder else None
 
     async def one(each: Scored) -> None:
         assert each.prediction is not None
@@ -107,7 +107,7 @@ def _kept(folder: Path) -> dict[str, Score]:
     """Return the verdicts in a judge's folder by key; the first file counts, as with answers."""
     found: dict[str, Score] = {}
     for path in sorted(folder.glob("*.jsonl")):
-        for _, _, payload in files.read_lines(path):
+        for _, _, payload in linefiles.read(path):
             verdict = msgspec.json.decode(payload, type=Verdict)
             found.setdefault(verdict.key, verdict.score)
     return found

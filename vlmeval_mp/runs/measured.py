@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from vlmeval_mp.core import files
+from vlmeval_mp.core import jsonfiles
 from vlmeval_mp.core.errors import StorageError
 from vlmeval_mp.core.records import Struct
 
@@ -28,7 +28,7 @@ class _Summary(Struct, frozen=True):
 def read(summary: Path) -> Measured | None:
     """Return what `summary` says first; None where there is no such file, or its number is in a unit of its own."""
     try:
-        found = files.read_json(summary, _Summary)
+        found = jsonfiles.read(summary, _Summary)
     except (FileNotFoundError, StorageError):
         return None
     if found.as_reported or not found.primary_metric:

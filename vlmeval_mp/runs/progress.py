@@ -7,7 +7,7 @@ from pathlib import Path
 
 import msgspec
 
-from vlmeval_mp.core import files
+from vlmeval_mp.core import linefiles
 from vlmeval_mp.core.records import Struct
 from vlmeval_mp.runs import checkpoint
 
@@ -27,7 +27,7 @@ def answered(checkpoints: Path, job: str) -> int:
     rows = set()
     gone = checkpoint.withdrawn(checkpoints, job)
     for path in (checkpoints / job).glob("*.jsonl"):
-        for start, _, payload in files.read_lines(path):
+        for start, _, payload in linefiles.read(path):
             if (f"{job}/{path.name}", start) in gone:
                 continue
             with contextlib.suppress(msgspec.DecodeError, msgspec.ValidationError):

@@ -22,7 +22,7 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from vlmeval_mp.core import files
+from vlmeval_mp.core import files, jsonfiles
 from vlmeval_mp.core.errors import StorageError, VlmevalError
 from vlmeval_mp.core.records import Done, Shard
 from vlmeval_mp.runs import owners
@@ -152,7 +152,7 @@ class Queue(Listing):
             StorageError: they may not be; the claims are still held.
         """
         won = [
-            files.publish_new(self.done_path(entry.shard), files.encode_json(done), sync_parent=False)
+            files.publish_new(self.done_path(entry.shard), jsonfiles.encode(done), sync_parent=False)
             for entry, done in finished
         ]
         files.sync_folder(self.folder / "done")
@@ -171,7 +171,7 @@ class Queue(Listing):
         the claim of the whole makes pending what is missing of them.
         """
         head, tail = parts(entry.shard, row)
-        content = files.encode_json(Cut(cut=row, shard=entry.shard))
+        content = jsonfiles.encode(Cut(cut=row, shard=entry.shard))
         if not files.publish_new(self.done_path(entry.shard), content):
             return None
         self.make_pending(Entry(tail, entry.attempt, entry.deaths))
@@ -256,7 +256,7 @@ class Queue(Listing):
 
     def fail(self, entry: Entry, reason: str) -> None:
         """Give a claimed shard up for this run."""
-        failure = files.encode_json(Failure(shard=entry.shard, reason=reason))
+        failure = jsonfiles.encode(Failure(shard=entry.shard, reason=reason))
         files.publish_new(self.folder / "failed" / f"{stem(entry.shard)}.json", failure)
         self._forget(entry)
 

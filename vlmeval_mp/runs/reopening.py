@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from vlmeval_mp.core import files
+from vlmeval_mp.core import files, jsonfiles
 from vlmeval_mp.core.errors import StorageError
 from vlmeval_mp.core.records import Shard, Struct
 from vlmeval_mp.runs.listing import REOPENING
@@ -31,7 +31,7 @@ def reopen(queue: Queue, shards: Sequence[Shard]) -> None:
     """
     finish(queue)
     if shards:
-        files.atomic_write(queue.folder / REOPENING, files.encode_json(Plan(tuple(shards))))
+        files.atomic_write(queue.folder / REOPENING, jsonfiles.encode(Plan(tuple(shards))))
         finish(queue)
 
 
@@ -43,7 +43,7 @@ def finish(queue: Queue) -> int:
     """
     path = queue.folder / REOPENING
     try:
-        plan = files.read_json(path, Plan)
+        plan = jsonfiles.read(path, Plan)
     except FileNotFoundError:
         return 0
     try:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import msgspec
 
-from vlmeval_mp.core import files
+from vlmeval_mp.core import files, jsonfiles
 from vlmeval_mp.core.errors import StorageError, VlmevalError
 from vlmeval_mp.core.records import Job, Prediction, RunSpec, Sample, Score, Struct, Summary
 from vlmeval_mp.runs import judges
@@ -147,7 +147,7 @@ def save(folder: Path, scored: Sequence[Scored], summary: Summary) -> None:
 
 
 def _write_summary(folder: Path, summary: Summary) -> None:
-    files.atomic_write(folder / SUMMARY, msgspec.json.format(files.encode_json(summary), indent=2) + b"\n")
+    files.atomic_write(folder / SUMMARY, msgspec.json.format(jsonfiles.encode(summary), indent=2) + b"\n")
 
 
 def judged(

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
-from vlmeval_mp.core import files
+from vlmeval_mp.core import jsonfiles
 from vlmeval_mp.core.errors import ConfigError, StorageError, VlmevalError
 from vlmeval_mp.core.paths import RunPaths
 from vlmeval_mp.core.records import Done, Job, RunRecord, Shard, Stop, SupervisorStatus, WorkerStatus
@@ -37,7 +37,7 @@ def read_record(paths: RunPaths) -> RunRecord:
         ConfigError: there is no run there, or its record is damaged.
     """
     try:
-        return files.read_json(paths.record, RunRecord)
+        return jsonfiles.read(paths.record, RunRecord)
     except FileNotFoundError:
         raise ConfigError(f"there is no run at {paths.root}") from None
     except StorageError as error:
@@ -162,6 +162,6 @@ def is_alive(owner: str, last_beat: float) -> bool:
 
 def _load(path: Path, kind: type[T]) -> T | None:
     try:
-        return files.read_json(path, kind)
+        return jsonfiles.read(path, kind)
     except (FileNotFoundError, StorageError):
         return None

@@ -14,7 +14,7 @@ from pathlib import Path
 import msgspec
 from filelock import FileLock, Timeout
 
-from vlmeval_mp.core import credentials, files
+from vlmeval_mp.core import credentials, files, jsonfiles
 from vlmeval_mp.core.errors import ConfigError, did_you_mean
 from vlmeval_mp.core.paths import JobsPaths, RunPaths, slug
 from vlmeval_mp.core.records import DataSpec, Job, ModelSpec, RunRecord, RunSpec
@@ -191,7 +191,7 @@ def _job(model: ModelSpec, data: DataSpec, dataset: Dataset) -> Job:
 
 def publish(paths: RunPaths, record: RunRecord, datasets: Sequence[Path]) -> None:
     """Lay the whole run folder out beside its place and rename it there: a killed submit leaves no half run."""
-    credentials.refuse_kept(files.encode_json(record).decode(), os.environ)
+    credentials.refuse_kept(jsonfiles.encode(record).decode(), os.environ)
     building = paths.root.with_name(f".{paths.root.name}.{os.getpid()}.tmp")
     shutil.rmtree(building, ignore_errors=True)
     new = RunPaths(building)
@@ -200,7 +200,7 @@ def publish(paths: RunPaths, record: RunRecord, datasets: Sequence[Path]) -> Non
     for folder in (new.workers, new.logs, new.checkpoints):
         folder.mkdir()
     kept.keep(new, datasets)
-    files.atomic_write(new.record, msgspec.json.format(files.encode_json(record)) + b"\n")
+    files.atomic_write(new.record, msgspec.json.format(jsonfiles.encode(record)) + b"\n")
     files.sync_folder(building)
     try:
         building.rename(paths.root)

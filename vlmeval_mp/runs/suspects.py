@@ -15,7 +15,7 @@ from pathlib import Path
 
 import msgspec
 
-from vlmeval_mp.core import files
+from vlmeval_mp.core import jsonfiles, linefiles
 from vlmeval_mp.core.records import Struct
 
 log = logging.getLogger(__name__)
@@ -86,14 +86,14 @@ class Suspects:
 
     def __init__(self, folder: Path, name: str) -> None:
         self._path = folder / f"{name}.jsonl"
-        self._file: files.Appender | None = None
+        self._file: linefiles.Appender | None = None
 
     def note(self, deaths: Iterable[Death]) -> None:
         """Record `deaths`; they are durable on return."""
         for death in deaths:
             if self._file is None:
-                self._file = files.Appender(self._path)
-            self._file.append(files.encode_json(death))
+                self._file = linefiles.Appender(self._path)
+            self._file.append(jsonfiles.encode(death))
         if self._file is not None:
             self._file.sync()
 
@@ -110,7 +110,7 @@ def read(folder: Path, job: str) -> Suspicion:
     """Return what all supervisors recorded about `job`; a damaged line counts for nothing."""
     found = Suspicion()
     for path in sorted(folder.glob("*.jsonl")):
-        for _, _, payload in files.read_lines(path):
+        for _, _, payload in linefiles.read(path):
             try:
                 death = msgspec.json.decode(payload, type=Death)
             except (msgspec.DecodeError, msgspec.ValidationError):

@@ -14,7 +14,7 @@ import logging
 from collections.abc import Set
 from pathlib import Path
 
-from vlmeval_mp.core import files
+from vlmeval_mp.core import files, jsonfiles
 from vlmeval_mp.core.errors import StorageError
 from vlmeval_mp.core.records import Prediction
 
@@ -42,7 +42,7 @@ class TwinFiles:
     def publish(self, job: str, prediction: Prediction) -> None:
         """Leave an answer to the worker that holds its sample; a full disk costs a warning only."""
         try:
-            files.atomic_write(self._answer(job, prediction.row), files.encode_json(prediction), durable=False)
+            files.atomic_write(self._answer(job, prediction.row), jsonfiles.encode(prediction), durable=False)
         except StorageError as error:
             log.warning("%s", error)
 
@@ -59,7 +59,7 @@ class TwinFiles:
     def take(self, job: str, row: int) -> Prediction | None:
         """Return the answer to a sample and forget it; None if there is none that can be read."""
         try:
-            found = files.read_json(self._answer(job, row), Prediction)
+            found = jsonfiles.read(self._answer(job, row), Prediction)
         except (FileNotFoundError, StorageError):
             return None
         finally:

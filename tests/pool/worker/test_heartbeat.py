@@ -1,6 +1,6 @@
 """A worker's pulse goes on whatever the worker says."""
 
-from vlmeval_mp.core.files import read_json
+from vlmeval_mp.core.jsonfiles import read
 from vlmeval_mp.core.records import WorkerStatus
 from vlmeval_mp.pool.worker.heartbeat import Heart
 
@@ -13,6 +13,6 @@ def test_half_a_surrogate_in_a_message_does_not_end_the_heartbeat(tmp_path):
     heart = Heart(path, lambda: status)
     heart.start()
     heart.stop()
-    written = read_json(path, WorkerStatus)
+    written = read(path, WorkerStatus)
     assert written.message == "no file ?.png"
     assert written.beat == 2

@@ -8,7 +8,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from vlmeval_mp.core import files
+from vlmeval_mp.core import jsonfiles
 from vlmeval_mp.core.errors import StorageError
 from vlmeval_mp.core.paths import JobsPaths
 from vlmeval_mp.core.records import Job, ModelSpec, RunSpec
@@ -54,12 +54,12 @@ def _run(task: Task, out: Path, group: DeviceGroup) -> Measurement:
     env = gpus.worker_environment(os.environ, group)
     try:
         done = subprocess.run(
-            command, input=files.encode_json(task), env=env, capture_output=True, timeout=SECONDS, check=False
+            command, input=jsonfiles.encode(task), env=env, capture_output=True, timeout=SECONDS, check=False
         )
     except subprocess.TimeoutExpired:
         return Measurement(error=f"measuring took longer than {SECONDS:.0f} s")
     try:
-        return files.read_json(out, Measurement)
+        return jsonfiles.read(out, Measurement)
     except (FileNotFoundError, StorageError):
         said = (done.stderr or done.stdout).decode("utf-8", "replace").strip()[-TAIL:]
         return Measurement(error=f"measuring ended with code {done.returncode}: {said}")

@@ -15,7 +15,7 @@ from collections import Counter
 from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
-from vlmeval_mp.core import credentials, files
+from vlmeval_mp.core import credentials, jsonfiles
 from vlmeval_mp.core.errors import (
     EXIT_COMPLETE,
     EXIT_DEPENDENCY,
@@ -276,7 +276,7 @@ class Slots:
 
     def _status_of(self, slot: Slot) -> WorkerStatus | None:
         try:
-            return files.read_json(self._paths.worker(slot.name), WorkerStatus)
+            return jsonfiles.read(self._paths.worker(slot.name), WorkerStatus)
         except (FileNotFoundError, StorageError):
             return None
 

@@ -12,7 +12,7 @@ from typing import Literal
 
 import msgspec
 
-from vlmeval_mp.core import files
+from vlmeval_mp.core import files, jsonfiles
 from vlmeval_mp.core.errors import StorageError
 from vlmeval_mp.core.records import (
     Event,
@@ -91,7 +91,7 @@ class Telemetry:
         """Write where the time of this launch went; a full disk costs a warning only."""
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            files.atomic_write(path, msgspec.json.format(files.encode_json(self.spent())), durable=False)
+            files.atomic_write(path, msgspec.json.format(jsonfiles.encode(self.spent())), durable=False)
         except (OSError, StorageError) as error:
             log.warning("%s", error)
 
@@ -118,7 +118,7 @@ class Telemetry:
             ended=self._ended,
         )
         try:
-            files.atomic_write(self._path, files.encode_json(status), durable=False)
+            files.atomic_write(self._path, jsonfiles.encode(status), durable=False)
         except StorageError as error:
             log.warning("%s", error)
         return status
@@ -127,7 +127,7 @@ class Telemetry:
 def _earlier(path: Path) -> tuple[float, dict[str, float]]:
     """Return the seconds that earlier launches worked on the run, and their samples/s of each job."""
     try:
-        last = files.read_json(path, SupervisorStatus)
+        last = jsonfiles.read(path, SupervisorStatus)
     except (FileNotFoundError, StorageError):
         return 0.0, {}
     return last.before + max(0.0, (last.ended or last.time) - last.started), last.rates

@@ -15,7 +15,7 @@ from typing import TypeVar
 
 import msgspec
 
-from vlmeval_mp.core import credentials, files
+from vlmeval_mp.core import credentials, files, jsonfiles
 from vlmeval_mp.core.errors import (
     EXIT_COMPLETE,
     EXIT_FAILED_SAMPLES,
@@ -126,7 +126,7 @@ def _report_stillbirth(paths: RunPaths, assignment: Assignment, message: str) ->
         time=time.time(),
         message=message,
     )
-    files.atomic_write(paths.worker(assignment.name), files.encode_json(status), durable=False)
+    files.atomic_write(paths.worker(assignment.name), jsonfiles.encode(status), durable=False)
 
 
 if __name__ == "__main__":

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import msgspec
 
-from vlmeval_mp.core import files
+from vlmeval_mp.core import files, jsonfiles
 from vlmeval_mp.core.errors import StorageError
 from vlmeval_mp.core.records import WorkerStatus
 
@@ -69,7 +69,7 @@ class Heart:
             tokens_out_rate=tokens_out,
         )
         try:
-            files.atomic_write(self._path, files.encode_json(status), durable=False)
+            files.atomic_write(self._path, jsonfiles.encode(status), durable=False)
         except StorageError as error:
             log.warning("heartbeat not written: %s", error)
 

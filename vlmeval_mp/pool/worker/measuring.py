@@ -13,7 +13,7 @@ from pathlib import Path
 
 import msgspec
 
-from vlmeval_mp.core import files
+from vlmeval_mp.core import files, jsonfiles
 from vlmeval_mp.core.errors import RequestError, VlmevalError
 from vlmeval_mp.core.records import Job
 from vlmeval_mp.datasets.store import Dataset
@@ -75,7 +75,7 @@ def _sizes(asker: Asker, ruler: Ruler, job: Job, dataset: Dataset, rows: Sequenc
 def main() -> None:
     """Measure what the standard input asks for and leave."""
     task = msgspec.json.decode(sys.stdin.buffer.read(), type=Task)
-    files.atomic_write(Path(sys.argv[1]), files.encode_json(measure(task)), durable=False)
+    files.atomic_write(Path(sys.argv[1]), jsonfiles.encode(measure(task)), durable=False)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,34 @@
+"""JSON files: written whatever text they hold, and refused by name."""
+
+import msgspec
+import pytest
+
+from vlmeval_mp.core import jsonfiles
+from vlmeval_mp.core.errors import StorageError
+from vlmeval_mp.core.records import Event, SupervisorStatus
+
+
+def test_half_a_surrogate_pair_never_keeps_a_record_from_being_written():
+    status = SupervisorStatus(
+        pid=1, owner="o", phase="working", time=0.0, started=0.0, events=(Event(time=0.0, text="no \udcff.tsv \u00e4"),)
+    )
+    read = msgspec.json.decode(jsonfiles.encode(status), type=SupervisorStatus)
+    assert read.events[0].text == "no ?.tsv \u00e4"
+    assert jsonfiles.encode({"\ud800": ["\udfff", 1]}) == b'{"?":["?",1]}'
+
+
+def test_a_record_without_such_text_is_encoded_as_ever():
+    event = Event(time=1.5, text="\u00e4")
+    assert jsonfiles.encode(event) == msgspec.json.encode(event)
+
+
+def test_a_file_of_another_kind_is_named_and_a_missing_one_is_told_apart(tmp_path):
+    path = tmp_path / "status.json"
+    with pytest.raises(FileNotFoundError):
+        jsonfiles.read(path, SupervisorStatus)
+    for content in (b"{", b'{"pid": "x"}', b'"\xff"'):
+        path.write_bytes(content)
+        with pytest.raises(StorageError, match=r"status\.json cannot be read: "):
+            jsonfiles.read(path, SupervisorStatus)
+    path.write_bytes(b'{"time":1.0,"text":"t"}')
+    assert jsonfiles.read(path, Event).text == "t"

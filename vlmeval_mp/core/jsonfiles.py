@@ -1,0 +1,71 @@
+"""JSON of records: written whatever text they hold, and read back as their type or refused by the file's name."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, TypeVar
+
+import msgspec
+
+from vlmeval_mp.core.errors import StorageError
+
+T = TypeVar("T")
+
+
+def encode(value: object) -> bytes:
+    """Return `value` as JSON. Half a surrogate pair, which is no text, becomes a question mark.
+
+    File names that are not UTF-8 hold such halves, and so do replies that are cut inside a character.
+    """
+    try:
+        return msgspec.json.encode(value)
+    except UnicodeEncodeError:
+        return msgspec.json.encode(_whole(msgspec.to_builtins(value, str_keys=True)))
+
+
+def _whole(value: Any) -> Any:
+    if isinstance(value, str):
+        return value.encode("utf-8", "replace").decode()
+    if isinstance(value, dict):
+        return {_whole(key): _whole(each) for key, each in value.items()}
+    return [_whole(each) for each in value] if isinstance(value, list | tuple) else value
+
+
+def read(path: Path, kind: type[T], advice: str = "") -> T:
+    """Return the content of a JSON file as a `kind`.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        StorageError: it cannot be read, or holds something else; `advice` ends the message.
+    """
+    try:
+        content = path.read_bytes()
+    except FileNotFoundError:
+        raise
+    except OSError as error:
+        raise _unreadable(path, error, advice) from error
+    return decode(content, kind, path, advice)
+
+
+def read_if_whole(path: Path, kind: type[T]) -> T | None:
+    """Return the content of a JSON file as a `kind`; None if there is no such file, or it cannot be read."""
+    try:
+        return read(path, kind)
+    except (FileNotFoundError, StorageError):
+        return None
+
+
+def decode(content: bytes, kind: type[T], path: Path, advice: str = "") -> T:
+    """Return `content`, which was read from `path`, as a `kind`.
+
+    Raises:
+        StorageError: it holds something else; `advice` ends the message.
+    """
+    try:
+        return msgspec.json.decode(content, type=kind)
+    except (UnicodeDecodeError, msgspec.DecodeError) as error:
+        raise _unreadable(path, error, advice) from error
+
+
+def _unreadable(path: Path, error: Exception, advice: str) -> StorageError:
+    return StorageError("; ".join(filter(None, [f"{path} cannot be read: {error}", advice])))
