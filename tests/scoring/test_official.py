@@ -13,7 +13,7 @@ from vlmeval_mp.core.records import Prediction, Sample
 from vlmeval_mp.runs.results import judged, write
 from vlmeval_mp.scoring import Rules, score
 from vlmeval_mp.scoring.families import has_official, mode_for
-from vlmeval_mp.scoring.official.mmmu import BY_LOT, read_letter
+from vlmeval_mp.scoring.official.mmmu import BY_LOT, open_answers, read_letter
 
 RECORDS = Path(__file__).parents[3] / "shared" / "data" / "records"
 
@@ -35,6 +35,21 @@ def test_mmmus_letters_are_all_those_of_the_official_parser_where_it_drew_no_lot
     ]
     assert all(ours == theirs for ours, theirs in read if ours)
     assert sum(bool(ours) for ours, _ in read) == 799
+
+
+@pytest.mark.skipif(not RECORDS.is_dir(), reason="the shared data pack is not beside this checkout")
+def test_mmmus_open_answers_are_those_of_the_official_parser_and_as_many_are_right_in_all() -> None:
+    with (RECORDS / "mmmu" / "gold_val.tsv").open(encoding="utf-8") as file:
+        gold = {row["index"]: row for row in csv.DictReader(file, delimiter="\t")}
+    with gzip.open(RECORDS / "mmmu" / "qwen_vl.jsonl.gz", "rt", encoding="utf-8") as file:
+        rows = list(map(json.loads, file))
+    open_ones = [row for row in rows if gold[row["index"]]["question_type"] != "multiple-choice"]
+    assert len(open_ones) == 53
+    assert all(row["official_parsed"] in map(str, open_answers(row["prediction"])) for row in open_ones)
+    right = sum(value(row["prediction"], gold[row["index"]]["answer"], "mmmu") == 1.0 for row in open_ones)
+    letters = sum(row["official_parsed"] == gold[row["index"]]["answer"] for row in rows if row not in open_ones)
+    expected = json.loads((RECORDS / "mmmu" / "expected.json").read_text())["qwen_vl"]["official_parse_and_eval"]
+    assert right + letters == expected["correct"]
 
 
 PETS = {"A": "cat", "B": "dog", "C": "bird", "D": "fish"}

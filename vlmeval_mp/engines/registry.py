@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from vlmeval_mp.core.errors import ConfigError, DependencyError
@@ -158,3 +159,12 @@ def engine_class(name: str) -> type[Engine]:
 def sized() -> frozenset[str]:
     """Names of the engines that load weights into this machine's memory."""
     return frozenset(name for name, known in ENGINES.items() if known.sized)
+
+
+def refuses_system(engine: str, path: str) -> bool:
+    """Return whether `engine` applies the chat template of the weights at `path`, and that refuses a system turn."""
+    if not entry(engine).sized:
+        return False
+    from vlmeval_mp.engines import systemturns
+
+    return systemturns.refused_by(Path(path))

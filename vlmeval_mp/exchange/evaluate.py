@@ -70,7 +70,7 @@ def evaluate(asked: Asked, folder: Path | None = None) -> Found:
             belongs to any sample.
     """
     if asked.scorer and asked.scorer != EVALUATOR:
-        families.check(asked.scorer)
+        families.require(asked.scorer)
     sheet = tables.read(asked.file)
     for column in (asked.index, asked.column):
         _need(sheet, column)

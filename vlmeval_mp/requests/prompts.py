@@ -63,7 +63,7 @@ def build(
         ConfigError: no template has that name.
     """
     asked = choose(template, model)(sample, Setting(dataset, system, "user" if roles == ONE_TURN else roles))
-    return _folded(asked) if roles == ONE_TURN else asked
+    return folded(asked) if roles == ONE_TURN else asked
 
 
 def choose(template: str, model: str = "default") -> Template:
@@ -115,7 +115,17 @@ def _ready(sample: Sample, setting: Setting) -> Asked:
     return (*_system(setting.system), *sample.ready)
 
 
-def _folded(asked: Asked) -> Asked:
+def may_instruct(template: str) -> bool:
+    """Whether the data set's template called `template` has a system text of its own, whoever the model is."""
+    return template == READY or (template in videoprompts.WORDINGS and bool(videoprompts.WORDINGS[template].system))
+
+
+def has_system(asked: Asked) -> bool:
+    """Whether `asked` has a system turn with text in it."""
+    return folded(asked) is not asked
+
+
+def folded(asked: Asked) -> Asked:
     """Return `asked` with the texts of its system turns at the head of the first turn of the user."""
     texts = [part.text for each in asked if each.role == "system" for part in each.parts if isinstance(part, TextPart)]
     rest = [each for each in asked if each.role != "system"]

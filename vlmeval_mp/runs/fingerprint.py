@@ -13,7 +13,7 @@ import platform
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 import msgspec
@@ -23,7 +23,8 @@ from vlmeval_mp.core import credentials
 from vlmeval_mp.core.errors import ConfigError
 from vlmeval_mp.core.records import DataSpec, ModelSpec, RunRecord, RunSpec
 from vlmeval_mp.datasets.store import Dataset
-from vlmeval_mp.engines.registry import entry
+from vlmeval_mp.engines.registry import entry, refuses_system
+from vlmeval_mp.requests import prompts
 from vlmeval_mp.vlmevalkit import classes
 
 LEFT_OUT: dict[type[msgspec.Struct], dict[str, str]] = {
@@ -82,6 +83,8 @@ def fingerprint_of(spec: RunSpec, datasets: Mapping[str, Dataset]) -> dict[str, 
         for key, value in sorted(model.engine_args.items()):
             if key not in entry(model.engine).neutral:
                 found[f"{where}.engine_args.{key}"] = _json(value)
+        if _folds(model, spec.datasets):
+            found[f"{where}.system_turn"] = "at the head of the user's"
         if entry(model.engine).model_class:
             found[f"{where}.source"] = classes.source_digest(model.engine_args)
     for data in spec.datasets:
@@ -89,6 +92,12 @@ def fingerprint_of(spec: RunSpec, datasets: Mapping[str, Dataset]) -> dict[str, 
         found[f"{where}.content"] = datasets[data.name].info.digest
         found |= {f"{where}.{key}": value for key, value in _fields(data)}
     return found
+
+
+def _folds(model: ModelSpec, datasets: Iterable[DataSpec]) -> bool:
+    """Whether a chat template that refuses system turns changes what is asked; `roles: user` says so by itself."""
+    told = bool(model.system_prompt) or any(prompts.may_instruct(data.prompt) for data in datasets)
+    return told and model.roles != "user" and refuses_system(model.engine, model.path)
 
 
 def _fields(spec: msgspec.Struct) -> Iterator[tuple[str, str]]:

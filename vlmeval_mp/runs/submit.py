@@ -146,13 +146,14 @@ def resolved_data(data: DataSpec) -> DataSpec:
 
     Raises:
         ConfigError: there is no such TSV, or no such scorer.
+        DependencyError: the scorer needs a package that is not installed.
     """
     defaults = names.defaults(data.path)
     if data.nframe or data.fps:
         defaults = {key: value for key, value in defaults.items() if key not in ("nframe", "fps")}
     unsaid = {key: value for key, value in defaults.items() if getattr(data, key) == getattr(UNSAID, key)}
     if data.scorer and data.scorer != EVALUATOR:
-        families.check(data.scorer)
+        families.require(data.scorer)
     data = msgspec.structs.replace(data, path=str(names.find(data.path)), **unsaid)
     videobenchmarks.check(data)
     arrangement.check(data)

@@ -7,10 +7,11 @@ which is imported when a data set names it.
 
 from __future__ import annotations
 
+import importlib.util
 from dataclasses import dataclass
 
 from vlmeval_mp.core import named
-from vlmeval_mp.core.errors import ConfigError, did_you_mean
+from vlmeval_mp.core.errors import ConfigError, DependencyError, did_you_mean
 from vlmeval_mp.core.records import Kind, Sample
 from vlmeval_mp.scoring.base import EVALUATOR, Aggregator, Mode, Scorer
 from vlmeval_mp.scoring.compat import letters, video
@@ -21,7 +22,7 @@ from vlmeval_mp.scoring.metrics import jointly, metrics, rates
 from vlmeval_mp.scoring.official import mathvision as own_maths
 from vlmeval_mp.scoring.official import mmmu as own_mmmu
 from vlmeval_mp.scoring.official.visonlyqa import score_visonlyqa
-from vlmeval_mp.scoring.strict import closeness, maths, mmmu, videochoice, vqa
+from vlmeval_mp.scoring.strict import closeness, maths, mathverify, mmmu, videochoice, vqa
 from vlmeval_mp.scoring.strict.choice import score_choice
 from vlmeval_mp.scoring.strict.openended import score_open
 from vlmeval_mp.scoring.strict.yesno import score_yesno
@@ -33,7 +34,8 @@ class Family:
 
     `by` names columns of the data set's file; "a/b" is every pair of values. The cells of `listed` columns name several
     groups, as a list literal or between commas. `official` reads answers as the benchmark's authors do, where they have
-    a rule of their own that no other mode follows.
+    a rule of their own that no other mode follows. `needs` is a module that the strict rule imports when it scores, and
+    how to install it.
     """
 
     compat: Scorer
@@ -42,6 +44,7 @@ class Family:
     by: tuple[str, ...] = ()
     listed: tuple[str, ...] = ()
     official: Scorer | None = None
+    needs: tuple[str, str] | None = None
 
 
 _ABILITIES = ("split/l2-category", "split/category")
@@ -88,6 +91,9 @@ FAMILIES: dict[str, Family | str] = {
     "mathvista": Family(compat_maths.mathvista, maths.score_mathvista, by=_MATHS, listed=("skills",)),
     "mathvision": Family(
         compat_maths.mathvision, maths.score_mathvision, by=("level",), official=own_maths.score_mathvision
+    ),
+    "math-verify": Family(
+        compat_vqa.textvqa, mathverify.score_math_verify, by=("level",), needs=(mathverify.PACKAGE, mathverify.INSTALL)
     ),
     # a judge's
     "judge": Family(compat_maths.judged, compat_maths.judged, listed=("category",)),
@@ -146,3 +152,15 @@ def check(family: str) -> Family:
         loaded: Family = named.load(found)
         return loaded
     return found
+
+
+def require(family: str) -> None:
+    """Check that `family` exists and that what it needs is installed, before anything is asked.
+
+    Raises:
+        ConfigError: there is no such family.
+        DependencyError: a package is missing; the message holds the install line.
+    """
+    needs = check(family).needs
+    if needs and importlib.util.find_spec(needs[0]) is None:
+        raise DependencyError(f"the scorer {family} needs {needs[0]}, which is not installed: {needs[1]}")

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import os
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
@@ -17,7 +18,7 @@ import msgspec
 
 from vlmeval_mp.core import credentials
 from vlmeval_mp.core.errors import MediaError, RequestError
-from vlmeval_mp.core.records import Draft, Job, ModelSpec, Prediction, Request, RunSpec, Sample, Source
+from vlmeval_mp.core.records import Completion, Draft, Job, ModelSpec, Prediction, Request, RunSpec, Sample, Source
 from vlmeval_mp.datasets.store import Dataset
 from vlmeval_mp.engines import registry
 from vlmeval_mp.engines.base import Engine, EngineSpec, NotRenderedError, Renders
@@ -26,6 +27,8 @@ from vlmeval_mp.pool.worker.assignment import Assignment
 from vlmeval_mp.pool.worker.preparing import Preparer
 from vlmeval_mp.requests import media, prompts, videoas
 from vlmeval_mp.requests.videoas import VideoAs
+
+log = logging.getLogger("vlmeval_mp.worker")
 
 PREPARED_BYTES = 1 << 30
 """Decoded pixels in memory above which nothing further is prepared."""
@@ -67,7 +70,9 @@ class Asker:
         self.in_engine = self.rendering = 0
         self.tokens_in = self.tokens_out = 0
         self.changed: Callable[[], None] = lambda: None
-        self._draining = False
+        self._draining = self._folds = False
+        if self._roles() != prompts.ONE_TURN and registry.refuses_system(model.engine, model.path):
+            self._fold("its chat template refuses one")
         self._preparer = Preparer[Request](min(8, len(os.sched_getaffinity(0))), PREPARED_BYTES)
 
     def drain(self) -> None:
@@ -83,20 +88,16 @@ class Asker:
         try:
             if sample.error:
                 raise MediaError(sample.error)
-            request = await self._render(job, sample)
-            nbytes = request.nbytes
+            draft = self.draft(job, sample)
             try:
-                async with self.window:
-                    if self._draining:
-                        return None
-                    self._count(in_engine=1)
-                    try:
-                        with self._noted(job, sample):
-                            done = await self.engine.generate(request)
-                    finally:
-                        self._count(in_engine=-1)
-            finally:
-                self._preparer.release(nbytes)
+                done = await self._ask(job, sample, draft)
+            except RequestError as error:
+                if not (refusals.about_system(str(error)) and prompts.has_system(draft.messages)):
+                    raise
+                self._fold(str(error))
+                done = await self._ask(job, sample, self.draft(job, sample))
+            if done is None:
+                return None
             if not isinstance(done.text, str):
                 raise RequestError(f"the engine answered with {type(done.text).__name__} in place of text")
         except RequestError as error:
@@ -114,21 +115,43 @@ class Asker:
             completion_tokens=done.completion_tokens,
         )
 
+    async def _ask(self, job: Job, sample: Sample, draft: Draft) -> Completion | None:
+        """Return what the engine says to `draft`; None if `drain` was called before the engine had it."""
+        request = await self._render(draft)
+        nbytes = request.nbytes
+        try:
+            async with self.window:
+                if self._draining:
+                    return None
+                self._count(in_engine=1)
+                try:
+                    with self._noted(job, sample):
+                        return await self.engine.generate(request)
+                finally:
+                    self._count(in_engine=-1)
+        finally:
+            self._preparer.release(nbytes)
+
+    def _fold(self, refusal: str) -> None:
+        """Put every system turn into the user's from now on, because the model's chat template knows none."""
+        if not self._folds:
+            self._folds = True
+            log.warning("%s takes no system turn (%s): it goes to the head of the user's", self._model.name, refusal)
+
     def _count(self, *, in_engine: int = 0, rendering: int = 0) -> None:
         self.in_engine += in_engine
         self.rendering += rendering
         self.changed()
 
-    async def _render(self, job: Job, sample: Sample) -> Request:
+    async def _render(self, draft: Draft) -> Request:
         self._count(rendering=1)
         try:
-            return await self._prepare(job, sample)
+            return await self._prepare(draft)
         finally:
             self._count(rendering=-1)
 
-    async def _prepare(self, job: Job, sample: Sample) -> Request:
-        draft = self.draft(job, sample)
-        if not sample.media:
+    async def _prepare(self, draft: Draft) -> Request:
+        if draft.source is None or not draft.source.sample.media:
             return Request(draft.id, draft.messages, draft.sampling, source=draft.source)
         return await self._open(draft)
 
@@ -150,6 +173,7 @@ class Asker:
             system=self._model.system_prompt,
             roles=self._roles(),
         )
+        messages = prompts.folded(messages) if self._folds else messages
         folder = self._datasets[job.name].folder
         return Draft(
             id=sample.index,

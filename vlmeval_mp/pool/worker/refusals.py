@@ -17,9 +17,14 @@ SHOWN = 3
 IN_ONE_TURN = 'say "roles": "user" in the model\'s entry, and its system prompt stands in the user\'s turn'
 
 
+def about_system(error: str) -> bool:
+    """Return whether an engine refuses a request for its system turn."""
+    return _ABOUT_SYSTEM.search(error) is not None
+
+
 def told(error: str, sample: Sample) -> str:
     """Return an engine's refusal of `sample` with the files that it may be about, or with the way out."""
-    if _ABOUT_SYSTEM.search(error):
+    if about_system(error):
         return f"{error}; {IN_ONE_TURN}"
     if not sample.media or _NAMED.match(error) or not _ABOUT_MEDIA.search(error):
         return error
