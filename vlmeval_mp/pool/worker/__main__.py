@@ -28,8 +28,11 @@ from vlmeval_mp.core.errors import (
 from vlmeval_mp.core.paths import RunPaths
 from vlmeval_mp.core.records import RunRecord, WorkerStatus
 from vlmeval_mp.pool.worker.assignment import Assignment
+from vlmeval_mp.pool.worker.heartbeat import Heart
 from vlmeval_mp.pool.worker.loop import Worker
+from vlmeval_mp.pool.worker.stages import Stages
 from vlmeval_mp.runs import owners
+from vlmeval_mp.runs.owners import Owner
 
 log = logging.getLogger("vlmeval_mp.worker")
 E = TypeVar("E", bound=Exception)
@@ -102,31 +105,41 @@ def main(argv: Sequence[str] | None = None) -> int:
     faulthandler.register(signal.SIGQUIT)  # where every thread is, into the log, before a stuck worker is killed
     paths, assignment = parse_arguments(sys.argv[1:] if argv is None else argv)
     log.info("worker %s for model %s on %s, pid %d", assignment.name, assignment.model, assignment.devices, os.getpid())
-    record = msgspec.json.decode(paths.record.read_bytes(), type=RunRecord)
+    owner, stages = owners.current(), Stages(paths.log(assignment.name))
+    heart = Heart(paths.worker(assignment.name), lambda: _unborn(assignment, owner, stages))
+    heart.start()
     try:
-        worker = Worker(paths, record, assignment)
+        record = msgspec.json.decode(paths.record.read_bytes(), type=RunRecord)
+        worker = Worker(paths, record, assignment, owner, stages)
     except VlmevalError as error:
         log.critical("%s", error)
-        _report_stillbirth(paths, assignment, credentials.masked(str(error), os.environ))
+        heart.stop()
+        _report_stillbirth(paths, _unborn(assignment, owner, stages), credentials.masked(str(error), os.environ))
         return error.exit_code
+    heart.stop()
     return asyncio.run(live(worker))
 
 
-def _report_stillbirth(paths: RunPaths, assignment: Assignment, message: str) -> None:
-    """Leave a heartbeat that says why this worker never came to life."""
-    owner = owners.current()
-    status = WorkerStatus(
+def _unborn(assignment: Assignment, owner: Owner, stages: Stages) -> WorkerStatus:
+    """Return the heartbeat of a worker that imports its engine, which takes seconds to minutes."""
+    return WorkerStatus(
         worker=assignment.name,
         pid=os.getpid(),
         owner=str(owner),
         host=owner.host,
         model=assignment.model,
         devices=assignment.devices,
-        phase="failed",
-        time=time.time(),
-        message=message,
+        gpus=assignment.gpus,
+        started=stages.since,
+        stage=stages.stage,
+        stage_since=stages.since,
     )
-    files.atomic_write(paths.worker(assignment.name), jsonfiles.encode(status), durable=False)
+
+
+def _report_stillbirth(paths: RunPaths, status: WorkerStatus, message: str) -> None:
+    """Leave a heartbeat that says why this worker never came to life."""
+    status = msgspec.structs.replace(status, phase="failed", time=time.time(), message=message)
+    files.atomic_write(paths.worker(status.worker), jsonfiles.encode(status), durable=False)
 
 
 if __name__ == "__main__":

@@ -39,6 +39,7 @@ from vlmeval_mp.pool.worker.twins import Twins
 from vlmeval_mp.runs import checkpoint, owners, suspects
 from vlmeval_mp.runs.index import Index, search
 from vlmeval_mp.runs.inflight import InFlight
+from vlmeval_mp.runs.owners import Owner
 from vlmeval_mp.runs.queue import Queue
 from vlmeval_mp.runs.shards import Entry
 from vlmeval_mp.runs.suspects import ALONE_LIMIT, Suspicion
@@ -52,19 +53,28 @@ CLOSE_SECONDS = 20.0
 class Worker:
     """Serves one model of one run until its queue is empty or it is asked to drain.
 
+    `owner` is this process, if that has a name already, and `stages` those of its start.
+
     Raises:
         ConfigError: the engine refuses its arguments.
     """
 
-    def __init__(self, paths: RunPaths, record: RunRecord, assignment: Assignment) -> None:
-        self.owner = owners.current()
+    def __init__(
+        self,
+        paths: RunPaths,
+        record: RunRecord,
+        assignment: Assignment,
+        owner: Owner | None = None,
+        stages: Stages | None = None,
+    ) -> None:
+        self.owner = owner or owners.current()
         self.paths, self.assignment = paths, assignment
         self.jobs = {j.name: j for j in record.jobs if j.model == assignment.model}
         store = JobsPaths(paths.root.parent).datasets
         self.datasets: dict[str, Dataset] = {j.name: Dataset(store / j.folder) for j in self.jobs.values()}
         model = next(m for m in record.spec.models if m.name == assignment.model)
         self.numbers = {j.name: number for number, j in enumerate(record.jobs)}
-        self.pace, self.stages = Pace(), Stages(paths.log(assignment.name))
+        self.pace, self.stages = Pace(), stages or Stages(paths.log(assignment.name))
         self.asker = Asker(record.spec, model, self.jobs, self.datasets, assignment, self._in_engine)
         self.engine = self.asker.engine
         self.in_flight_file = InFlight(paths.in_flight(assignment.name), self.asker.window_size)
