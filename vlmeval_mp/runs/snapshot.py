@@ -19,7 +19,7 @@ from vlmeval_mp.core import jsonfiles
 from vlmeval_mp.core.errors import ConfigError, StorageError, VlmevalError
 from vlmeval_mp.core.paths import RunPaths
 from vlmeval_mp.core.records import Done, Job, RunRecord, Shard, Stop, SupervisorStatus, WorkerStatus
-from vlmeval_mp.runs import measured, owners, stops
+from vlmeval_mp.runs import measured, owners, recorded, stops
 from vlmeval_mp.runs.listing import Listing
 from vlmeval_mp.runs.measured import Measured
 from vlmeval_mp.runs.shards import stem
@@ -34,14 +34,12 @@ def read_record(paths: RunPaths) -> RunRecord:
     """The run's frozen record.
 
     Raises:
-        ConfigError: there is no run there, or its record is damaged.
+        ConfigError: there is no run there, or its record is damaged, of a later version, or names something outside.
     """
     try:
-        return jsonfiles.read(paths.record, RunRecord)
+        return recorded.read(paths.record)
     except FileNotFoundError:
         raise ConfigError(f"there is no run at {paths.root}") from None
-    except StorageError as error:
-        raise ConfigError(str(error)) from error
 
 
 def read_supervisor(paths: RunPaths) -> SupervisorStatus | None:

@@ -22,11 +22,11 @@ from vlmeval_mp.datasets import arrangement, names, videobenchmarks
 from vlmeval_mp.datasets.store import Dataset, prepare
 from vlmeval_mp.engines.registry import entry
 from vlmeval_mp.runs import fingerprint, kept, queue, snapshot
+from vlmeval_mp.runs.recorded import RECORD_VERSION
 from vlmeval_mp.runs.shards import shards_of
 from vlmeval_mp.scoring import families
 from vlmeval_mp.scoring.base import EVALUATOR, Rules
 
-RECORD_VERSION = 1
 UNSAID = DataSpec(name="", path="")
 ONE_PIECE = ("hallusion",)
 """Families whose groups are no pictures, so that a random order of pictures takes them apart."""
