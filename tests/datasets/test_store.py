@@ -405,3 +405,15 @@ def test_the_real_files_have_the_kinds_their_readme_says(tmp_path: Path) -> None
         "VIDEO_mini": {"mcq": 14, "yorn": 6, "vqa": 2},
     }
     assert (found["MULTI_mini"].max_images, found["VIDEO_mini"].max_videos) == (5, 1)
+
+
+def test_samples_that_are_not_as_they_were_stored_are_refused_and_read_anew(tmp_path: Path) -> None:
+    tsv = tmp_path / "numbers.tsv"
+    tsv.write_text("index\tquestion\tanswer\n" + "".join(f"{i}\tWhat is {i}?\t{i}\n" for i in range(5)))
+    spec, store = DataSpec(name="numbers", path=str(tsv)), tmp_path / "store"
+    folder = prepare(spec, store).folder
+    samples = folder / "samples.jsonl"
+    samples.write_bytes(samples.read_bytes().replace(b"What is 3?", b"What is 8?"))
+    with pytest.raises(ConfigError, match="is damaged; delete"):
+        Dataset(folder)
+    assert "What is 3?" in str(prepare(spec, store).samples(3, 3))

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import hashlib
 import mmap
 import os
 import secrets
@@ -73,7 +74,8 @@ class Dataset:
         except (OSError, ValueError) as error:
             raise ConfigError(f"{folder} is no usable data set folder ({error}); delete it and launch again") from error
         self._ends = array("Q", _newlines(self._data))
-        if len(self._ends) != self.info.samples:
+        altered = self.info.stored and hashlib.sha256(self._data).hexdigest() != self.info.stored
+        if altered or len(self._ends) != self.info.samples:
             raise ConfigError(f"{folder}/samples.jsonl is damaged; delete {folder} and launch again")
         self._decode = msgspec.json.Decoder(Sample).decode
 
@@ -131,6 +133,9 @@ def prepare(spec: DataSpec, store: Path) -> Dataset:
                     needed = ("index",) if spec.prompt in benchmarks.PICTURED else ("index", "question")
                     info = Reading(spec, Reader(file, source, needed), finder, folder).run(stat)
                 info = arrangement.arrange(folder, info, spec)
+                with (folder / "samples.jsonl").open("rb") as stored:
+                    digest = hashlib.file_digest(stored, "sha256").hexdigest()
+                info = msgspec.structs.replace(info, stored=digest)
                 origin = Origin(kind, READER_VERSION, finder.seen, finder.missing, spec.layout, spec.use_subtitle)
                 (folder / "origin.json").write_bytes(msgspec.json.encode(origin))
                 (folder / "dataset.json").write_bytes(msgspec.json.encode(info))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -87,8 +88,10 @@ def _dataset(original: RunPaths, jobs: JobsPaths, job: Job, samples: Sequence[Sa
     folder = jobs.datasets / f"{NAME}-{number}"
     folder.mkdir(parents=True)
     moved = [msgspec.structs.replace(with_media(s, here), row=row) for row, s in enumerate(samples)]
-    info = msgspec.structs.replace(dataset_of(original, job).info, samples=len(moved))
-    files.atomic_write(folder / "samples.jsonl", b"".join(msgspec.json.encode(s) + b"\n" for s in moved))
+    content = b"".join(msgspec.json.encode(s) + b"\n" for s in moved)
+    info = dataset_of(original, job).info
+    info = msgspec.structs.replace(info, samples=len(moved), stored=hashlib.sha256(content).hexdigest())
+    files.atomic_write(folder / "samples.jsonl", content)
     files.atomic_write(folder / "dataset.json", msgspec.json.encode(info))
     return folder
 

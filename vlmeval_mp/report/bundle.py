@@ -154,7 +154,8 @@ def _add_dataset(writer: _Writer, paths: RunPaths, job: Job, count: int, media: 
     # a limited run shows the media of its own samples alone
     shown = [with_media(sample, moved) if sample.row < count else sample for sample in samples]
     lines = b"".join(msgspec.json.encode(sample) + b"\n" for sample in shown)
-    writer.add(base + "dataset.json", dataset.folder / "dataset.json")
+    info = msgspec.structs.replace(dataset.info, stored=hashlib.sha256(lines).hexdigest())
+    writer.add(base + "dataset.json", msgspec.json.encode(info))
     writer.add(base + "samples.jsonl", lines)
 
 

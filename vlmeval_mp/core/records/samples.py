@@ -71,7 +71,10 @@ class Sample(Struct, frozen=True):
 
 
 class DatasetInfo(Struct, frozen=True):
-    """What `dataset.json` in a data set's folder says of it."""
+    """What `dataset.json` in a data set's folder says of it.
+
+    `stored` is the SHA-256 of its `samples.jsonl`, "" in a folder that an earlier version made.
+    """
 
     name: str
     digest: str
@@ -83,6 +86,7 @@ class DatasetInfo(Struct, frozen=True):
     max_images: int
     max_videos: int
     columns: tuple[str, ...]
+    stored: str = ""
 
 
 class TextPart(Struct, frozen=True, tag="text"):
