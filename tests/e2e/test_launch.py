@@ -258,20 +258,23 @@ def test_samples_are_not_blamed_for_supervisors_that_were_killed(tmp_path):
     assert [json.loads(line).get("error") for line in place.result("predictions.jsonl").splitlines()] == [None] * 3
 
 
-def test_a_damaged_done_file_is_named_and_moving_it_away_repairs_the_run(place, tmp_path):
+def test_all_that_is_damaged_is_found_and_repaired_in_one_launch(place, tmp_path):
     log = tmp_path / "generated.log"
     arguments = ["--engine-args", json.dumps({"log": str(log)})]
     place.run("launch", *arguments)
     before = place.result("predictions.jsonl")
-    damaged = sorted((place.paths.queue / "done").iterdir())[1]
-    damaged.write_bytes(b"{torn")
-    done = place.run("launch", *arguments, code=74)
-    assert damaged.name in done.stderr
-    damaged.rename(tmp_path / "away")
+    torn, *_ = sorted((place.paths.queue / "done").iterdir())
+    torn.write_bytes(b"{torn")
+    (checkpoint, *_) = sorted(place.paths.checkpoints.rglob("*.jsonl"))
+    lines = checkpoint.read_bytes().split(b"\n")
+    lost = [n for n, line in enumerate(lines) if b'"prediction":' in line][-2:]
+    checkpoint.write_bytes(b"\n".join(b"#" * len(line) if n in lost else line for n, line in enumerate(lines)))
+    (place.paths.queue / "done" / "notes.txt").write_text("mine")
     (place.paths.results("fake", "numbers") / "predictions.jsonl").unlink()
-    place.run("launch", *arguments)
+    done = place.run("launch", *arguments)
+    assert "in queue/dead/" in done.stdout and torn.name in done.stdout and "done/notes.txt" in done.stdout
     assert place.result("predictions.jsonl") == before
-    assert len(log.read_text().splitlines()) == 100
+    assert len(log.read_text().splitlines()) == 100 + len(lost)
 
 
 def test_resume_refuses_weights_that_changed_meanwhile(tmp_path):

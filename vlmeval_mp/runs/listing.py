@@ -13,7 +13,7 @@ import msgspec
 
 from vlmeval_mp.core.errors import StorageError
 from vlmeval_mp.core.records import Done, Shard
-from vlmeval_mp.runs.shards import Cut, Entry, Failure, parse, stem
+from vlmeval_mp.runs.shards import Cut, Entry, Failure, parse, parse_stem, stem
 
 REOPENING = "reopening.json"
 """Says in a queue's folder which shards are to be pending again; it is there only while that goes on."""
@@ -55,7 +55,7 @@ class Listing:
 
     def done_names(self) -> list[str]:
         """File names in `done/`, of shards that are finished or cut."""
-        return [name for name in _names(self.folder / "done") if not name.startswith(".")]
+        return [name for name in _names(self.folder / "done") if parse_stem(name) is not None]
 
     def read_news(self, job: str = "") -> None:
         """Read what became done or was cut since the last call into `done` and `cuts`; with a `job`, only that job's.
@@ -82,7 +82,7 @@ class Listing:
     def failures(self) -> list[Failure]:
         """The shards that were given up."""
         folder = self.folder / "failed"
-        return [_decode(folder / name, Failure) for name in _names(folder) if not name.startswith(".")]
+        return [read_failure(folder / name) for name in _names(folder) if parse_stem(name) is not None]
 
     def failed_stems(self) -> set[str]:
         """What the names of the files of shards that were given up begin with."""
@@ -130,20 +130,25 @@ def _names(folder: Path) -> list[str]:
         return []
 
 
-T = TypeVar("T")
+def read_failure(path: Path) -> Failure:
+    """What a file in `failed/` says.
 
-
-def _decode(path: Path, kind: type[T]) -> T:
+    Raises:
+        StorageError: the file is damaged.
+    """
     try:
-        return _decode_bytes(path, path.read_bytes(), kind)
+        return _decode_bytes(path, path.read_bytes(), Failure)
     except OSError as error:
         raise _unreadable(path, error) from error
+
+
+T = TypeVar("T")
 
 
 def _decode_bytes(path: Path, content: bytes, kind: type[T]) -> T:
     try:
         return msgspec.json.decode(content, type=kind)
-    except (msgspec.DecodeError, msgspec.ValidationError) as error:
+    except (UnicodeDecodeError, msgspec.DecodeError) as error:
         raise _unreadable(path, error) from error
 
 

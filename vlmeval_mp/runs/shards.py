@@ -10,6 +10,9 @@ from dataclasses import dataclass
 
 from vlmeval_mp.core.records import Shard, Struct
 
+DIGITS = 18
+"""More than any number in a file name has; Python refuses to read numbers of thousands of digits."""
+
 
 @dataclass(frozen=True, slots=True)
 class Entry:
@@ -60,6 +63,12 @@ def stem(shard: Shard) -> str:
     return f"{shard.job}.{shard.first:07d}-{shard.last:07d}"
 
 
+def parse_stem(name: str) -> Shard | None:
+    """The shard that the name of a file in `done/` or `failed/` stands for; None for a name that is not ours."""
+    entry = parse(name.removesuffix(".json") + "@0-0") if name.endswith(".json") else None
+    return entry.shard if entry is not None and f"{stem(entry.shard)}.json" == name else None
+
+
 def parse(name: str) -> Entry | None:
     """The entry a file name stands for; None for a name that is not ours."""
     head, _, tail = name.partition("@")
@@ -67,7 +76,9 @@ def parse(name: str) -> Entry | None:
     job, _, rows = head.rpartition(".")
     first, _, last = rows.partition("-")
     attempt, _, deaths = counts.partition("-")
-    if not (job and first.isdigit() and last.isdigit() and attempt.isdigit() and deaths.isdigit()):
+    if not (job and all(number.isascii() and number.isdigit() for number in (first, last, attempt, deaths))):
+        return None
+    if max(map(len, (first, last, attempt, deaths))) > DIGITS:
         return None
     return Entry(Shard(job=job, first=int(first), last=int(last)), int(attempt), int(deaths), owner)
 

@@ -39,7 +39,7 @@ from vlmeval_mp.pool.supervisor.orphans import sweep_orphans
 from vlmeval_mp.pool.supervisor.slots import KILL_WAIT, Slots
 from vlmeval_mp.pool.supervisor.status import GpuHistory, Telemetry
 from vlmeval_mp.pool.supervisor.story import Story, total
-from vlmeval_mp.runs import history, owners, reopening, stops
+from vlmeval_mp.runs import history, inspection, owners, reopening, stops
 from vlmeval_mp.runs.holding import hold
 from vlmeval_mp.runs.notices import NoticeLog
 from vlmeval_mp.runs.owners import Owner
@@ -122,6 +122,8 @@ class Supervisor:
 
     def _run(self) -> int:
         sweep_orphans(self.paths.root)
+        for sentence in inspection.inspect(self.paths, self.record).sentences():
+            self.telemetry.event(sentence, "warning")
         self._restore()
         self._look_at_gpus()
         self.baseline = {g.uuid: g.memory_used for g in self.gpu_stats}

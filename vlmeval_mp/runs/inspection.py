@@ -1,0 +1,194 @@
+"""What a launch finds in a run's folder before anybody works on it: damage, foreign files, litter of killed processes.
+
+Damaged files of the queue move to `queue/dead/`, all at once; what they stood for is then in no folder, and
+`Queue.restore` makes it pending again, with the answers that are still whole. Files that are none of ours stay where
+they are, are named, and play no part. The caller holds the run's lock.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import msgspec
+
+from vlmeval_mp.core.errors import StorageError
+from vlmeval_mp.core.paths import RunPaths
+from vlmeval_mp.core.records import Done, Job, RunRecord, Shard, Stop
+from vlmeval_mp.runs.index import Index
+from vlmeval_mp.runs.listing import read_fact, read_failure
+from vlmeval_mp.runs.owners import start_time
+from vlmeval_mp.runs.queue import FOLDERS
+from vlmeval_mp.runs.shards import parse, parse_stem
+
+SHOWN = 5
+LITTER_SECONDS = 60.0
+"""Age from which a temporary file is litter if no process of its number lives: it may be another host's."""
+_TEMPORARY = re.compile(r"^\..*\.(\d+)(?:\.[0-9a-f]+)?\.tmp$")
+
+
+@dataclass(slots=True)
+class Findings:
+    """What was found: files that were moved to `dead/`, files that are skipped, and how much litter was removed."""
+
+    dead: list[str] = field(default_factory=list)
+    foreign: list[str] = field(default_factory=list)
+    litter: int = 0
+
+    def sentences(self) -> list[str]:
+        """Return what there is to tell people."""
+        said = []
+        if self.dead:
+            said.append(
+                f"{_files(self.dead)} damaged and in queue/dead/ now ({_shown(self.dead)}); "
+                "what they stood for is looked up and asked again"
+            )
+        if self.foreign:
+            said.append(f"{_files(self.foreign)} not ours and skipped ({_shown(self.foreign)})")
+        return said
+
+
+def inspect(paths: RunPaths, record: RunRecord) -> Findings:
+    """Put away what is damaged in the run's queue, and remove litter; return what was found.
+
+    Raises:
+        StorageError: a damaged file could not be moved.
+    """
+    jobs, found = {job.name: job for job in record.jobs}, Findings()
+    found.foreign = [str(path.relative_to(paths.queue)) for path in _foreign(paths.queue, jobs)]
+    damaged = {*_misplaced(paths.queue, jobs), *_damaged_done(paths, jobs), *_damaged_failed(paths, jobs)}
+    for path in sorted(damaged | set(_damaged_stops(paths))):
+        found.dead.append(str(path.relative_to(paths.queue)))
+        _bury(paths.queue / "dead", path)
+    found.litter = sweep_litter(
+        each for folder in (paths.root, paths.workers, paths.queue) for each in _below(folder, 2)
+    )
+    return found
+
+
+def _foreign(queue: Path, jobs: Mapping[str, Job]) -> Iterator[Path]:
+    """Yield what is in the queue's folders and has no name of a shard."""
+    for path in _visible(queue / "pending"):
+        if not (path.name in jobs if path.is_dir() else parse(path.name)):
+            yield path
+    for folder in (*(queue / "pending" / job for job in jobs), queue / "claimed"):
+        yield from (path for path in _visible(folder) if parse(path.name) is None)
+    for folder in (queue / "done", queue / "failed"):
+        yield from (path for path in _visible(folder) if parse_stem(path.name) is None)
+
+
+def _misplaced(queue: Path, jobs: Mapping[str, Job]) -> Iterator[Path]:
+    """Yield files of shards that the run does not have."""
+    for folder in (*(queue / "pending" / job for job in jobs), queue / "pending", queue / "claimed"):
+        for path in _visible(folder):
+            entry = parse(path.name)
+            if entry is not None and not (_is_in(entry.shard, jobs) and folder.name in (entry.shard.job, *FOLDERS)):
+                yield path
+    for folder in (queue / "done", queue / "failed"):
+        for path in _visible(folder):
+            shard = parse_stem(path.name)
+            if shard is not None and not _is_in(shard, jobs):
+                yield path
+
+
+def _is_in(shard: Shard, jobs: Mapping[str, Job]) -> bool:
+    return shard.job in jobs and 0 <= shard.first <= shard.last < jobs[shard.job].samples
+
+
+def _shard_of(path: Path, jobs: Mapping[str, Job]) -> Shard | None:
+    shard = parse_stem(path.name)
+    return shard if shard is not None and _is_in(shard, jobs) else None
+
+
+def _damaged_done(paths: RunPaths, jobs: Mapping[str, Job]) -> Iterator[Path]:
+    """Yield each `done` file that cannot be read, is another shard's, or whose answers are not as they were."""
+    whole: dict[str, list[tuple[Path, Done]]] = {}
+    for path in _visible(paths.queue / "done"):
+        if (shard := _shard_of(path, jobs)) is None:
+            continue
+        try:
+            fact = read_fact(path)
+        except StorageError:
+            yield path
+            continue
+        cut_outside = not isinstance(fact, Done) and not shard.first < fact.cut <= shard.last
+        if fact.shard != shard or cut_outside:
+            yield path
+        elif isinstance(fact, Done):
+            whole.setdefault(shard.job, []).append((path, fact))
+    for job, facts in whole.items():
+        with Index(paths.checkpoints, job, jobs[job].samples) as index:
+            index.refresh()
+            for path, done in facts:
+                try:
+                    index.load(done)
+                except StorageError:
+                    yield path
+
+
+def _damaged_failed(paths: RunPaths, jobs: Mapping[str, Job]) -> Iterator[Path]:
+    for path in _visible(paths.queue / "failed"):
+        shard = _shard_of(path, jobs)
+        try:
+            if shard is not None and read_failure(path).shard != shard:
+                yield path
+        except StorageError:
+            yield path
+
+
+def _damaged_stops(paths: RunPaths) -> Iterator[Path]:
+    for path in _visible(paths.queue / "stopped"):
+        try:
+            msgspec.json.decode(path.read_bytes(), type=Stop)
+        except (OSError, UnicodeDecodeError, msgspec.DecodeError):
+            yield path
+
+
+def _bury(dead: Path, path: Path) -> None:
+    try:
+        dead.mkdir(exist_ok=True)
+        path.rename(dead / f"{path.parent.name}.{path.name}.{time.time_ns()}")
+    except OSError as error:
+        raise StorageError(f"cannot move {path} to {dead}: {error.strerror or error}") from error
+
+
+def sweep_litter(paths: Iterable[Path]) -> int:
+    """Delete those of `paths` that a killed process left half-written; return how many."""
+    swept = 0
+    for path in paths:
+        match = _TEMPORARY.match(path.name)
+        with contextlib.suppress(OSError):
+            if match and start_time(int(match[1])) is None and time.time() - path.stat().st_mtime > LITTER_SECONDS:
+                path.unlink()
+                swept += 1
+    return swept
+
+
+def _below(folder: Path, levels: int) -> Iterator[Path]:
+    """Yield the files below `folder`, at most so many levels down."""
+    with contextlib.suppress(OSError), os.scandir(folder) as found:
+        for item in found:
+            if item.is_dir(follow_symlinks=False):
+                yield from _below(Path(item.path), levels - 1) if levels > 1 else ()
+            elif item.name.startswith("."):
+                yield Path(item.path)
+
+
+def _visible(folder: Path) -> list[Path]:
+    with contextlib.suppress(OSError), os.scandir(folder) as found:
+        return sorted(Path(item.path) for item in found if not item.name.startswith("."))
+    return []
+
+
+def _files(names: list[str]) -> str:
+    return "1 file of the queue is" if len(names) == 1 else f"{len(names):,} files of the queue are"
+
+
+def _shown(names: list[str]) -> str:
+    more = f" and {len(names) - SHOWN:,} more" if len(names) > SHOWN else ""
+    return ", ".join(names[:SHOWN]) + more
