@@ -116,3 +116,23 @@ def test_a_refusal_of_the_system_turn_without_one_stays_an_error_with_the_way_ou
     worker.engine.generate = generate
     assert asyncio.run(live(worker)) == 0
     assert (worker.failed, len(asked)) == (3, 3)
+
+
+@pytest.mark.parametrize("folded_helps", [False, True])
+def test_one_odd_refusal_folds_nothing_for_the_others(tmp_path: Path, folded_helps: bool) -> None:
+    """An endpoint's words about one sample's system prompt, after others were answered with theirs."""
+    paths = fake_run(tmp_path, 12, config={"model": {"fake": {"system_prompt": "Be careful."}}})
+    worker = worker_for(paths, read_record(paths), window=1)
+    real, roles = worker.engine.generate, []
+
+    async def generate(request: Request) -> Completion:
+        told = [message.role for message in request.messages]
+        if request.id == "5" and ("system" in told or not folded_helps):
+            raise RequestError("the system prompt is too long here")
+        roles.append(tuple(told))
+        return await real(request)
+
+    worker.engine.generate = generate
+    assert asyncio.run(live(worker)) == 0
+    assert worker.failed == 1
+    assert set(roles) == {("system", "user")}

@@ -29,7 +29,17 @@ def test_a_refusal_that_speaks_of_media_names_them(error: str, media: tuple[Medi
 
 
 @pytest.mark.parametrize(
-    "error", ["System role not supported", "The system message is not allowed", "Conversation roles must alternate"]
-)
+    "error",
+    ["System role not supported", "The system message is not allowed", "Conversation roles must alternate",
+     "Only user and assistant roles are supported!", "Unexpected role 'system'",
+     "Developer instruction is not enabled"],
+)  # fmt: skip
 def test_a_template_without_a_system_role_is_answered_with_the_way_out(error: str) -> None:
     assert refusals.told(error, Sample(index="1", row=0, kind="vqa")) == f"{error}; {refusals.IN_ONE_TURN}"
+
+
+@pytest.mark.parametrize(
+    "error", ["rejected by our safety system. Contact support", "the file system is full", "too long"]
+)
+def test_other_systems_are_not_meant(error: str) -> None:
+    assert not refusals.about_system(error)

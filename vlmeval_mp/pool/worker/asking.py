@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import dataclasses
 import logging
 import os
 from collections.abc import Callable, Mapping
@@ -70,7 +71,7 @@ class Asker:
         self.in_engine = self.rendering = 0
         self.tokens_in = self.tokens_out = 0
         self.changed: Callable[[], None] = lambda: None
-        self._draining = self._folds = False
+        self._draining = self._folds = self._takes_system = False
         if self._roles() != prompts.ONE_TURN and registry.refuses_system(model.engine, model.path):
             self._fold("its chat template refuses one")
         self._preparer = Preparer[Request](min(8, len(os.sched_getaffinity(0))), PREPARED_BYTES)
@@ -92,10 +93,9 @@ class Asker:
             try:
                 done = await self._ask(job, sample, draft)
             except RequestError as error:
-                if not (refusals.about_system(str(error)) and prompts.has_system(draft.messages)):
-                    raise
-                self._fold(str(error))
-                done = await self._ask(job, sample, self.draft(job, sample))
+                done = await self._ask_folded(job, sample, draft, error)
+            else:
+                self._takes_system |= prompts.has_system(draft.messages)
             if done is None:
                 return None
             if not isinstance(done.text, str):
@@ -131,6 +131,22 @@ class Asker:
                     self._count(in_engine=-1)
         finally:
             self._preparer.release(nbytes)
+
+    async def _ask_folded(self, job: Job, sample: Sample, draft: Draft, refusal: RequestError) -> Completion | None:
+        """Return what the engine says to `draft` with its system turn in the user's, if that is what it refused.
+
+        Raises:
+            RequestError: it is not, or the engine refuses this too: `refusal`.
+        """
+        about = refusals.about_system(str(refusal)) and prompts.has_system(draft.messages)
+        if not about or self._takes_system:
+            raise refusal
+        try:
+            done = await self._ask(job, sample, dataclasses.replace(draft, messages=prompts.folded(draft.messages)))
+        except RequestError:
+            raise refusal from None
+        self._fold(str(refusal))
+        return done
 
     def _fold(self, refusal: str) -> None:
         """Put every system turn into the user's from now on, because the model's chat template knows none."""

@@ -10,7 +10,9 @@ from vlmeval_mp.core.records import Sample
 _ABOUT_MEDIA = re.compile(r"aspect ratio|image|picture|pixel|video|frame|resolution|height|width", re.IGNORECASE)
 _NAMED = re.compile(r"(image|video|subtitles) \d+\b")
 _ABOUT_SYSTEM = re.compile(
-    r"\bsystem\b.{0,40}\b(role|message|turn|prompt|support)|\broles? must alternate", re.IGNORECASE
+    r"\bsystem\b[^.]{0,30}\b(?:role|message|turn|prompt|instruction)s?\b|\brole\b[^.]{0,20}\bsystem\b"
+    r"|\broles? must alternate|\bonly user(?:,| and)[^.]{0,30}\broles?\b|\bdeveloper instruction is not enabled",
+    re.IGNORECASE,
 )
 SHOWN = 3
 """Files that are named at most."""
