@@ -32,3 +32,14 @@ def test_a_file_of_another_kind_is_named_and_a_missing_one_is_told_apart(tmp_pat
             jsonfiles.read(path, SupervisorStatus)
     path.write_bytes(b'{"time":1.0,"text":"t"}')
     assert jsonfiles.read(path, Event).text == "t"
+
+
+def test_advice_ends_the_message_and_what_is_not_whole_may_be_none(tmp_path):
+    path = tmp_path / "event.json"
+    assert jsonfiles.read_if_whole(path, Event) is None
+    path.write_bytes(b'{"time":')
+    assert jsonfiles.read_if_whole(path, Event) is None
+    with pytest.raises(StorageError, match=r"event\.json cannot be read: .*; delete it$"):
+        jsonfiles.read(path, Event, "delete it")
+    path.write_bytes(b'{"time":1.0,"text":"t"}')
+    assert jsonfiles.read_if_whole(path, Event) == Event(time=1.0, text="t")

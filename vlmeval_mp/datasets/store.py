@@ -26,6 +26,7 @@ from pathlib import Path
 
 import msgspec
 
+from vlmeval_mp.core import jsonfiles
 from vlmeval_mp.core.errors import ConfigError, StorageError
 from vlmeval_mp.core.files import atomic_write, sync_file_system, sync_folder
 from vlmeval_mp.core.paths import slug
@@ -68,10 +69,10 @@ class Dataset:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         try:
-            self.info = msgspec.json.decode((folder / "dataset.json").read_bytes(), type=DatasetInfo)
+            self.info = jsonfiles.read(folder / "dataset.json", DatasetInfo)
             with (folder / "samples.jsonl").open("rb") as file:
                 self._data = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, StorageError) as error:
             raise ConfigError(f"{folder} is no usable data set folder ({error}); delete it and launch again") from error
         self._ends = array("Q", _newlines(self._data))
         altered = self.info.stored and hashlib.sha256(self._data).hexdigest() != self.info.stored
@@ -160,7 +161,7 @@ def _kind(spec: DataSpec) -> str:
 def _ready(folder: Path, spec: DataSpec, kind: str, source: Path, stat: os.stat_result) -> Dataset | None:
     """The data set in `folder`, if it is what reading `source` again would give."""
     try:
-        info = msgspec.json.decode((folder / "dataset.json").read_bytes(), type=DatasetInfo)
+        info = jsonfiles.read(folder / "dataset.json", DatasetInfo)
         given = (spec.name, str(source), stat.st_size, stat.st_mtime_ns)
         if (info.name, info.source, info.source_size, info.source_mtime_ns) != given:
             return None
@@ -168,12 +169,12 @@ def _ready(folder: Path, spec: DataSpec, kind: str, source: Path, stat: os.stat_
         wanted = (kind, READER_VERSION, spec.layout, spec.use_subtitle)
         same = (origin.type, origin.reader, origin.layout, origin.use_subtitle) == wanted
         return Dataset(folder) if same and not origin.missing and _unchanged(origin) else None
-    except (OSError, ValueError, ConfigError):
+    except (OSError, ValueError, StorageError, ConfigError):
         return None
 
 
 def _origin(folder: Path) -> Origin:
-    return msgspec.json.decode((folder / "origin.json").read_bytes(), type=Origin)
+    return jsonfiles.read(folder / "origin.json", Origin)
 
 
 def _unchanged(origin: Origin) -> bool:

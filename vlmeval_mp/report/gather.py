@@ -129,19 +129,12 @@ def _verdicts(
     rules = results.rules_of(record.spec, job)
     pairs = list(zip(samples, predictions, strict=True))
     if not rules.pure:
-        left = _read_scores(paths.results(job.model, job.dataset) / results.SCORES)
+        verdicts = results.scores_in(paths.results(job.model, job.dataset) / results.SCORES)
+        left = {score.index: score for score in verdicts or ()}
         return {OFFICIAL: [left.get(s.index, Score(index=s.index, value=None, note="not scored")) for s in samples]}
     first: Mode = "compat" if summary and summary.scoring.startswith("compat") else rules.mode
     modes = sorted(MODES, key=lambda mode: mode != first)
     return {mode: [each.score for each in score_all(pairs, replace(rules, mode=mode))] for mode in modes}
-
-
-def _read_scores(path: Path) -> dict[str, Score]:
-    try:
-        lines = path.read_bytes().splitlines()
-        return {score.index: score for line in lines for score in [msgspec.json.decode(line, type=Score)]}
-    except (OSError, msgspec.DecodeError):
-        return {}
 
 
 class _Line(Struct, frozen=True):

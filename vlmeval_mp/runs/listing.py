@@ -7,16 +7,17 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Literal, TypeVar
+from typing import Literal
 
-import msgspec
-
+from vlmeval_mp.core import jsonfiles
 from vlmeval_mp.core.errors import StorageError
 from vlmeval_mp.core.records import Done, Shard
 from vlmeval_mp.runs.shards import Cut, Entry, Failure, parse, parse_stem, stem
 
 REOPENING = "reopening.json"
 """Says in a queue's folder which shards are to be pending again; it is there only while that goes on."""
+
+ADVICE = "move it away and launch again to have its shard looked up again"
 
 
 class Listing:
@@ -104,10 +105,10 @@ def read_fact(path: Path) -> Done | Cut:
         with path.open("rb", buffering=0) as file:
             content = file.read()
     except OSError as error:
-        raise _unreadable(path, error) from error
+        raise StorageError(f"{path} cannot be read: {error}; {ADVICE}") from error
     if content.startswith(b'{"cut":'):
-        return _decode_bytes(path, content, Cut)
-    return _decode_bytes(path, content, Done)
+        return jsonfiles.decode(content, Cut, path, ADVICE)
+    return jsonfiles.decode(content, Done, path, ADVICE)
 
 
 def _pending(folder: Path) -> tuple[list[Entry], list[str]]:
@@ -137,22 +138,6 @@ def read_failure(path: Path) -> Failure:
         StorageError: the file is damaged.
     """
     try:
-        return _decode_bytes(path, path.read_bytes(), Failure)
-    except OSError as error:
-        raise _unreadable(path, error) from error
-
-
-T = TypeVar("T")
-
-
-def _decode_bytes(path: Path, content: bytes, kind: type[T]) -> T:
-    try:
-        return msgspec.json.decode(content, type=kind)
-    except (UnicodeDecodeError, msgspec.DecodeError) as error:
-        raise _unreadable(path, error) from error
-
-
-def _unreadable(path: Path, error: Exception) -> StorageError:
-    return StorageError(
-        f"{path} cannot be read: {error}; move it away and launch again to have its shard looked up again"
-    )
+        return jsonfiles.read(path, Failure, ADVICE)
+    except FileNotFoundError as error:
+        raise StorageError(f"{path} cannot be read: {error}; {ADVICE}") from error

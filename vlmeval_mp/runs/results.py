@@ -127,9 +127,17 @@ def read_scores(folder: Path, mode: Mode) -> list[Score] | None:
     try:
         summary = read_summary(folder)
         asked = summary is not None and summary.scoring == mode_name(mode)
-        with (folder / (SCORES if asked else OTHER_SCORES[mode])).open("rb") as lines:
+    except VlmevalError:
+        return None
+    return scores_in(folder / (SCORES if asked else OTHER_SCORES[mode]))
+
+
+def scores_in(path: Path) -> list[Score] | None:
+    """Return the verdicts in a file that `save` wrote; None if there is no such file, or it is damaged."""
+    try:
+        with path.open("rb") as lines:
             return [msgspec.json.decode(line, type=Score) for line in lines]
-    except (OSError, VlmevalError, msgspec.DecodeError):
+    except (OSError, msgspec.DecodeError):
         return None
 
 
@@ -255,15 +263,14 @@ def read_summary(folder: Path) -> Summary | None:
     """The summary in `folder`; None if the job has not got that far.
 
     Raises:
-        VlmevalError: it is no summary.
+        VlmevalError: it is no summary, or cannot be read.
     """
-    path = folder / SUMMARY
     try:
-        return msgspec.json.decode(path.read_bytes(), type=Summary)
+        return jsonfiles.read(folder / SUMMARY, Summary, "`vlmeval-mp eval` writes it again")
     except FileNotFoundError:
         return None
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise VlmevalError(f"{path} is no summary ({error}); `vlmeval-mp eval` writes it again") from error
+    except StorageError as error:
+        raise VlmevalError(str(error)) from error
 
 
 def _line(prediction: Prediction) -> Answered | Failed:

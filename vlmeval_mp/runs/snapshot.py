@@ -13,7 +13,6 @@ from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
 
 from vlmeval_mp.core import jsonfiles
 from vlmeval_mp.core.errors import ConfigError, StorageError, VlmevalError
@@ -25,7 +24,6 @@ from vlmeval_mp.runs.measured import Measured
 from vlmeval_mp.runs.shards import stem
 from vlmeval_mp.runs.state import ShardCounts, Snapshot
 
-T = TypeVar("T")
 HEARD_SECONDS = 60.0
 """How old the heartbeat of a process elsewhere may be for it to be shown as alive."""
 
@@ -44,7 +42,7 @@ def read_record(paths: RunPaths) -> RunRecord:
 
 def read_supervisor(paths: RunPaths) -> SupervisorStatus | None:
     """The last heartbeat of the run's supervisor, alive or not."""
-    return _load(paths.supervisor, SupervisorStatus)
+    return jsonfiles.read_if_whole(paths.supervisor, SupervisorStatus)
 
 
 class Reader:
@@ -89,7 +87,7 @@ class Reader:
     def _workers(self) -> list[WorkerStatus]:
         found = []
         for path in sorted(self.paths.workers.glob("w*.json"), key=_natural):
-            status = _load(path, WorkerStatus)
+            status = jsonfiles.read_if_whole(path, WorkerStatus)
             if status is not None:
                 found.append(status)
         return found
@@ -156,10 +154,3 @@ def is_alive(owner: str, last_beat: float) -> bool:
     except VlmevalError:
         return False
     return time.time() - last_beat < HEARD_SECONDS if dead is None else not dead
-
-
-def _load(path: Path, kind: type[T]) -> T | None:
-    try:
-        return jsonfiles.read(path, kind)
-    except (FileNotFoundError, StorageError):
-        return None

@@ -10,10 +10,12 @@ from collections.abc import Iterable
 
 import msgspec
 
-from vlmeval_mp.core import files
+from vlmeval_mp.core import files, jsonfiles
 from vlmeval_mp.core.errors import StorageError
 from vlmeval_mp.core.paths import RunPaths
 from vlmeval_mp.core.records import Job, Shard, Stop
+
+ADVICE = "delete it and launch again to have the end of the job decided again"
 
 
 def publish(paths: RunPaths, job: str, stop: Stop) -> None:
@@ -38,12 +40,7 @@ def read(paths: RunPaths) -> dict[str, Stop]:
     """
     found = {}
     for path in (paths.queue / "stopped").glob("[!.]*.json"):
-        try:
-            found[path.stem] = msgspec.json.decode(path.read_bytes(), type=Stop)
-        except (OSError, msgspec.DecodeError, msgspec.ValidationError) as error:
-            raise StorageError(
-                f"{path} cannot be read: {error}; delete it and launch again to have the end of the job decided again"
-            ) from error
+        found[path.stem] = jsonfiles.read(path, Stop, ADVICE)
     return found
 
 

@@ -23,7 +23,6 @@ from vlmeval_mp.core.errors import (
     EXIT_INCOMPLETE,
     EXIT_NO_WORKER,
     EXIT_USAGE,
-    StorageError,
 )
 from vlmeval_mp.core.paths import RunPaths
 from vlmeval_mp.core.records import RunRecord, WorkerStatus
@@ -275,10 +274,7 @@ class Slots:
         return any(shard.first <= row <= shard.last for death in deaths for row in death.rows)
 
     def _status_of(self, slot: Slot) -> WorkerStatus | None:
-        try:
-            return jsonfiles.read(self._paths.worker(slot.name), WorkerStatus)
-        except (FileNotFoundError, StorageError):
-            return None
+        return jsonfiles.read_if_whole(self._paths.worker(slot.name), WorkerStatus)
 
     # --- a worker's start ------------------------------------------------------------------------------------------
 

@@ -26,13 +26,14 @@ from vlmeval_mp.core.errors import (
     VlmevalError,
 )
 from vlmeval_mp.core.paths import RunPaths
-from vlmeval_mp.core.records import RunRecord, WorkerStatus
+from vlmeval_mp.core.records import WorkerStatus
 from vlmeval_mp.pool.worker.assignment import Assignment
 from vlmeval_mp.pool.worker.heartbeat import Heart
 from vlmeval_mp.pool.worker.loop import Worker
 from vlmeval_mp.pool.worker.stages import Stages
 from vlmeval_mp.runs import owners
 from vlmeval_mp.runs.owners import Owner
+from vlmeval_mp.runs.snapshot import read_record
 
 log = logging.getLogger("vlmeval_mp.worker")
 E = TypeVar("E", bound=Exception)
@@ -109,8 +110,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     heart = Heart(paths.worker(assignment.name), lambda: _unborn(assignment, owner, stages))
     heart.start()
     try:
-        record = msgspec.json.decode(paths.record.read_bytes(), type=RunRecord)
-        worker = Worker(paths, record, assignment, owner, stages)
+        worker = Worker(paths, read_record(paths), assignment, owner, stages)
     except VlmevalError as error:
         log.critical("%s", error)
         heart.stop()

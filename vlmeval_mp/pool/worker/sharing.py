@@ -12,11 +12,8 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Sequence
-from pathlib import Path
-from typing import TypeVar
 
-import msgspec
-
+from vlmeval_mp.core import jsonfiles
 from vlmeval_mp.core.paths import RunPaths
 from vlmeval_mp.core.records import Job, SupervisorStatus, WorkerStatus
 from vlmeval_mp.runs.owners import Owner
@@ -31,8 +28,6 @@ AHEAD = 32
 """Samples prepared ahead of a full window while there is plenty."""
 PATIENCE = 5.0
 """Seconds for which a worker keeps a share for those that still load when it begins, unless loading takes longer."""
-
-T = TypeVar("T")
 
 
 def share(left: int, workers: int) -> int:
@@ -129,7 +124,7 @@ class Sharing:
         if now < self._read_at + FRESH:
             return
         self._read_at = now
-        statuses = [_read(path, WorkerStatus) for path in self._paths.workers.glob("w*.json")]
+        statuses = [jsonfiles.read_if_whole(path, WorkerStatus) for path in self._paths.workers.glob("w*.json")]
         self._others = [
             s
             for s in statuses
@@ -140,13 +135,10 @@ class Sharing:
         ]
         self._workers = len(self._others) + 1
         self._began = self._began or now
-        supervisor = _read(self._paths.supervisor, SupervisorStatus) if now < self._began + self.patience else None
+        supervisor = (
+            jsonfiles.read_if_whole(self._paths.supervisor, SupervisorStatus)
+            if now < self._began + self.patience
+            else None
+        )
         if supervisor is not None and time.time() - supervisor.time < SILENT:
             self._workers = max(self._workers, supervisor.at_work.get(self._model, 1))
-
-
-def _read(path: Path, kind: type[T]) -> T | None:
-    try:
-        return msgspec.json.decode(path.read_bytes(), type=kind)
-    except (OSError, msgspec.DecodeError, msgspec.ValidationError):
-        return None
