@@ -41,7 +41,7 @@ def test_other_errors_are_another_matter():
 
 
 def test_an_engine_without_weights_says_how_to_get_them(monkeypatch):
-    from vlmeval_mp.engines.transformers import TransformersEngine
+    from vlmeval_mp.engines.transformers.engine import TransformersEngine
 
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
     engine = TransformersEngine(

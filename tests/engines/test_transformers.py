@@ -9,7 +9,7 @@ from vlmeval_mp.core.errors import ConfigError, DependencyError, EngineError
 from vlmeval_mp.engines.base import Engine, EngineSpec
 
 pytest.importorskip("torch")
-transformers = pytest.importorskip("vlmeval_mp.engines.transformers")
+transformers = pytest.importorskip("vlmeval_mp.engines.transformers.engine")
 
 
 @pytest.mark.asyncio(loop_scope="class")

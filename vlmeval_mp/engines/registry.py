@@ -36,6 +36,7 @@ class EngineEntry:
         sized: the engine loads weights into this machine's memory, so the pool can compute how much fits.
         share: the argument for the share of a GPU's memory that the engine may take; "" if it has none.
         model_class: a model is a Python class, whose source is in the fingerprint.
+        seeded: the seed of a request alone decides what is drawn for it, whatever else is in the engine.
         scripted: the engine asks no model, and runs without a GPU whatever the device.
     """
 
@@ -51,6 +52,7 @@ class EngineEntry:
     share: str = ""
     model_class: bool = False
     scripted: bool = False
+    seeded: bool = False
 
 
 ENGINES = {
@@ -71,9 +73,10 @@ ENGINES = {
         ),
         sized=True,
         share="gpu_memory_utilization",
+        seeded=True,
     ),
     "transformers": EngineEntry(
-        path="vlmeval_mp.engines.transformers:TransformersEngine",
+        path="vlmeval_mp.engines.transformers.engine:TransformersEngine",
         window=32,
         install="scripts/install (or: pip install 'vlmeval-mp[cpu]')",
         packages=("transformers", "torch"),
@@ -120,6 +123,7 @@ ENGINES = {
             }
         ),
         scripted=True,
+        seeded=True,
     ),
 }
 

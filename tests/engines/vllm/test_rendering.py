@@ -11,25 +11,14 @@ import pytest
 import pytest_asyncio
 
 from tests.engines.contract import MODEL, picture
+from tests.engines.renderdrafts import drafts
 from vlmeval_mp.core.errors import RequestError
-from vlmeval_mp.core.records import (
-    Draft,
-    ImagePart,
-    Media,
-    MediaLimits,
-    Message,
-    Part,
-    Sampling,
-    TextPart,
-    VideoPart,
-)
+from vlmeval_mp.core.records import Draft, ImagePart, Media, MediaLimits, Message, Sampling, TextPart
 from vlmeval_mp.engines.renderpool import RenderPool
 from vlmeval_mp.requests import media
 
 pytestmark = pytest.mark.vllm
 pytest.importorskip("vllm")
-
-VIDEOS = Path(__file__).resolve().parents[3] / "vlmeval_mp" / "demo" / "data" / "videos"
 
 
 def configuration() -> Any:
@@ -42,38 +31,6 @@ def configuration() -> Any:
     spec = EngineSpec(model=MODEL, max_images=8, max_videos=1)
     args = AsyncEngineArgs(model=MODEL, max_model_len=2048, **defaults(spec))
     return args.create_engine_config(UsageContext.LLM_CLASS)
-
-
-def drafts(folder: Path) -> Iterator[Draft]:
-    """One of each kind, their media in `folder`."""
-    for shade in range(3):
-        picture(shade, (84, 56 + 28 * shade)).save(folder / f"{shade}.png")
-    video = VideoPart(media=Media(kind="video", file=str(VIDEOS / "digits-03.mp4"), digest="v"))
-    labelled = VideoPart(media=video.media, label="Frame {}: ")
-    images = [ImagePart(media=Media(kind="image", file=f"{n}.png", digest=f"d{n}")) for n in range(3)]
-    unnamed = ImagePart(media=Media(kind="image", file="1.png"))
-    asked = TextPart(text="Which digit is this?")
-    kinds: dict[str, tuple[Part, ...]] = {
-        "image": (images[0], asked),
-        "the same image again": (images[0], TextPart(text="And now?")),
-        "several images": (*images, asked),
-        "text between images": (TextPart(text="First:"), images[0], TextPart(text="then <|image_pad|>"), images[1]),
-        "image without digest": (unnamed, asked),
-        "video": (video, asked),
-    }
-    for name, parts in kinds.items():
-        yield Draft(name, (Message(role="user", parts=parts),), Sampling(), folder, MediaLimits())
-    frames = (Message(role="user", parts=(labelled, asked)),)
-    yield Draft("video as frames", frames, Sampling(), folder, MediaLimits(), nframe=4, video="images")
-    begun = (
-        Message(role="system", parts=(TextPart(text="Be brief."),)),
-        Message(role="user", parts=(images[2], asked)),
-        Message(role="assistant", parts=(TextPart(text="It is"),)),
-    )
-    yield Draft("begun answer", begun, Sampling(), folder, MediaLimits())
-    larger = (Message(role="user", parts=(images[0], asked)),)
-    own = {"min_pixels": 400 * 400}
-    yield Draft("processor's own arguments", larger, Sampling(), folder, MediaLimits(), processor=own)
 
 
 def refused(folder: Path) -> Iterator[Draft]:

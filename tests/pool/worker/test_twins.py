@@ -155,6 +155,8 @@ def test_one_sample_has_one_twin(tmp_path):
         ("vllm", Sampling(), False),
         ("vllm", Sampling(temperature=0.7), True),
         ("vllm", Sampling(temperature=0.7, seed=1), False),
+        ("transformers", Sampling(), False),
+        ("transformers", Sampling(temperature=0.7, seed=1), True),
         ("openai", Sampling(), True),
         ("vlmevalkit", Sampling(), True),
     ],

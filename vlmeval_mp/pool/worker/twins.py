@@ -35,7 +35,8 @@ def may_differ(model: ModelSpec) -> bool:
     A model class draws its tokens as its own code says, whatever the sampling of the request is.
     """
     known, sampling = registry.entry(model.engine), model.sampling
-    return known.remote or known.model_class or (sampling.temperature > 0 and sampling.seed is None)
+    drawn = sampling.temperature > 0 and not (known.seeded and sampling.seed is not None)
+    return known.remote or known.model_class or drawn
 
 
 class Twins:

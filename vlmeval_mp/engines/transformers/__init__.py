@@ -1,0 +1,1 @@
+"""transformers: its models, and how requests become their inputs."""
