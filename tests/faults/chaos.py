@@ -35,18 +35,18 @@ def launch_command(tsv: Path, jobs: Path, run: str, workers: int, engine_args: d
 
 
 def processes_of(paths: RunPaths) -> dict[int, str]:
-    """Every living process whose command line or environment names this run, by pid."""
+    """Every living process that is the run's by its environment or by where its output goes, by pid."""
     found = {}
     for folder in Path("/proc").iterdir():
         if not folder.name.isdigit():
             continue
         try:
             words = (folder / "cmdline").read_bytes().split(b"\0")
-            environment = (folder / "environ").read_bytes().split(b"\0")
+            marked = f"VLMEVAL_MP_RUN={paths.root}".encode() in (folder / "environ").read_bytes().split(b"\0")
+            logged = (folder / "fd" / "1").readlink().parent == paths.logs
         except OSError:
             continue
-        mine = f"VLMEVAL_MP_RUN={paths.root}".encode() in environment
-        if mine and start_time(int(folder.name)) is not None:
+        if (marked or logged) and start_time(int(folder.name)) is not None:
             found[int(folder.name)] = b" ".join(words).decode("utf-8", "replace")
     return found
 
@@ -55,43 +55,138 @@ def workers_of(paths: RunPaths) -> list[int]:
     return [pid for pid, line in processes_of(paths).items() if "vlmeval_mp.pool.worker" in line]
 
 
+def children_of(pid: int) -> list[int]:
+    try:
+        return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+    except OSError:
+        return []
+
+
 @dataclass
 class Outcome:
-    """What a chaos run left: its last exit code, kills by victim, and how often each sample was generated."""
+    """What a chaos run left: its last exit code, faults by kind, and how often each sample was generated."""
 
     code: int
-    kills: Counter[str]
+    faults: Counter[str]
     generated: Counter[str]
     left: dict[int, str]
+    launches: int
 
 
-def run_under_fire(command: list[str], paths: RunPaths, log: Path, kills: int, seed: int) -> Outcome:
-    """Launch until complete, with `kills` SIGKILLs of random workers and supervisors on the way."""
-    rng = random.Random(seed)
-    done: Counter[str] = Counter()
-    deadline = time.monotonic() + 240
-    while True:
-        supervisor = subprocess.Popen(command, env=ENV, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
-        while supervisor.poll() is None and sum(done.values()) < kills:
-            time.sleep(rng.uniform(0.2, 0.9))
-            before = log.stat().st_size if log.exists() else 0
-            victims = workers_of(paths)
-            if not victims or not before:
-                continue
-            if rng.random() < 0.4:
+POINTS = (
+    "append:{n}:enospc", "append:{n}:torn", "sync:{few}:eio", "claimed:{few}:kill", "completed:{few}:kill",
+    "published:{few}:kill", "publish:{few}:kill", "write:{n}:enospc", "replaced:{n}:kill",
+)  # fmt: skip
+"""Faults of files and of single steps that every process of a launch meets."""
+KINDS = {"worker": 34, "child": 22, "guardian": 16, "stopped": 3, "supervisor": 12, "drain": 6, "term": 4, "twice": 3}
+"""Signals by victim, and how often each is chosen."""
+TAILS = (b'{"crc":"0', bytes(100), b'{"crc":"00000000","index":"1","row":1}\n{"')
+"""What a power cut leaves at the end of a checkpoint."""
+ENDS = frozenset({"supervisor", "drain", "term", "twice"})
+
+
+class Fire:
+    """Sends signals to the processes of one run at random moments, and lets launches meet faults of the disk."""
+
+    def __init__(self, paths: RunPaths, faults: int, seed: int, pause: tuple[float, float]) -> None:
+        self.paths, self.wanted, self.pause = paths, faults, pause
+        self.rng = random.Random(seed)
+        self.struck: Counter[str] = Counter()
+        self.log = paths.root.parent / "faults.log"
+
+    @property
+    def faults(self) -> Counter[str]:
+        """All faults so far, those of the disk and of single steps included."""
+        lines = self.log.read_text().splitlines() if self.log.exists() else []
+        return self.struck + Counter(line.split()[1] for line in lines)
+
+    @property
+    def enough(self) -> bool:
+        return sum(self.faults.values()) >= self.wanted
+
+    def environment(self) -> dict[str, str]:
+        """The environment of the next launch, with a fault in three of four."""
+        if self.enough or self.rng.random() < 0.25:
+            return ENV
+        numbers = {"n": self.rng.randint(20, 120), "few": self.rng.randint(3, 9)}
+        fault = self.rng.choice(POINTS).format(**numbers)
+        return ENV | {"VLMEVAL_FAULT": fault, "VLMEVAL_FAULT_LOG": str(self.log)}
+
+    def strike(self, supervisor: subprocess.Popen[bytes]) -> bool:
+        """Do one thing to one process; return whether it ends the launch."""
+        workers = workers_of(self.paths)
+        if not workers or supervisor.poll() is not None:
+            return False
+        kind = self.rng.choices(list(KINDS), list(KINDS.values()))[0]
+        worker = self.rng.choice(workers)
+        try:
+            if kind == "supervisor":
                 supervisor.kill()
-                done["supervisor"] += 1
+            elif kind in ("drain", "twice"):
+                supervisor.send_signal(signal.SIGINT)
+            elif kind == "term":
+                supervisor.send_signal(signal.SIGTERM)
+            else:
+                victim = {"worker": [worker], "stopped": [worker], "child": children_of(worker)}.get(kind)
+                victim = [parent_of(worker)] if victim is None else victim
+                if not victim or victim[0] <= 1:
+                    return False
+                os.kill(victim[0], signal.SIGSTOP if kind == "stopped" else signal.SIGKILL)
+            if kind == "twice":
+                time.sleep(0.3)
+                supervisor.send_signal(signal.SIGINT)
+        except ProcessLookupError:
+            return False
+        self.struck[kind] += 1
+        return kind in ENDS
+
+    def tear(self) -> None:
+        """Leave what a power cut leaves at the ends of some checkpoints, of which nobody is a writer any more."""
+        for path in self.paths.checkpoints.rglob("*.jsonl"):
+            if self.rng.random() < 0.1:
+                with path.open("ab") as file:
+                    file.write(
+                        self.rng.choice([b'{"crc":"0', bytes(100), b'{"crc":"00000000","index":"1","row":1}\n{"'])
+                    )
+                self.struck["torn tail"] += 1
+
+
+def parent_of(pid: int) -> int:
+    try:
+        return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
+    except OSError:
+        return 0
+
+
+def run_under_fire(
+    command: list[str], paths: RunPaths, log: Path, faults: int, seed: int, *,
+    pause: tuple[float, float] = (0.2, 0.9), seconds: float = 240,
+) -> Outcome:  # fmt: skip
+    """Launch until complete, with `faults` random faults on the way."""
+    fire, launches = Fire(paths, faults, seed, pause), 0
+    deadline = time.monotonic() + seconds
+    while True:
+        environment = fire.environment()
+        with (paths.root.parent / "launches.log").open("ab") as output:
+            supervisor = subprocess.Popen(command, env=environment, stdout=output, stderr=output)
+        launches += 1
+        while supervisor.poll() is None and not (fire.enough and environment is ENV):
+            time.sleep(fire.rng.uniform(*pause))
+            if fire.enough:
+                supervisor.send_signal(signal.SIGINT)  # a launch without faults is to end it
                 break
-            os.kill(rng.choice(victims), signal.SIGKILL)
-            done["worker"] += 1
-        _, errors = supervisor.communicate(timeout=max(1, deadline - time.monotonic()))
-        if supervisor.returncode != -signal.SIGKILL:
+            if fire.strike(supervisor):
+                break
+            if time.monotonic() > deadline:
+                raise AssertionError(f"not over after {seconds:.0f} s and {dict(fire.faults)}")
+        supervisor.wait(timeout=max(1, deadline - time.monotonic()))
+        if supervisor.returncode in (0, 1, 2, 3):
             break
-    if supervisor.returncode not in (0, 1):
-        raise AssertionError(errors.decode())
+        if paths.checkpoints.exists():
+            fire.tear()
     time.sleep(0.2)
     generated = Counter(line.split()[0] for line in log.read_text().splitlines())
-    return Outcome(supervisor.returncode, done, generated, processes_of(paths))
+    return Outcome(supervisor.returncode, fire.faults, generated, processes_of(paths), launches)
 
 
 def answered_ids(paths: RunPaths) -> list[str]:

@@ -16,6 +16,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
+from vlmeval_mp.core import faultpoints
 from vlmeval_mp.core.errors import StorageError
 
 BLOCK = 1 << 18
@@ -63,6 +64,7 @@ def _write_temporary(path: Path, data: bytes, durable: bool) -> Path:
     temporary = _temporary(path)
     try:
         with temporary.open("xb") as file:
+            faultpoints.reach("write")
             file.write(data)
             file.flush()
             if durable:
@@ -82,7 +84,9 @@ def atomic_write(path: Path, data: bytes, *, durable: bool = True) -> None:
     """
     temporary = _write_temporary(path, data, durable)
     try:
+        faultpoints.reach("replace")
         temporary.replace(path)
+        faultpoints.reach("replaced")
         if durable:
             sync_folder(path.parent)
     except OSError as error:
@@ -129,8 +133,10 @@ def publish_new(path: Path, data: bytes, *, sync_parent: bool = True) -> bool:
     temporary = _write_temporary(path, data, durable=True)
     try:
         try:
+            faultpoints.reach("publish")
             os.link(temporary, path)
             created = True
+            faultpoints.reach("published")
         except FileExistsError:
             created = temporary.stat().st_nlink == 2
         except OSError as error:

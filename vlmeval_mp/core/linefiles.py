@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import errno
 import os
+import signal
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
 
+from vlmeval_mp.core import faultpoints
 from vlmeval_mp.core.errors import StorageError
 from vlmeval_mp.core.files import BLOCK, sync_folder
 
@@ -93,6 +95,9 @@ class Appender:
         if self._broken:
             raise StorageError(f"{self.path} failed before and is not written again")
         try:
+            if faultpoints.reach("append"):
+                os.write(self._fd, data[: len(data) // 2])
+                os.kill(os.getpid(), signal.SIGKILL)
             return os.write(self._fd, data)
         except OSError as error:
             self._broken = True
@@ -111,6 +116,7 @@ class Appender:
         if self._synced >= size:
             return
         try:
+            faultpoints.reach("sync")
             os.fdatasync(self._fd)
         except OSError as error:
             self._broken = True

@@ -19,7 +19,7 @@ from typing import Literal
 
 import msgspec
 
-from vlmeval_mp.core.errors import EngineError, RequestError
+from vlmeval_mp.core.errors import EngineError, EngineKilledError, RequestError
 from vlmeval_mp.core.records import Completion, Request, TextPart
 from vlmeval_mp.engines.base import EngineSpec, Length, Ruler, arguments
 
@@ -109,12 +109,14 @@ class FakeEngine:
     async def _generate(self, request: Request) -> Completion:
         if self._broken:
             raise EngineError(self._broken)
+        self._check_child()
         if self.args.oom_above and self._in_flight > self.args.oom_above:
             self._broken = f"CUDA out of memory: {self._in_flight} requests at once"
             raise EngineError(self._broken)
         order, self._accepted = self._accepted, self._accepted + 1
         await self._strike(request.id, order)
         await asyncio.sleep(self._seconds(request.id))
+        self._check_child()
         if request.id in self.args.fail:
             raise RequestError(f"scripted to fail: request {request.id!r}")
         text = self._answer(request)
@@ -127,6 +129,14 @@ class FakeEngine:
             prompt_tokens=sum(len(text) for text in texts(request)),
             completion_tokens=len(kept),
         )
+
+    def _check_child(self) -> None:
+        """Break when the child is dead, as an engine does whose model is in a process of its own."""
+        code = None if self._child is None else self._child.poll()
+        if code in (-signal.SIGKILL, -signal.SIGTERM):
+            raise EngineKilledError(f"the engine's child was killed by {signal.Signals(-code).name} from outside")
+        if code is not None:
+            raise EngineError(f"the engine's child died (exit code {code})")
 
     async def _strike(self, id_: str, order: int) -> None:
         """Carry out the engine-wide faults scripted for this request."""

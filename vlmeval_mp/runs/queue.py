@@ -22,7 +22,7 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from vlmeval_mp.core import files, jsonfiles
+from vlmeval_mp.core import faultpoints, files, jsonfiles
 from vlmeval_mp.core.errors import StorageError, VlmevalError
 from vlmeval_mp.core.records import Done, Shard
 from vlmeval_mp.runs import owners
@@ -122,6 +122,7 @@ class Queue(Listing):
         claimed = Entry(entry.shard, entry.attempt, entry.deaths, str(owner))
         if not self._move(entry, claimed):
             return None
+        faultpoints.reach("claimed")
         if self.done_path(entry.shard).exists():  # a worker that was taken for dead finished or cut it meanwhile
             self._settle(claimed)
             return None
@@ -156,6 +157,7 @@ class Queue(Listing):
             for entry, done in finished
         ]
         files.sync_folder(self.folder / "done")
+        faultpoints.reach("completed")
         for (entry, _), ours in zip(finished, won, strict=True):
             if ours:
                 self._forget(entry)

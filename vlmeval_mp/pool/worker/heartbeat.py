@@ -15,7 +15,7 @@ from pathlib import Path
 
 import msgspec
 
-from vlmeval_mp.core import files, jsonfiles
+from vlmeval_mp.core import faultpoints, files, jsonfiles
 from vlmeval_mp.core.errors import StorageError
 from vlmeval_mp.core.records import WorkerStatus
 
@@ -54,6 +54,7 @@ class Heart:
             self._write()
 
     def _write(self) -> None:
+        faultpoints.reach("heartbeat")
         status = self._read()
         self._beat += 1
         if not status.answered:

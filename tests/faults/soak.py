@@ -1,0 +1,52 @@
+"""One run under fire, held against an undisturbed one. `scripts/soak` calls it for many seeds."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+from tests.faults.chaos import ENV, Outcome, answered_ids, launch_command, run_under_fire, text_benchmark
+from vlmeval_mp.core.paths import JobsPaths
+
+WINDOW = 16
+
+
+def undisturbed(tsv: Path, jobs: Path, workers: int) -> bytes:
+    subprocess.run(launch_command(tsv, jobs, "calm", workers, {}), env=ENV, check=True, stdout=subprocess.DEVNULL)
+    return predictions(jobs, "calm", tsv)
+
+
+def predictions(jobs: Path, run: str, tsv: Path) -> bytes:
+    return (JobsPaths(jobs).run(run).results("fake", tsv.stem) / "predictions.jsonl").read_bytes()
+
+
+def survive(
+    folder: Path, *, samples: int, faults: int, latency: float, seed: int, workers: int = 4,
+    pause: tuple[float, float] = (0.2, 0.9), seconds: float = 240,
+) -> Outcome:  # fmt: skip
+    """Bring a run to its end under fire; raise where something was lost, blamed, left behind or asked in vain."""
+    tsv = text_benchmark(folder / "numbers.tsv", samples)
+    jobs, log = folder / "jobs", folder / "generated.log"
+    calm = undisturbed(tsv, jobs, workers)
+    engine = {"latency": latency, "log": str(log), "child": True}
+    command = launch_command(
+        tsv, jobs, "fire", workers, engine, "--batch-size", str(WINDOW), "--stall-timeout", "5", "--drain-seconds", "20"
+    )
+    paths = JobsPaths(jobs).run("fire")
+    outcome = run_under_fire(command, paths, log, faults, seed, pause=pause, seconds=seconds)
+    repeated = sum(n - 1 for n in outcome.generated.values())
+    print(
+        f"seed {seed}: {samples} samples, {sum(outcome.faults.values())} faults {dict(outcome.faults)}, "
+        f"{outcome.launches} launches, exit {outcome.code}, {repeated} generated twice, {len(outcome.left)} orphans",
+        flush=True,
+    )
+    assert outcome.code == 0, "an innocent sample was given up, or the run did not end"
+    assert predictions(jobs, "fire", tsv) == calm, "the results are not those of an undisturbed run"
+    assert outcome.left == {}, "processes were left behind"
+    answers = answered_ids(paths)
+    assert len(set(answers)) == samples and set(outcome.generated) == set(answers)
+    assert repeated <= sum(outcome.faults.values()) * workers * WINDOW, "more was asked again than was in flight"
+    before = log.stat().st_size
+    subprocess.run(command, env=ENV, check=True, stdout=subprocess.DEVNULL)
+    assert log.stat().st_size == before, "a finished run asked something again"
+    return outcome
