@@ -10,13 +10,17 @@ import sys
 import time
 from pathlib import Path
 
+import msgspec
 import pytest
 
-from tests.builders import text_tsv
+from tests.builders import fake_run, text_tsv
 from tests.report.runs import choice_tsv, finished_run, replies
 from vlmeval_mp.cli import main
+from vlmeval_mp.core import jsonfiles
 from vlmeval_mp.core.paths import JobsPaths
+from vlmeval_mp.core.records import WorkerStatus
 from vlmeval_mp.runs import ending, owners, snapshot
+from vlmeval_mp.runs.queue import Queue
 
 
 async def test_runs_lists_state_progress_score_and_size(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -87,7 +91,7 @@ def test_cancel_drains_and_rm_then_deletes(tmp_path: Path, capsys: pytest.Captur
     assert main.main(["rm", "r", *jobs]) == 2  # nobody can be asked here
     assert "say --yes" in capsys.readouterr().err
     assert main.main(["rm", "r", "--yes", *jobs]) == 0
-    assert [path.name for path in (tmp_path / "jobs").iterdir()] == [".datasets"]
+    assert sorted(path.name for path in (tmp_path / "jobs").iterdir()) == [".datasets", ".history.jsonl"]
 
 
 def test_cancel_now_does_not_wait_for_what_is_in_flight(tmp_path: Path) -> None:
@@ -114,3 +118,28 @@ def test_a_process_that_took_over_the_number_is_left_alone(tmp_path: Path) -> No
     finally:
         os.kill(bystander.pid, signal.SIGKILL)
         bystander.wait()
+
+
+def test_what_a_host_holds_that_is_gone_is_given_back_at_once(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    paths, jobs, me = fake_run(tmp_path, 64), ["--jobs", str(tmp_path / "jobs")], owners.current()
+    (job,) = snapshot.read_record(paths).jobs
+    far = owners.Owner("far-away", me.boot, 17, 4, "n")
+    queue = Queue(paths.queue)
+    queue.claim(far, [job.name])
+    queue.claim(me, [job.name])
+    assert main.main(["release", "run", "--host", "nobody", *jobs]) == 2
+    assert "there are: far-away" in capsys.readouterr().err
+    assert main.main(["release", "run", "--host", me.host, *jobs]) == 2
+    assert "is this host" in capsys.readouterr().err
+    beat = WorkerStatus(worker="w9", pid=17, owner=str(far), host="far-away", model="fake", devices="", phase="working")
+    paths.worker("w9").write_bytes(jsonfiles.encode(msgspec.structs.replace(beat, time=time.time() - 5)))
+    assert main.main(["release", "run", "--host", "far-away", *jobs]) == 2
+    assert "was heard of" in capsys.readouterr().err and len(queue.entries("claimed")) == 2
+    paths.worker("w9").write_bytes(jsonfiles.encode(msgspec.structs.replace(beat, time=time.time() - 500)))
+    assert main.main(["release", "run", "--host", "far-away", *jobs]) == 0
+    assert "1 shards of far-away are pending again" in capsys.readouterr().out
+    assert [entry.owner for entry in queue.entries("claimed")] == [str(me)]
+    (back,) = queue.entries("pending")
+    assert (back.attempt, back.deaths) == (1, 0)

@@ -27,6 +27,7 @@ VERBS = {
     "status": "vlmeval_mp.cli.status",
     "logs": "vlmeval_mp.cli.logs",
     "cancel": "vlmeval_mp.cli.cancel",
+    "release": "vlmeval_mp.cli.release",
     "rm": "vlmeval_mp.cli.remove",
     "bench": "vlmeval_mp.cli.bench",
     "eval": "vlmeval_mp.cli.evaluate",

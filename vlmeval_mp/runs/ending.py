@@ -12,12 +12,10 @@ import shutil
 import signal
 import time
 
-from filelock import FileLock, Timeout
-
 from vlmeval_mp.core.errors import ConfigError, StorageError, VlmevalError
 from vlmeval_mp.core.paths import RunPaths
 from vlmeval_mp.runs import owners, snapshot
-from vlmeval_mp.runs.owners import Owner
+from vlmeval_mp.runs.holding import BusyError, hold
 
 SECOND_AFTER = 0.5
 """Seconds between the signal that drains and the one that stops at once, so that the two are seen as two."""
@@ -32,7 +30,7 @@ class Supervisor:
 
     def __init__(self, paths: RunPaths) -> None:
         status = snapshot.read_supervisor(paths)
-        owner = None if status is None else _parsed(status.owner)
+        owner = None if status is None else owners.parsed(status.owner)
         if owner is None or owners.is_dead(owner):
             raise ConfigError(f"run {paths.root.name} is not running, so there is nothing to cancel")
         if owners.is_dead(owner) is None:
@@ -76,13 +74,6 @@ class Supervisor:
             raise VlmevalError(f"process {self.pid} belongs to another user; cancel it as that user") from error
 
 
-def _parsed(owner: str) -> Owner | None:
-    try:
-        return owners.parse(owner)
-    except VlmevalError:
-        return None
-
-
 def remove(paths: RunPaths) -> None:
     """Delete the folder of a run that nobody works on. Its data sets in the shared store stay.
 
@@ -92,13 +83,12 @@ def remove(paths: RunPaths) -> None:
     """
     refuse_running(paths)
     aside = paths.root.with_name(f".{paths.root.name}.{os.getpid()}.{time.monotonic_ns()}.removed")
-    lock = FileLock(paths.supervisor_lock, timeout=0)
     try:
-        with lock:
+        with hold(paths, paths.root.name):
             # gone in one step, so no launch finds half a run
             paths.root.rename(aside)
         shutil.rmtree(aside)
-    except Timeout:
+    except BusyError:
         raise ConfigError(f"run {paths.root.name} is being worked on; cancel it first") from None
     except OSError as error:
         raise StorageError(f"cannot remove {paths.root}: {error.strerror or error}") from error

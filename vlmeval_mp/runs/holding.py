@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 import contextlib
+import errno
+import logging
 from collections.abc import Iterator
 
 from filelock import FileLock, Timeout
 
-from vlmeval_mp.core.errors import ConfigError
+from vlmeval_mp.core.errors import ConfigError, StorageError
 from vlmeval_mp.core.paths import RunPaths
+from vlmeval_mp.core.records import SupervisorStatus
 from vlmeval_mp.runs.snapshot import is_alive, read_supervisor
+
+log = logging.getLogger(__name__)
+
+NO_LOCKS = frozenset({errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL})
+"""What a file system without locks says, such as NFS whose lock service is not there."""
 
 
 class BusyError(ConfigError):
@@ -20,24 +28,42 @@ class BusyError(ConfigError):
 def hold(paths: RunPaths, run: str) -> Iterator[None]:
     """Be the only one at work on the run called `run`.
 
+    Where the file system has no locks, a supervisor that is alive by its heartbeat is what counts. Two that begin at
+    the same moment then work beside each other, which asks some samples twice and loses none.
+
     Raises:
         BusyError: another launch or `eval` is; says which process, if it is known.
+        StorageError: the lock file cannot be made.
     """
     lock = FileLock(paths.supervisor_lock, timeout=0)
     try:
         lock.acquire()
     except Timeout:
-        raise BusyError(
-            f"run {run!r} is being worked on by {_who(paths)}; watch it with: vlmeval-mp status {run} --watch"
-        ) from None
+        raise _busy(paths, run) from None
+    except (OSError, NotImplementedError) as error:
+        if isinstance(error, OSError) and error.errno not in NO_LOCKS:
+            raise StorageError(f"cannot lock {paths.supervisor_lock}: {error.strerror or error}") from error
+        if _at_work(paths) is not None:
+            raise _busy(paths, run) from None
+        log.warning("%s: no locks are to be had here (%s); going on without", paths.root, error)
     try:
         yield
     finally:
         lock.release()
 
 
-def _who(paths: RunPaths) -> str:
+def _busy(paths: RunPaths, run: str) -> BusyError:
+    watch = f"watch it with: vlmeval-mp status {run} --watch"
+    return BusyError(f"run {run!r} is being worked on by {_who(paths)}; {watch}")
+
+
+def _at_work(paths: RunPaths) -> SupervisorStatus | None:
+    """Return the last heartbeat of a supervisor that is alive, else None."""
     status = read_supervisor(paths)
-    if status is None or status.phase in ("stopped", "failed") or not is_alive(status.owner, status.time):
-        return "another launch or eval"
-    return f"another launch (process {status.pid})"
+    ended = status is None or status.phase in ("stopped", "failed") or not is_alive(status.owner, status.time)
+    return None if ended else status
+
+
+def _who(paths: RunPaths) -> str:
+    status = _at_work(paths)
+    return "another launch or eval" if status is None else f"another launch (process {status.pid})"

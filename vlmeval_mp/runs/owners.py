@@ -46,6 +46,14 @@ def parse(text: str) -> Owner:
     return Owner(fields[0], fields[1], int(fields[2]), int(fields[3]), fields[4])
 
 
+def parsed(text: str) -> Owner | None:
+    """Return the owner written as `text`, None if the text is not one."""
+    try:
+        return parse(text)
+    except VlmevalError:
+        return None
+
+
 def current() -> Owner:
     """This process, with a fresh nonce."""
     pid = os.getpid()
@@ -82,7 +90,12 @@ def is_dead(owner: Owner) -> bool | None:
 
 
 def _host() -> str:
-    return slug(socket.gethostname(), 40).replace(_SEPARATOR, "-")
+    return host_name(socket.gethostname())
+
+
+def host_name(name: str) -> str:
+    """Return how owners write the host called `name`."""
+    return slug(name, 40).replace(_SEPARATOR, "-")
 
 
 def _boot() -> str:

@@ -61,7 +61,7 @@ class Queue(Listing):
         super().__init__(folder)
         self._lock = FileLock(folder / "lock", timeout=LOCK_TIMEOUT)
         self._kept: dict[str, list[Entry]] = {}
-        self._migrated = False
+        self._migrated = self._warned = False
 
     # --- claiming ----------------------------------------------------------------------------------------------
 
@@ -211,6 +211,10 @@ class Queue(Listing):
                     reaped.append(entry)
         return reaped
 
+    def release_host(self, host: str) -> list[Entry]:
+        """Return the claims of every process of `host`, which is gone, to pending; gives them as they were."""
+        return self.reap(lambda owner: owner.host == host, to_blame=lambda _: False)
+
     def withdraw(self, job: str, row: int) -> int:
         """Take pending shards of `job` from `row` on out of the queue, which nobody needs; gives how many."""
         unwanted = [e for e in entries_in(self.folder / "pending" / job) if e.shard.first >= row]
@@ -316,7 +320,9 @@ class Queue(Listing):
             self._lock.acquire()
             held = True
         except (Timeout, OSError, NotImplementedError) as error:
-            log.warning("the queue lock cannot be had (%s); going on without it, which is slower but safe", error)
+            if not self._warned:
+                self._warned = True
+                log.warning("the queue lock cannot be had (%s); going on without it, which is slower but safe", error)
         try:
             yield
         finally:
