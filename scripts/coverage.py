@@ -76,7 +76,9 @@ def grid() -> Iterator[Cell]:
 
 
 def simulate(cell: Cell, draws: int, seed: int = 1) -> Covered:
-    """Return how often the intervals of `draws` simulated jobs cover the chance `cell.p`."""
+    """Return how often the intervals of `draws` simulated jobs cover the chance `cell.p`; exact for single samples."""
+    if cell.size == 1:
+        return exact(cell)
     chance = np.random.default_rng([seed, cell.clusters, cell.size, round(1000 * cell.p), round(1000 * cell.icc)])
     sizes = cell.sizes
     covered = before = 0
@@ -90,6 +92,21 @@ def simulate(cell: Cell, draws: int, seed: int = 1) -> Covered:
         naive = np.sqrt((((right - value * sizes) / n) ** 2).sum())
         before += abs(value - cell.p) <= 1.96 * naive
     return Covered(cell, covered / draws, width / draws, before / draws)
+
+
+def exact(cell: Cell) -> Covered:
+    """Return the coverage of single samples over every number of right ones, each with its chance: no simulation."""
+    from scipy.stats import binom
+
+    n = cell.clusters
+    covered = before = width = 0.0
+    for right in range(n + 1):
+        weight = float(binom.pmf(right, n, cell.p))
+        low, high = intervals.proportion(right, n)
+        covered += weight * (low <= cell.p <= high)
+        before += weight * (abs(right / n - cell.p) <= 1.96 * np.sqrt(right / n * (1 - right / n) / n))
+        width += weight * (high - low)
+    return Covered(cell, covered, width, before)
 
 
 def chances(cell: Cell, chance: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
@@ -164,7 +181,11 @@ def simulate_other(drawn: Drawn, size: int, clusters: int, draws: int, seed: int
 def page(draws: int) -> str:
     """Both tables and what they say in one line each."""
     found = [simulate(cell, draws) for cell in grid()]
-    lines = [f"{draws:,} simulated jobs a row. *before* is ± 1.96 cluster-robust errors without a correction."]
+    noise = 100 * 1.96 * np.sqrt(0.05 * 0.95 / draws)
+    lines = [
+        f"{draws:,} simulated jobs a row of clusters (so ± {noise:.1f} points), single samples summed up exactly. "
+        "*before* is ± 1.96 cluster-robust errors without a correction."
+    ]
     for title, kept in (
         (f"Enough of everything ({MANY} clusters or single samples, {FEW:.0f} effective errors)", True),
         ("Few clusters or few errors", False),

@@ -18,6 +18,7 @@ _NAME = re.compile(r"\\([a-zA-Z]+|[%$#&_])")
 _DEGREE = re.compile(r"\^\s*\{?\s*°\s*\}?")
 _SHORT = re.compile(r"\\(frac)\s*(\d)\s*(\d)(?!\d)")
 _ROOT = re.compile(r"(?:\\sqrt|√)\s*(?:\{\s*(\w+)\s*\}|\(\s*(\w+)\s*\)|(\w))")
+_BRACED = re.compile(r"([\^_])\{(\w)\}")
 _AROUND = re.compile(r"\s*([\^{}=<>≤≥+*×·÷/])\s*|(?<=[\w)}])\s+(?=[\\π√(°])|(?<=[\w)}])\s+(-)\s+(?=[\w\\(])")
 _SIMPLE_FRACTION = re.compile(r"\\frac\{(-?\w+)\}\{(\w+)\}")
 _SIGNS = re.compile(r"[\\$^=π√°×]")
@@ -41,6 +42,6 @@ def one_spelling(text: str, *, formula: bool) -> str:
     text = _DEGREE.sub("°", text)
     if formula:
         text = _ROOT.sub(lambda m: f"√{m[1] or m[2] or m[3]}", text)
-        text = _AROUND.sub(lambda m: m[1] or m[2] or "", text)
+        text = _BRACED.sub(r"\1\2", _AROUND.sub(lambda m: m[1] or m[2] or "", text))
         text = _SIMPLE_FRACTION.sub(r"\1/\2", text)
     return text

@@ -150,9 +150,16 @@ def _said(text: str, match: re.Match[str], options: Options, patterns: Letters) 
         passing = text[max(0, match.start() - 6) : match.start()] == "Boxed "
         return None if letter is None else Said(letter, end + _line_length(tail), passing)
     if match.re is _CONCLUDES and not _SENTENCE_START.search(text[max(0, match.start() - 3) : match.start()]):
-        return None
+        return _in_sentence(tail, end, options) if text[: match.start()].endswith(", ") else None
     letter = behind(tail, options, patterns, firm=False)
     return Said(letter, end + _line_length(tail)) if letter else None
+
+
+def _in_sentence(tail: str, end: int, options: Options) -> Said | None:
+    """What a sentence ends with behind ", thus": an option's text alone."""
+    length = _line_length(tail)
+    letter = options.same(tail[:length])
+    return Said(letter, end + length) if letter else None
 
 
 def behind(text: str, options: Options, patterns: Letters, *, firm: bool) -> str | None:
