@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from vlmeval_mp.display.plaintable import plain_table
 from vlmeval_mp.display.text import safe
 from vlmeval_mp.runs import planning
 from vlmeval_mp.runs.planning import JobPlan, ModelPlan, Plan
-from vlmeval_mp.runs.words import duration
+from vlmeval_mp.runs.words import duration, limits
 
 GB = 10**9
 
@@ -34,14 +32,8 @@ def _model(model: ModelPlan, plan: Plan) -> list[str]:
     if cache:
         found.append(f"  {cache}")
     if model.settings:
-        found.append(f"  {', '.join(f'{key} {_setting(value)}' for key, value in model.settings.items())}")
+        found.append(f"  {safe(limits(model.settings))}")
     return found
-
-
-def _setting(value: Any) -> str:
-    if isinstance(value, dict):
-        return "/".join(f"{key} {inner}" for key, inner in value.items()) or "none"
-    return {True: "on", False: "off"}.get(value, str(value)) if isinstance(value, bool) else safe(str(value))
 
 
 def _cache(model: ModelPlan, jobs: list[JobPlan]) -> str:

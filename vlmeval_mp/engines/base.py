@@ -106,6 +106,13 @@ class Measures(Protocol):
     def ruler(self) -> Ruler: ...
 
 
+@runtime_checkable
+class Limited(Protocol):
+    """An engine that can tell, once it is started, within which limits it works, as its arguments name them."""
+
+    def limits(self) -> dict[str, Any]: ...
+
+
 class NotRenderedError(Exception):
     """No render process is there to do it."""
 

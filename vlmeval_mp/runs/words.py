@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
+from typing import Any
 
 DASH = "–"
 POINTS = "_points"
@@ -32,3 +34,16 @@ def score(metric: str, value: float | None, interval: tuple[float, float] | None
         return DASH if interval is None else "–".join(f"{scale * end:,.1f}" for end in interval)
     half = "" if interval is None else f" ±{math.ceil(5 * scale * (interval[1] - interval[0]) - 1e-9) / 10:,.1f}"
     return f"{scale * value:,.1f}{half}"
+
+
+def limits(settings: Mapping[str, Any]) -> str:
+    """`max_model_len 32,768, enable_prefix_caching on, limit_mm_per_prompt image 1`."""
+    return ", ".join(f"{key} {_setting(value)}" for key, value in settings.items())
+
+
+def _setting(value: Any) -> str:
+    if isinstance(value, Mapping):
+        return " and ".join(f"{key} {inner}" for key, inner in value.items()) or "none"
+    if isinstance(value, bool):
+        return "on" if value else "off"
+    return f"{value:,}" if isinstance(value, int) else str(value)

@@ -29,7 +29,7 @@ def configuration() -> Any:
     from vlmeval_mp.engines.vllm.engine import defaults
 
     spec = EngineSpec(model=MODEL, max_images=8, max_videos=1)
-    args = AsyncEngineArgs(model=MODEL, max_model_len=2048, **defaults(spec))
+    args = AsyncEngineArgs(model=MODEL, **defaults(spec) | {"max_model_len": 2048})
     return args.create_engine_config(UsageContext.LLM_CLASS)
 
 

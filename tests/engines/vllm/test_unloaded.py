@@ -11,6 +11,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from PIL import Image
 
 from tests.engines.contract import MODEL, ask
 from vlmeval_mp.core.errors import EngineError, EngineKilledError, RequestError
@@ -153,3 +154,30 @@ async def test_an_exit_code_that_is_known_a_moment_later_counts() -> None:
     engine._core = [Late()]
     with pytest.raises(EngineKilledError):
         await engine.generate(ask("a", "?"))
+
+
+def test_limits_follow_the_window_and_the_memory_and_what_the_user_says_wins() -> None:
+    from vlmeval_mp.engines.vllm.engine import VllmEngine, defaults
+
+    assert defaults(EngineSpec(MODEL, window=12))["max_num_seqs"] == 12
+    assert "max_num_seqs" not in defaults(EngineSpec(MODEL, window=1024)), "vLLM knows better what a large GPU carries"
+    assert "max_num_seqs" not in defaults(EngineSpec(MODEL)), "the window is not known"
+    assert defaults(EngineSpec(MODEL))["max_model_len"] == -1
+    engine = VllmEngine(EngineSpec(MODEL, {"max_model_len": 512, "max_num_seqs": 3}, window=12))
+    assert (engine._arguments().max_model_len, engine._arguments().max_num_seqs) == (512, 3)
+
+
+def test_prompts_are_measured_and_limits_told_without_weights() -> None:
+    from vlmeval_mp.engines.vllm.engine import VllmEngine
+
+    ruler = VllmEngine(EngineSpec(MODEL, {"max_model_len": 2048}, window=12, max_images=2)).ruler()
+    assert ruler.context == 2048
+    assert ruler.settings["max_num_seqs"] == 12
+    assert ruler.settings["limit_mm_per_prompt"] == {"image": 2}
+    text, picture = (
+        ruler.measure(ask("a", "How many?")),
+        ruler.measure(ask("b", "How many?", (Image.new("RGB", (56, 56)),))),
+    )
+    assert text.media == 0
+    assert picture.media == 4, "28 x 28 pixels make one token"
+    assert picture.tokens > text.tokens + 4 - 1

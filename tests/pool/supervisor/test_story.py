@@ -21,6 +21,16 @@ def test_a_worker_is_ready_once_and_the_first_answer_comes_once() -> None:
     assert [*story.changes(facts)] == []
 
 
+def test_the_limits_of_an_engine_are_told_once_for_each_model() -> None:
+    told = {"max_model_len": 32768, "enable_prefix_caching": True, "limit_mm_per_prompt": {"image": 2, "video": 1}}
+    both = (worker(limits=told), worker(worker="w1", owner="other", limits=told))
+    story = Story()
+    said = [*story.changes(snapshot(workers=both, live=("w0", "w1"), supervised=supervisor()))]
+    assert [line for line in said if "max_model_len" in line] == [
+        "m: max_model_len 32,768, enable_prefix_caching on, limit_mm_per_prompt image 2 and video 1"
+    ]
+
+
 def summary(**fields: object) -> Summary:
     known: dict[str, object] = {"model": "m", "dataset": "POPE", "primary_metric": "f1", "metrics": {"f1": 0.912}}
     known |= {"stderr": None, "counts": Counts(total=9, scored=9, unscored=0, failed=0), "by_category": {}}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from vlmeval_mp.core.records.base import Struct
+from vlmeval_mp.core.records.base import Json, Struct
 
 Phase = Literal["starting", "loading", "working", "draining", "scoring", "finished", "stopped", "failed"]
 """What a worker or a run does. Only runs are scoring (every sample is settled) and finished (every job has results)."""
@@ -49,8 +49,8 @@ class WorkerStatus(Struct, frozen=True):
     (seconds) one sample has been in its engine, `usual` the latency that 99 of 100 stay below; `rendering` counts the
     samples that are being prepared; `asked_twice` those of other workers that it asked once more. While it loads,
     `stage` says what it does in words ("reading weights 3/7"), since `stage_since` (wall clock); `stages` has the
-    seconds of those that are over, without their numbers ("reading weights"). The rates of tokens are per second, as
-    `rate` is of samples.
+    seconds of those that are over, without their numbers ("reading weights"). `limits` are those of a started engine,
+    by the names of its arguments. The rates of tokens are per second, as `rate` is of samples.
     """
 
     worker: str
@@ -87,6 +87,7 @@ class WorkerStatus(Struct, frozen=True):
     stage: str = ""
     stage_since: float = 0.0
     stages: dict[str, float] = {}
+    limits: Json = {}
     tokens_in_rate: float = 0.0
     tokens_out_rate: float = 0.0
 

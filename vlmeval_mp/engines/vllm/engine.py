@@ -43,6 +43,8 @@ CPU_KV_CACHE = 1 << 30
 """Bytes of KV cache on the CPU unless told otherwise: several workers share the machine's memory."""
 SMALL_PIXELS = 1 << 14
 """Pixels of a request's images up to which processing them is quicker than handing them to a thread and back."""
+LEAST_SEQS = 256
+"""vLLM's own `max_num_seqs` where that is least; on large GPUs it is 1024."""
 SCHEDULER_NICE = 5
 DEATH_CHECK_SECONDS = 0.5
 KILL_SECONDS = 5.0
@@ -143,6 +145,10 @@ class VllmEngine:
             enable_log_requests=args.enable_log_requests,
             disable_log_stats=args.disable_log_stats,
         )
+
+    def limits(self) -> dict[str, Any]:
+        """Return what bounds the engine's work: what the user said, what we chose and what vLLM made of it."""
+        return measuring.settings(self._llm.vllm_config) if self._llm is not None else {}
 
     async def render(self, draft: Draft) -> Request:
         """Return the request of `draft`, its media opened and processed in a render process.
@@ -283,14 +289,22 @@ class VllmEngine:
 
 
 def defaults(spec: EngineSpec) -> dict[str, Any]:
-    """Engine arguments that an evaluation wants; the caller's win over them."""
+    """Engine arguments that an evaluation wants; the caller's win over them. None of them changes an answer.
+
+    `max_model_len` -1 is the model's own where the KV cache holds it, else the most that it holds: without it, vLLM
+    refuses to start a model of a long context on a small GPU. A length taken from the data would be shorter, and some
+    models look at it: Llama 4 scales its attention by it, others cut pictures to it.
+    """
     chosen: dict[str, Any] = {
         "seed": 0,
+        "max_model_len": -1,
         "tensor_parallel_size": spec.tensor_parallel,
         "limit_mm_per_prompt": {"image": spec.max_images, "video": spec.max_videos},
         "disable_log_stats": True,
         "enable_log_requests": False,
     }
+    if 0 < spec.window < LEAST_SEQS:  # no more can be in the engine, and graphs for more would be captured in vain
+        chosen["max_num_seqs"] = spec.window
     if spec.device == "cpu":
         chosen |= {"dtype": "float32", "enforce_eager": True}
         if "VLLM_CPU_KVCACHE_SPACE" not in os.environ:

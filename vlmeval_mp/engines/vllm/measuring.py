@@ -23,14 +23,21 @@ def ruler(config: Any) -> Ruler:
 
 
 def settings(config: Any) -> dict[str, Any]:
-    """Return the limits that decide how much vLLM does at once, as its engine arguments name them."""
-    multimodal = config.model_config.multimodal_config
+    """Return the limits that decide how much vLLM does at once, as its engine arguments name them.
+
+    `kv_cache_tokens` is there once the cache is.
+    """
+    multimodal, cache = config.model_config.multimodal_config, config.cache_config
     limits = {} if multimodal is None else {m: multimodal.get_limit_per_prompt(m) for m in ("image", "video")}
-    return {
+    found = {
         "max_model_len": config.model_config.max_model_len,
         "max_num_seqs": config.scheduler_config.max_num_seqs,
         "max_num_batched_tokens": config.scheduler_config.max_num_batched_tokens,
-        "enable_prefix_caching": bool(config.cache_config.enable_prefix_caching),
+        "enable_prefix_caching": bool(cache.enable_prefix_caching),
         "limit_mm_per_prompt": {medium: most for medium, most in limits.items() if most},
-        "mm_encoder_tp_mode": "weights" if multimodal is None else multimodal.mm_encoder_tp_mode,
     }
+    if config.parallel_config.tensor_parallel_size > 1 and multimodal is not None:
+        found["mm_encoder_tp_mode"] = multimodal.mm_encoder_tp_mode
+    if cache.num_gpu_blocks:
+        found["kv_cache_tokens"] = cache.num_gpu_blocks * cache.block_size
+    return found

@@ -38,6 +38,8 @@ def time_side(side: str, spec: EngineSpec, drafts: Sequence[Draft]) -> tuple[lis
     from vllm import LLM
 
     args = defaults(spec) | spec.args
+    if "max_num_seqs" not in spec.args:
+        args.pop("max_num_seqs", None)  # ours follows from the window, which `LLM.chat` does not have
     args.pop("enable_log_requests", None)
     llm = LLM(model=spec.model, **args)
     size = {"one by one": 1, "batches": BATCH, "chat": len(drafts)}[side]

@@ -17,17 +17,23 @@ LOST = "does not exist inside "
 
 @dataclass(slots=True)
 class Inputs:
-    """What the samples of one job hold: media by kind, those that cannot be opened, rows to measure, remarks."""
+    """What the samples of one job hold: media by kind, those that cannot be opened, rows to measure.
+
+    `shared` counts the `samples` that ask about a picture or video that another one asks about, `faulty` those that
+    cannot be asked at all.
+    """
 
     media: Counter[str] = field(default_factory=Counter)
     missing: Counter[str] = field(default_factory=Counter)
     reasons: dict[str, str] = field(default_factory=dict)
     rows: tuple[int, ...] = ()
+    samples: int = 0
+    shared: int = 0
     faulty: int = 0
     fault: str = ""
 
     def remarks(self, about: str) -> list[Remark]:
-        """Return a line for each kind of media that is missing, and one for rows that cannot be asked."""
+        """Return a line for each kind of media that is missing, for media that are shared, and for rows without use."""
         found = []
         for kind, missing in self.missing.items():
             count, reason = self.media[kind], self.reasons[kind]
@@ -37,6 +43,9 @@ class Inputs:
             verb = "is" if count == 1 else "are"
             text = f"{missing:,} of {count:,} {plural} {verb} missing {why}"
             found.append(Remark("error" if missing == count else "warning", about, text))
+        if self.shared:
+            text = f"{self.shared:,} of {self.samples:,} samples share a picture or video, which is processed once"
+            found.append(Remark("info", about, text))
         if self.faulty:
             found.append(Remark("warning", about, f"{self.faulty:,} samples cannot be asked; the first: {self.fault}"))
         return found
@@ -45,14 +54,18 @@ class Inputs:
 def look(dataset: Dataset, job: Job) -> Inputs:
     """Look at every sample of `job`: at files' sizes, into none of them."""
     found = Inputs()
-    weights = []
+    weights, named = [], list[set[str]]()
     known: dict[str, int | str] = {}
     for row in range(job.samples):
         (sample,) = dataset.samples(row, row)
         weights.append((planning.text_bytes(sample), _media_bytes(found, sample, dataset.folder, known)))
+        named.append({media.digest for media in sample.media if media.digest})
         if sample.error and not any(media.error for media in _all(sample)):
             found.faulty += 1
             found.fault = found.fault or sample.error
+    found.samples = job.samples
+    times = Counter(digest for digests in named for digest in digests)
+    found.shared = sum(any(times[digest] > 1 for digest in digests) for digests in named)
     found.rows = planning.rows_to_measure(job, weights)
     return found
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from vlmeval_mp.core.records import Spent, Summary
 from vlmeval_mp.runs.state import RunState, Snapshot
-from vlmeval_mp.runs.words import duration, score
+from vlmeval_mp.runs.words import duration, limits, score
 
 READY = ("working", "draining")
 
@@ -16,6 +16,7 @@ class Story:
 
     def __init__(self) -> None:
         self._ready: set[str] = set()
+        self._limited: set[str] = set()
         self._answered = False
 
     def changes(self, snapshot: Snapshot) -> Iterator[str]:
@@ -25,6 +26,9 @@ class Story:
                 self._ready.add(worker.owner)
                 took = sum(worker.spent.get(part, 0.0) for part in ("start", "loading"))
                 yield f"{worker.worker} is ready with {worker.model} after {duration(took)}"
+                if worker.limits and worker.model not in self._limited:
+                    self._limited.add(worker.model)
+                    yield f"{worker.model}: {limits(worker.limits)}"
         begun = snapshot.supervisor.started if snapshot.supervisor else 0.0
         answers = [s.last for w in snapshot.workers if w.owner in self._ready and w.answered for s in w.spans.values()]
         if answers and not self._answered:

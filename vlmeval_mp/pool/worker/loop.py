@@ -22,8 +22,9 @@ from collections.abc import Iterator, Sequence
 from functools import partial
 
 from vlmeval_mp.core.paths import JobsPaths, RunPaths
-from vlmeval_mp.core.records import Job, Phase, Prediction, RunRecord, Sample, Served, Shard, WorkerStatus
+from vlmeval_mp.core.records import Job, Json, Phase, Prediction, RunRecord, Sample, Served, Shard, WorkerStatus
 from vlmeval_mp.datasets.store import Dataset
+from vlmeval_mp.engines.base import Limited
 from vlmeval_mp.pool.worker.alike import FirstOutcomes
 from vlmeval_mp.pool.worker.asking import Asker, Refusal, failed
 from vlmeval_mp.pool.worker.assignment import Assignment
@@ -44,6 +45,7 @@ from vlmeval_mp.runs.queue import Queue
 from vlmeval_mp.runs.shards import Entry
 from vlmeval_mp.runs.suspects import ALONE_LIMIT, Suspicion
 from vlmeval_mp.runs.twins import Key
+from vlmeval_mp.runs.words import limits
 
 log = logging.getLogger("vlmeval_mp.worker")
 
@@ -89,6 +91,7 @@ class Worker:
         self.message = self.current_job = self.ended_by = ""
         self.answered = self.failed = self.in_flight = 0
         self.spans: dict[str, Served] = {}
+        self.limits: Json = {}
         self.indexes: dict[str, Index] = {}
         self.sharing = Sharing(
             paths, self.queue, self.owner, assignment.name, assignment.model, list(self.jobs.values())
@@ -119,6 +122,9 @@ class Worker:
         await self.engine.start()
         self.sharing.patience = max(PATIENCE, self.clock.read().get("loading", 0.0) / 2)
         self.stages.end()
+        if isinstance(self.engine, Limited):
+            self.limits = self.engine.limits()
+            log.info("limits: %s", limits(self.limits))
         gc.collect()  # what was loaded stays: looking through it again would stop the feeding for half a second
         gc.freeze()
         loop = asyncio.get_running_loop()
@@ -353,6 +359,7 @@ class Worker:
             usual=self.pace.usual(),
             rendering=self.asker.rendering,
             asked_twice=self.twins.asked,
+            limits=self.limits,
             stage=self.stages.stage,
             stage_since=self.stages.since,
             stages=dict(self.stages.seconds),
