@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from vlmeval_mp.cli import flags, kitflags
@@ -48,7 +49,19 @@ def run(arguments: argparse.Namespace) -> int:
         return plan.show(specs, jobs, wanted.devices, as_json=wanted.screen.as_json)
     if wanted.tree.mode == "eval":
         return _score_again(specs, jobs, wanted)
+    _read_ahead(specs)
     return _drain_all([(_submitted(spec, jobs, wanted.tree), submit.resolved(spec)) for spec in specs], wanted)
+
+
+def _read_ahead(specs: Sequence[RunSpec]) -> None:
+    """Have weights read into the page cache while data sets are prepared and workers import their engines."""
+    from vlmeval_mp.engines.registry import entry
+    from vlmeval_mp.pool.devices import memory, readahead, weights
+    from vlmeval_mp.runs import submit
+
+    models = [submit.resolved_model(m) for spec in specs for m in spec.models if entry(m.engine).sized]
+    found = [weights.folder_of(m.path, os.environ, Path.home()) for m in models]
+    readahead.begin([folder for folder in dict.fromkeys(found) if folder is not None], memory.free_memory())
 
 
 def _finish_all(jobs: JobsPaths, wanted: LaunchWanted) -> int:

@@ -43,7 +43,7 @@ class Weights:
 
 def weigh(model: str, environ: Mapping[str, str], home: Path) -> Weights | None:
     """The weights of a local folder, or of a hub id that is in the local cache; None if neither is there."""
-    folder = Path(model) if Path(model).is_dir() else cached(model, environ, home)
+    folder = folder_of(model, environ, home)
     if folder is None:
         return None
     config = _config(folder)
@@ -58,6 +58,11 @@ def weigh(model: str, environ: Mapping[str, str], home: Path) -> Weights | None:
     said = DTYPES.get(str(config.get("torch_dtype") or config.get("dtype")), "BF16")
     size = count * BYTES[said]
     return Weights(count, size, size, said, kv, estimated=True) if count else None
+
+
+def folder_of(model: str, environ: Mapping[str, str], home: Path) -> Path | None:
+    """The folder of a local model, or of a hub id that is in the local cache; None if neither is there."""
+    return Path(model) if Path(model).is_dir() else cached(model, environ, home)
 
 
 def cached(model: str, environ: Mapping[str, str], home: Path) -> Path | None:
