@@ -1,5 +1,7 @@
 """Importing does nothing, and what must be quick loads nothing heavy."""
 
+import ast
+import configparser
 import re
 import subprocess
 import sys
@@ -54,3 +56,41 @@ def test_every_module_says_what_it_owns():
         if path.stat().st_size and not re.match(r'(#!.*\n)?r?"""', path.read_text())
     ]
     assert silent == []
+
+
+MODULES = {"nvidia-ml-py": "pynvml", "pillow": "PIL"}
+"""Distributions that are imported under another name."""
+LENT = {
+    "vllm",
+    "cloudpickle",
+    "math_verify",
+    "torch",
+    "transformers",
+    "openai",
+    "pyarrow",
+    "wandb",
+    "vlmeval",
+    "processor",
+}
+"""What an extra brings, or, as `vlmeval`, another interpreter."""
+
+
+def imported() -> set[str]:
+    """Return the top-level names that the package imports, wherever the import stands."""
+    found = set()
+    for path in PACKAGE.rglob("*.py"):
+        if {"child", "demo"} & set(path.relative_to(PACKAGE).parts):
+            continue  # run elsewhere, by file path or by a maker
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Import):
+                found |= {name.name.partition(".")[0] for name in node.names}
+            elif isinstance(node, ast.ImportFrom) and node.module:
+                found.add(node.module.partition(".")[0])
+    return found - sys.stdlib_module_names - {"vlmeval_mp"}
+
+
+def test_the_core_declares_what_it_imports_and_imports_what_it_declares():
+    setup = configparser.ConfigParser()
+    setup.read(PACKAGE.parent / "setup.cfg")
+    declared = {re.split("[<>=]", line)[0] for line in setup["options"]["install_requires"].split()}
+    assert imported() - LENT == {MODULES.get(name, name) for name in declared}

@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import os
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from vlmeval_mp.cli import flags, kitflags
@@ -60,7 +59,7 @@ def _read_ahead(specs: Sequence[RunSpec]) -> None:
     from vlmeval_mp.runs import submit
 
     models = [submit.resolved_model(m) for spec in specs for m in spec.models if entry(m.engine).sized]
-    found = [weights.folder_of(m.path, os.environ, Path.home()) for m in models]
+    found = [weights.folder_of(m.path) for m in models]
     readahead.begin([folder for folder in dict.fromkeys(found) if folder is not None], memory.free_memory())
 
 

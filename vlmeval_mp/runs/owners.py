@@ -55,13 +55,17 @@ def parsed(text: str) -> Owner | None:
 
 
 def current() -> Owner:
-    """This process, with a fresh nonce."""
+    """Return this process as an owner, with a fresh nonce."""
     pid = os.getpid()
     return Owner(_host(), _boot(), pid, start_time(pid) or 0, secrets.token_hex(4))
 
 
 def start_time(pid: int) -> int | None:
-    """Clock ticks after boot at which `pid` started; None if there is no such process or it is a zombie."""
+    """Return the clock ticks after boot at which `pid` started; None if there is no such process or it is a zombie.
+
+    psutil's `create_time` would not do: it adds the time of the boot, which moves when somebody sets the clock, and the
+    same process would then look like another one.
+    """
     try:
         stat = Path(f"/proc/{pid}/stat").read_text()
     except OSError:

@@ -21,8 +21,8 @@ def safetensors(path, **tensors):
     path.write_bytes(len(header).to_bytes(8, "little") + header.encode())
 
 
-def weigh(folder, environ=None, home="/nowhere"):
-    return weights.weigh(str(folder), environ or {}, Path(home))
+def weigh(folder, cache="/nowhere"):
+    return weights.weigh(str(folder), Path(cache))
 
 
 def test_the_bundled_model_weighs_what_its_readme_says():
@@ -94,11 +94,15 @@ def test_an_empty_folder_and_an_unknown_name_say_nothing(tmp_path):
     assert weigh("Qwen/Qwen2-VL-2B-Instruct") is None
 
 
-@pytest.mark.parametrize("variable", ["HF_HUB_CACHE", "HF_HOME", ""])
-def test_a_hub_id_is_found_in_the_local_cache(tmp_path, variable):
-    hub = tmp_path if variable == "HF_HUB_CACHE" else tmp_path / "hub"
-    hub = hub if variable else tmp_path / ".cache" / "huggingface" / "hub"
-    snapshot = hub / "models--a--b" / "snapshots" / "123"
-    snapshot.mkdir(parents=True)
-    safetensors(snapshot / "model.safetensors", w=("F16", [50]))
-    assert weigh("a/b", {variable: str(tmp_path)} if variable else {}, home=tmp_path).parameters == 50
+def test_a_hub_id_is_found_in_the_local_cache_at_its_main_revision(tmp_path):
+    repo = tmp_path / "models--a--b"
+    for revision, count in (("123", 50), ("456", 70)):
+        snapshot = repo / "snapshots" / revision
+        snapshot.mkdir(parents=True)
+        (snapshot / "config.json").write_text("{}")
+        safetensors(snapshot / "model.safetensors", w=("F16", [count]))
+    assert weigh("a/b", tmp_path) is None
+    (repo / "refs").mkdir()
+    (repo / "refs" / "main").write_text("123")
+    assert weigh("a/b", tmp_path).parameters == 50
+    assert weigh("a/no such name", tmp_path) is None

@@ -8,7 +8,6 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Literal
 
 from vlmeval_mp.core.errors import ConfigError
@@ -163,4 +162,4 @@ def _on_cpu(model: ModelSpec, workers: int, cores: int) -> Sizing | None:
 
 
 def _weigh(model: ModelSpec) -> weights.Weights | None:
-    return weights.weigh(model.path, os.environ, Path.home()) if entry(model.engine).sized else None
+    return weights.weigh(model.path) if entry(model.engine).sized else None

@@ -5,16 +5,14 @@ from __future__ import annotations
 import contextlib
 from pathlib import Path
 
+import psutil
 
-def free_memory(root: Path = Path("/")) -> int:
-    """Bytes that new processes can take without swapping; 0 where the system does not say. `root` is for tests."""
-    found = []
-    with contextlib.suppress(OSError, ValueError, IndexError):
-        lines = (root / "proc/meminfo").read_text().splitlines()
-        found.append(next(int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable:")))
+
+def free_memory(group: Path = Path("/sys/fs/cgroup")) -> int:
+    """Return the bytes that new processes can take without swapping. `group` is where the container's limits are."""
+    found = [psutil.virtual_memory().available]
     with contextlib.suppress(OSError, ValueError):  # "max" is no number: there is no limit
-        group = root / "sys/fs/cgroup"
         limit, used = int((group / "memory.max").read_text()), int((group / "memory.current").read_text())
         stat = dict(line.split() for line in (group / "memory.stat").read_text().splitlines())
         found.append(max(0, limit - used + int(stat.get("inactive_file", 0))))  # cached files make room
-    return min(found, default=0)
+    return min(found)

@@ -1,12 +1,13 @@
 """How big a model is, read off its folder: parameters, bytes, and what a token costs in the KV cache.
 
-Reads headers and file sizes, never a tensor; loads no library. Where only `config.json` is there, the parameters are
+Reads headers and file sizes, never a tensor. Where only `config.json` is there, the parameters are
 estimated from its layer sizes and the value says so.
 """
 
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,9 +19,6 @@ BYTES = {
 }  # fmt: skip
 NAMES = {"F32": "float32", "BF16": "bf16", "F16": "fp16", "F8_E4M3": "fp8", "F8_E5M2": "fp8"}
 DTYPES = {"float32": "F32", "bfloat16": "BF16", "float16": "F16"}
-HEADER_MOST = 100 << 20
-"""Bytes of a safetensors header above which the file is none (the format's own limit)."""
-
 ODD = (TypeError, KeyError, AttributeError)
 """What a value of another shape raises: some configs give a width per layer, a list where others have a number."""
 
@@ -41,9 +39,12 @@ class Weights:
     estimated: bool = False
 
 
-def weigh(model: str, environ: Mapping[str, str], home: Path) -> Weights | None:
-    """The weights of a local folder, or of a hub id that is in the local cache; None if neither is there."""
-    folder = folder_of(model, environ, home)
+def weigh(model: str, cache: Path | None = None) -> Weights | None:
+    """Return the weights of a local folder, or of a hub id that is in Hugging Face's cache; None if neither is there.
+
+    `cache` is where the hub's files are kept; None leaves that to its library and environment.
+    """
+    folder = folder_of(model, cache)
     if folder is None:
         return None
     config = _config(folder)
@@ -60,19 +61,22 @@ def weigh(model: str, environ: Mapping[str, str], home: Path) -> Weights | None:
     return Weights(count, size, size, said, kv, estimated=True) if count else None
 
 
-def folder_of(model: str, environ: Mapping[str, str], home: Path) -> Path | None:
-    """The folder of a local model, or of a hub id that is in the local cache; None if neither is there."""
-    return Path(model) if Path(model).is_dir() else cached(model, environ, home)
+def folder_of(model: str, cache: Path | None = None) -> Path | None:
+    """Return the folder of a local model, or of a hub id that is in the local cache; None if neither is there."""
+    return Path(model) if Path(model).is_dir() else cached(model, cache)
 
 
-def cached(model: str, environ: Mapping[str, str], home: Path) -> Path | None:
-    """The newest snapshot of a hub id in Hugging Face's cache; None if there is none."""
+def cached(model: str, cache: Path | None = None) -> Path | None:
+    """Return the folder of a hub id in Hugging Face's cache, at its main revision; None if there is none."""
     if model.count("/") != 1:
         return None
-    root = environ.get("HF_HUB_CACHE") or Path(environ.get("HF_HOME") or home / ".cache" / "huggingface") / "hub"
-    snapshots = Path(root) / f"models--{model.replace('/', '--')}" / "snapshots"
-    found = sorted(snapshots.iterdir(), key=lambda p: p.stat().st_mtime) if snapshots.is_dir() else []
-    return found[-1] if found else None
+    import huggingface_hub
+
+    try:
+        found = huggingface_hub.try_to_load_from_cache(model, "config.json", cache_dir=cache)
+    except huggingface_hub.errors.HFValidationError:
+        return None
+    return Path(found).parent if isinstance(found, str) else None
 
 
 def _config(folder: Path) -> dict[str, Any]:
@@ -84,28 +88,21 @@ def _config(folder: Path) -> dict[str, Any]:
 
 
 def _safetensors(folder: Path) -> Weights | None:
-    sizes: dict[str, int] = {}
-    counts = 0
-    for path in folder.glob("*.safetensors"):
-        for tensor in _header(path).values():
-            count = 1
-            for side in tensor["shape"]:
-                count *= side
-            counts += count
-            sizes[tensor["dtype"]] = sizes.get(tensor["dtype"], 0) + count * BYTES.get(tensor["dtype"], 1)
-    if not sizes:
+    counts = Counter[str]()
+    paths = sorted(folder.glob("*.safetensors"))
+    if paths:
+        import huggingface_hub
+
+        try:
+            for path in paths:
+                counts.update(huggingface_hub.parse_local_safetensors_file_metadata(path).parameter_count)
+        except huggingface_hub.errors.SafetensorsParsingError as error:
+            raise ValueError(str(error)) from error
+    if not counts:
         return None
+    sizes = {dtype: count * BYTES.get(dtype, 1) for dtype, count in counts.items()}
     floats = sum(size for dtype, size in sizes.items() if dtype in ("F32", "BF16", "F16"))
-    return Weights(counts, sum(sizes.values()), floats, max(sizes, key=lambda d: sizes[d]))
-
-
-def _header(path: Path) -> dict[str, dict[str, Any]]:
-    with path.open("rb") as file:
-        length = int.from_bytes(file.read(8), "little")
-        if not 0 < length <= HEADER_MOST:
-            raise ValueError(f"{path} is no safetensors file")
-        found: dict[str, dict[str, Any]] = json.loads(file.read(length))
-    return {name: tensor for name, tensor in found.items() if name != "__metadata__"}
+    return Weights(counts.total(), sum(sizes.values()), floats, max(sizes, key=lambda d: sizes[d]))
 
 
 def _binaries(folder: Path) -> Weights | None:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 
 from vlmeval_mp.core.errors import ConfigError, VlmevalError
 from vlmeval_mp.core.paths import JobsPaths, RunPaths
@@ -99,7 +98,7 @@ def _model(
     model: ModelSpec, fit: Fit | None, measured: Measurement, past: Sequence[PastLaunch], found: Sequence[GpuStats]
 ) -> ModelPlan:
     known = entry(model.engine)
-    weighed = weights.weigh(model.path, os.environ, Path.home()) if known.sized else None
+    weighed = weights.weigh(model.path) if known.sized else None
     on_cpu = bool(fit) and fit is not None and not fit.groups[0].gpus
     notes = [text.partition(": ")[2] for _, text in fit.notes if text.startswith(f"{model.name}: ")] if fit else []
     return ModelPlan(

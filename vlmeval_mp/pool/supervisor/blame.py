@@ -36,7 +36,10 @@ def cause(code: int, status: WorkerStatus | None, memory_ran_out: bool) -> Cause
 
 
 def memory_kills(vmstat: Path = Path("/proc/vmstat")) -> int:
-    """Return how many processes the kernel has killed for memory since the host started; 0 where it does not tell."""
+    """Return how many processes the kernel has killed for memory since the host started; 0 where it does not tell.
+
+    psutil does not read this number.
+    """
     with contextlib.suppress(OSError, ValueError):
         for line in vmstat.read_text().splitlines():
             name, _, value = line.partition(" ")

@@ -13,6 +13,8 @@ import signal
 import time
 from pathlib import Path
 
+import psutil
+
 log = logging.getLogger("vlmeval_mp.supervisor")
 
 RUN_MARKER = "VLMEVAL_MP_RUN"
@@ -39,14 +41,13 @@ def sweep_orphans(run: Path) -> int:
 
 
 def _processes_of(run: Path) -> set[int]:
-    others = (folder for folder in Path("/proc").iterdir() if folder.name != str(os.getpid()))
-    return {int(folder.name) for folder in others if folder.name.isdigit() and _is_of(folder, run)}
+    return {process.pid for process in psutil.process_iter() if process.pid != os.getpid() and _is_of(process, run)}
 
 
-def _is_of(process: Path, run: Path) -> bool:
-    with contextlib.suppress(OSError):
-        if f"{RUN_MARKER}={run}".encode() in (process / "environ").read_bytes().split(b"\0"):
+def _is_of(process: psutil.Process, run: Path) -> bool:
+    with contextlib.suppress(psutil.Error, OSError):
+        if process.environ().get(RUN_MARKER) == str(run):
             return True
-        outputs = {(process / "fd" / number).readlink() for number in ("1", "2")}
+        outputs = [Path(file.path) for file in process.open_files() if file.fd in (1, 2)]
         return any(path.parent == run / "logs" and path.name.startswith("w") for path in outputs)
     return False
