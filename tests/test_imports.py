@@ -26,9 +26,9 @@ def loaded_by(code: str) -> set[str]:
     return {name.split(".")[0] for name in done.stdout.splitlines()[-1].split()}
 
 
-@pytest.mark.parametrize("module", LIGHT_MODULES)
-def test_a_light_module_loads_no_heavy_library(module):
-    assert loaded_by(f"import {module}") & set(HEAVY) == set()
+def test_light_modules_load_no_heavy_library():
+    """All in one process: what none of them loads is loaded by none."""
+    assert loaded_by("\n".join(f"import {module}" for module in LIGHT_MODULES)) & set(HEAVY) == set()
 
 
 def test_help_loads_no_heavy_library():
@@ -36,6 +36,14 @@ def test_help_loads_no_heavy_library():
     assert loaded_by(code) & set(HEAVY) == set()
 
 
+def test_the_page_of_all_verbs_loads_nothing_that_only_a_verb_at_work_needs():
+    """Each of these takes milliseconds, of the 0.15 s of a processor that `--help` may take."""
+    code = "from vlmeval_mp.cli import main\ntry: main.main(['--help'])\nexcept SystemExit: pass"
+    spared = {"msgspec", "subprocess", "statistics", "tempfile", "difflib", "hashlib", "logging", "socket", "secrets"}
+    assert loaded_by(code) & {*HEAVY, *spared} == set()
+
+
+@pytest.mark.slow
 def test_importing_the_package_changes_nothing_around_it():
     code = (
         "import os, logging; before = dict(os.environ), list(logging.root.handlers), logging.root.level\n"

@@ -9,10 +9,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import statistics
-import subprocess
 import sys
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -61,6 +58,8 @@ def add_parser(verbs: flags.Verbs) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Time every side and print what came of it; exit code 1 if answers differ."""
+    import tempfile
+
     from vlmeval_mp.cli.specs import specs_of
     from vlmeval_mp.runs import submit
 
@@ -103,6 +102,8 @@ def devices_words(wanted: DevicesWanted) -> list[str]:
 
 
 def _ours(paths: RunPaths, record: RunRecord, devices: list[str]) -> Timed:
+    import subprocess
+
     from vlmeval_mp.runs import snapshot
     from vlmeval_mp.runs.merge import merge
 
@@ -120,6 +121,8 @@ def _ours(paths: RunPaths, record: RunRecord, devices: list[str]) -> Timed:
 
 
 def _theirs(side: str, paths: RunPaths, folder: Path, devices: list[str]) -> Timed:
+    import subprocess
+
     out = folder / "answers.json"
     out.unlink(missing_ok=True)
     command = [sys.executable, "-m", "vlmeval_mp.cli.benchside", str(paths.root), side, str(out), *devices]
@@ -138,6 +141,8 @@ def compared(timed: dict[str, list[Timed]]) -> dict[str, Any]:
 
     `unequal` counts the answers that differ from those of `chat` (or of the first side, where that was not asked).
     """
+    import statistics
+
     rates = {side: statistics.median(t.rate for t in rounds) for side, rounds in timed.items()}
     reference = timed["chat" if "chat" in timed else next(iter(timed))][0].answers
     sides = {}

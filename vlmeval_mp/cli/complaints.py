@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import logging
 import sys
 
 from vlmeval_mp.core.errors import VlmevalError
@@ -19,5 +18,7 @@ def complain(error: VlmevalError, *, as_json: bool) -> int:
 
 def show_warnings_of_modules() -> None:
     """Write what a module logs as a warning to stderr in our words, as long as no log file is open for it."""
+    import logging  # `--help` comes before this and does without
+
     if logging.lastResort is not None:
         logging.lastResort.setFormatter(logging.Formatter("warning: %(message)s"))

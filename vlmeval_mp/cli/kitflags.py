@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 from vlmeval_mp.cli.wanted import LaunchWanted, SpecWanted
-from vlmeval_mp.core import credentials
 from vlmeval_mp.core.errors import ConfigError
 from vlmeval_mp.engines.registry import API_ENGINE
 from vlmeval_mp.vlmevalkit.child.judging import BY_RULES, EXACT
@@ -70,6 +69,8 @@ class _Key(argparse.Action):
         values: str | Sequence[Any] | None,
         option_string: str | None = None,
     ) -> None:
+        from vlmeval_mp.core import credentials
+
         if not credentials.is_placeholder(values):
             parser.error(f"{option_string}: {credentials.ADVICE}")
 

@@ -52,7 +52,8 @@ def parser(argv: Sequence[str]) -> flags.Parser:
     )
     top.add_argument("--version", action="version", version=f"vlmeval-mp {__version__}")
     top.set_defaults(json=False)  # for verbs without that flag
-    verbs = top.add_subparsers(metavar="COMMAND", title="commands", required=True, dest="verb")
+    # without `prog` argparse would format a whole help page to find it
+    verbs = top.add_subparsers(metavar="COMMAND", title="commands", required=True, dest="verb", prog=top.prog)
     for name in [argv[0]] if argv and argv[0] in VERBS else VERBS:
         importlib.import_module(VERBS[name]).add_parser(verbs)
     return top

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shlex
 import sys
 import time
 from collections.abc import Sequence
@@ -118,6 +117,8 @@ def point_to_report(paths: RunPaths, record: RunRecord, as_json: bool, *, opened
 
 def _quoted(paths: RunPaths) -> str:
     """Return the run as a command names it: by name if it is in the default jobs folder, else by path."""
+    import shlex
+
     return shlex.quote(paths.root.name if paths.root.parent == Path("jobs").resolve() else str(paths.root))
 
 

@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
-import secrets
-import shutil
 import sys
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -45,6 +42,9 @@ def add_parser(verbs: flags.Verbs) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Open the bundle beside, ask, compare, and remove both runs unless they are to be kept."""
+    import shutil
+    import tempfile
+
     if arguments.keep is not None:
         arguments.keep.mkdir(parents=True, exist_ok=True)
         return _verify(arguments, arguments.keep.resolve())
@@ -56,6 +56,8 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _verify(arguments: argparse.Namespace, folder: Path) -> int:
+    import secrets
+
     from vlmeval_mp.cli.drain import drain
     from vlmeval_mp.report import again, bundle
     from vlmeval_mp.runs import snapshot

@@ -14,7 +14,6 @@ jobs/<run>/report/                              pages to look at
 
 from __future__ import annotations
 
-import hashlib
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,6 +24,8 @@ def slug(name: str, limit: int = 80) -> str:
     safe = re.sub(r"[^A-Za-z0-9._-]+", "-", name).strip("-.") or "x"
     if safe == name and len(name) <= limit:
         return safe
+    import hashlib  # few names need it, and every command starts here
+
     return f"{safe[: limit - 9]}-{hashlib.sha256(name.encode('utf-8', 'surrogatepass')).hexdigest()[:8]}"
 
 

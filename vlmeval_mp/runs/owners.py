@@ -8,8 +8,6 @@ and pid namespace; of any other owner `is_dead` says None, and the caller has to
 from __future__ import annotations
 
 import os
-import secrets
-import socket
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -57,7 +55,7 @@ def parsed(text: str) -> Owner | None:
 def current() -> Owner:
     """Return this process as an owner, with a fresh nonce."""
     pid = os.getpid()
-    return Owner(_host(), _boot(), pid, start_time(pid) or 0, secrets.token_hex(4))
+    return Owner(_host(), _boot(), pid, start_time(pid) or 0, os.urandom(4).hex())
 
 
 def start_time(pid: int) -> int | None:
@@ -94,7 +92,7 @@ def is_dead(owner: Owner) -> bool | None:
 
 
 def _host() -> str:
-    return host_name(socket.gethostname())
+    return host_name(os.uname().nodename)
 
 
 def host_name(name: str) -> str:
