@@ -96,6 +96,15 @@ def test_looking_at_gpus_counts_in_what_a_look_may_cost(tmp_path):
     assert supervisor._next_look - before >= 1.0
 
 
+def test_a_look_that_takes_much_of_a_processor_is_repeated_rarely(tmp_path, monkeypatch):
+    supervisor = supervise(fake_run(tmp_path, 1))
+    used = iter([1.0, 1.05])
+    monkeypatch.setattr(time, "thread_time", lambda: next(used))
+    before = time.monotonic()
+    supervisor._look()
+    assert supervisor._next_look - before >= 2.5
+
+
 def test_leftover_processes_of_a_run_are_killed_and_others_are_not(tmp_path):
     code = [sys.executable, "-c", "import time; time.sleep(60)"]
     orphan = subprocess.Popen(code, env={RUN_MARKER: str(tmp_path)}, start_new_session=True)

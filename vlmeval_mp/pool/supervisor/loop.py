@@ -52,6 +52,8 @@ from vlmeval_mp.scoring.metrics import stopping
 TICK = 0.2
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2)
 """Each drains: batch systems send any of the last four before they end a job."""
+LOOKING = 0.02
+"""Share of one core that reading the queue and the heartbeats may take, where a large run makes a look long."""
 STOPS = 2
 """Signals that end a run in order: the first drains, the second kills. One more and this process leaves at once."""
 REAP_SECONDS = 2.0
@@ -276,14 +278,15 @@ class Supervisor:
         return self.leases.expired(str(owner), beats.get(str(owner)), time.monotonic())
 
     def _look(self) -> Snapshot:
-        """Return the facts, read again at most as often as costs a tenth of the time."""
-        now = time.monotonic()
+        """Return the facts, read again at most as often as costs a tenth of the time and `LOOKING` of one core."""
+        now, used = time.monotonic(), time.thread_time()
         if self._snapshot is None or now >= self._next_look:
             self._snapshot = self.reader.read()
             if self.reader.damage is not None:
                 raise self.reader.damage
             self._look_at_gpus()
-            self._next_look = now + max(TICK, 10 * (time.monotonic() - now))
+            wall, processor = time.monotonic() - now, time.thread_time() - used
+            self._next_look = now + max(TICK, 10 * wall, processor / LOOKING)
             self.telemetry.note_served(self._snapshot.workers)
             for text, level in self.notice_log.changes(noticed(self._snapshot), time.time()):
                 self.telemetry.event(text, level)
