@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn, TypeAlias
 
 from vlmeval_mp.cli import kitflags
-from vlmeval_mp.core.errors import EXIT_USAGE, nearest
+from vlmeval_mp.core.errors import EXIT_USAGE, did_you_mean, nearest
 from vlmeval_mp.engines.registry import ENGINES
 from vlmeval_mp.pool.launchers.registry import DEFAULT, LAUNCHERS
 
@@ -40,7 +40,9 @@ class Parser(argparse.ArgumentParser):
     """argparse's, but reports a mistake in one line that ends with the next step, without a page of usage before it."""
 
     def error(self, message: str) -> NoReturn:
-        self.exit(EXIT_USAGE, f"{self.prog}: {message}; see {self.prog} --help\n")
+        self.exit(
+            EXIT_USAGE, f"{self.prog}: {message}{'' if message.endswith(('?', ';')) else ';'} see {self.prog} --help\n"
+        )
 
     def parse_args(self, args: Iterable[str] | None = None, namespace: Any = None) -> Any:
         found, unknown = self.parse_known_args(args, namespace)
@@ -48,6 +50,13 @@ class Parser(argparse.ArgumentParser):
             verb = self._verbs().get(getattr(found, "verb", ""), self)
             verb.error(" ".join(["does not know", *map(verb.nearly, unknown)]))
         return found
+
+    def _check_value(self, action: argparse.Action, value: Any) -> None:
+        if isinstance(action, argparse._SubParsersAction) and value not in action.choices:
+            known = list(action.choices)
+            hint = did_you_mean(str(value), known, f"there are {', '.join(known)};")
+            self.error(f"there is no command {value!r}; {hint}")
+        super()._check_value(action, value)
 
     def nearly(self, word: str) -> str:
         """Return `word` with the flag that was likely meant."""
@@ -90,7 +99,7 @@ def what(verb: argparse.ArgumentParser) -> None:
     )
     group.add_argument("--engine", metavar="NAME", help=f"{', '.join(ENGINES)} (default: vllm if installed)")
     group.add_argument("--engine-args", type=json_object, default={}, metavar="JSON", help="arguments of the engine")
-    group.add_argument("--limit", type=int, metavar="N", help="only the first N samples of each data set")
+    group.add_argument("--limit", type=kitflags.positive, metavar="N", help="only the first N samples of each data set")
     turned = "ask each choice with its options in every rotation; right if all are"
     group.add_argument("--circular", action="store_true", help=turned)
     ended = "end a job once half its 95 %% interval is P percentage points; asks in a random order"
@@ -110,7 +119,7 @@ def how(verb: argparse.ArgumentParser) -> None:
     group.add_argument("--launcher", default=DEFAULT, metavar="NAME", help=places)
     window = "samples in flight per worker (default: auto, by the model's size and the memory there is)"
     group.add_argument("--batch-size", type=_batch_size, metavar="N|auto", help=window)
-    group.add_argument("--max-workers", type=kitflags.count, metavar="N", help="at most so many workers")
+    group.add_argument("--max-workers", type=kitflags.positive, metavar="N", help="at most so many workers")
     beside = "processes per worker that open and process pictures and videos (default: by its cores; 0: none)"
     group.add_argument("--render-processes", type=_render_processes, metavar="N|auto", help=beside)
     serial = "--no-parallel: one worker, one sample in flight"
@@ -157,8 +166,11 @@ def _seconds(text: str) -> float:
 
 
 def _batch_size(text: str) -> int:
-    """0 stands for auto."""
-    return 0 if text == "auto" else kitflags.count(text)
+    """0 stands for auto, and is no number of samples."""
+    try:
+        return 0 if text == "auto" else kitflags.positive(text)
+    except argparse.ArgumentTypeError as error:
+        raise argparse.ArgumentTypeError(f"{error}, or auto") from None
 
 
 def _render_processes(text: str) -> int | None:

@@ -56,7 +56,7 @@ def add_running(flags: argparse._ActionsContainer) -> None:
     shown = "show each answer: with --plain and --json on the screen, always in the workers' logs"
     flags.add_argument("--verbose", action="store_true", help=shown)
     flags.add_argument("--retry", type=count, metavar="N", help="times an API request that failed is tried again")
-    flags.add_argument("--api-nproc", type=_positive, metavar="N", help="requests in flight at an API")
+    flags.add_argument("--api-nproc", type=positive, metavar="N", help="requests in flight at an API")
 
 
 class _Key(argparse.Action):
@@ -119,7 +119,8 @@ def count(text: str) -> int:
     return int(text)
 
 
-def _positive(text: str) -> int:
-    if not count(text):
-        raise argparse.ArgumentTypeError("must be at least 1")
+def positive(text: str) -> int:
+    """Return `text` as a whole number of at least 1, for argparse."""
+    if not text.isdigit() or not int(text):
+        raise argparse.ArgumentTypeError(f"must be a whole number of at least 1, not {text!r}")
     return int(text)

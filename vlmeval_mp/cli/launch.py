@@ -4,13 +4,22 @@ from __future__ import annotations
 
 import argparse
 import os
+import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from vlmeval_mp.cli import flags, kitflags
 from vlmeval_mp.cli.complaints import complain
 from vlmeval_mp.cli.wanted import LaunchWanted, SpecWanted, TreeWanted, jobs_of
-from vlmeval_mp.core.errors import EXIT_COMPLETE, EXIT_SIGINT, EXIT_SIGTERM, ConfigError, VlmevalError
+from vlmeval_mp.core.errors import (
+    EXIT_COMPLETE,
+    EXIT_DEPENDENCY,
+    EXIT_SIGINT,
+    EXIT_SIGTERM,
+    EXIT_USAGE,
+    ConfigError,
+    VlmevalError,
+)
 from vlmeval_mp.core.paths import JobsPaths, RunPaths
 
 if TYPE_CHECKING:
@@ -49,7 +58,9 @@ def run(arguments: argparse.Namespace) -> int:
     if wanted.tree.mode == "eval":
         return _score_again(specs, jobs, wanted)
     _read_ahead(specs)
-    return _drain_all([(_submitted(spec, jobs, wanted.tree), submit.resolved(spec)) for spec in specs], wanted)
+    fresh = [jobs.run(spec.name) for spec in specs if not jobs.run(spec.name).record.exists()]
+    waiting = [(_submitted(spec, jobs, wanted.tree), submit.resolved(spec)) for spec in specs]
+    return _drain_all(waiting, wanted, fresh)
 
 
 def _read_ahead(specs: Sequence[RunSpec]) -> None:
@@ -90,16 +101,25 @@ def _reuse(paths: RunPaths, tree: TreeWanted) -> None:
         takeover.reuse(paths, tree.work_dir, unpickle=tree.unpickle)
 
 
-def _drain_all(waiting: Sequence[tuple[RunPaths, RunSpec | None]], wanted: LaunchWanted) -> int:
-    """Work on one run after the other, whatever becomes of one; return the worst exit code. An interrupt ends all."""
+def _drain_all(
+    waiting: Sequence[tuple[RunPaths, RunSpec | None]], wanted: LaunchWanted, fresh: Sequence[RunPaths] = ()
+) -> int:
+    """Work on one run after the other, whatever becomes of one; return the worst exit code. An interrupt ends all.
+
+    Of the `fresh` ones, those that are refused are not kept: a launch without a config would run them.
+    """
     from vlmeval_mp.cli.drain import drain
+    from vlmeval_mp.runs import submit
 
     worst = EXIT_COMPLETE
     for paths, spec in waiting:
         try:
-            worst = max(worst, drain(paths, wanted, spec))
+            code = drain(paths, wanted, spec)
         except VlmevalError as error:
-            worst = max(worst, complain(error, as_json=wanted.screen.as_json))
+            code = complain(error, as_json=wanted.screen.as_json)
+        worst = max(worst, code)
+        if code in (EXIT_USAGE, EXIT_DEPENDENCY) and paths in fresh and submit.discard_unanswered(paths):
+            print(f"vlmeval-mp: nothing was answered, so run {paths.root.name} is not kept", file=sys.stderr)
         if worst in (EXIT_SIGINT, EXIT_SIGTERM):
             break
     return worst

@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from vlmeval_mp import __version__
 from vlmeval_mp.cli import flags
 from vlmeval_mp.cli.complaints import complain, show_warnings_of_modules
-from vlmeval_mp.core.errors import EXIT_COMPLETE, EXIT_SIGINT, StorageError, VlmevalError
+from vlmeval_mp.core.errors import EXIT_COMPLETE, EXIT_SIGINT, EXIT_USAGE, StorageError, VlmevalError
 
 VERBS = {
     "launch": "vlmeval_mp.cli.launch",
@@ -62,6 +62,9 @@ def parser(argv: Sequence[str]) -> flags.Parser:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code. A user's mistake is one message, never a traceback."""
     words = sys.argv[1:] if argv is None else argv
+    if not words:
+        parser(words).print_help()
+        return EXIT_USAGE
     arguments = parser(words).parse_args(words)
     show_warnings_of_modules()
     try:

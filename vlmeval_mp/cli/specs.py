@@ -5,13 +5,13 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from vlmeval_mp.cli import kitflags
 from vlmeval_mp.cli.wanted import NumbersWanted, SpecWanted
-from vlmeval_mp.core.errors import ConfigError
+from vlmeval_mp.core.errors import ConfigError, did_you_mean
 
 if TYPE_CHECKING:
     from vlmeval_mp.core.records import Json, RunSpec
@@ -64,7 +64,7 @@ def specs_of(wanted: SpecWanted) -> list[RunSpec]:
                 local=registry.sized(),
             )
             spec = build.build(ours, overrides, name=path.stem if path else None, default_engine=engine)
-        for warning in warnings:
+        for warning in _once(warnings):
             print(f"warning: {warning}", file=sys.stderr)
         folders = [*([path.parent] if path else []), Path.cwd()]
         specs.append(classes.resolve_all(spec, folders))
@@ -80,9 +80,26 @@ def _named(path: Path | None) -> Iterator[None]:
         raise ConfigError(f"{path}: {error}" if path else str(error)) from None
 
 
+def _once(warnings: Iterable[str]) -> list[str]:
+    """Return each warning once, with the first of the entries that it is about and how many more there are."""
+    about: dict[tuple[str, str], list[str]] = {}
+    for warning in dict.fromkeys(warnings):
+        where, _, said = warning.partition(": ")
+        key = where.rpartition(".")[2] if where.count(".") > 1 else ""
+        about.setdefault((key, said), []).append(where)
+    return [
+        f"{places[0]}{f' and {len(places) - 1} more' if len(places) > 1 else ''}{f': {said}' if said else ''}"
+        for (_, said), places in about.items()
+    ]
+
+
 def _read(path: Path) -> str:
     try:
         return path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        there = [each.name for each in path.parent.glob("*.json")] if path.parent.is_dir() else []
+        hint = did_you_mean(path.name, there, "give the path of a JSON file")
+        raise ConfigError(f"{path}: there is no such config; {hint}") from None
     except OSError as error:
         raise ConfigError(f"{path}: {error.strerror or error}") from None
     except UnicodeDecodeError as error:

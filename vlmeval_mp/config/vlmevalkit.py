@@ -125,8 +125,8 @@ def _model(name: str, value: Json, engine: str, warnings: list[str], environ: Ma
     refuse_unknown(f"{where}: there is no kwarg", kwargs, _MODEL_KWARGS)
     warnings += [
         f"{where}.{key}: has no effect here; {IGNORED_MODEL_KWARGS[key]}"
-        for key in kwargs
-        if key in IGNORED_MODEL_KWARGS and kwargs[key] not in (None, False)
+        for key in value  # a shortcut's own keys were not the user's to write
+        if key in IGNORED_MODEL_KWARGS and value[key] not in (None, False)
     ]
     if known.note:
         warnings.append(f"{where}: {known.note}")

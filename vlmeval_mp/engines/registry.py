@@ -23,6 +23,7 @@ class EngineEntry:
 
     Attributes:
         path: "module:Class" of the engine.
+        arguments: "module:Class" of what takes its arguments, so that their names are known without an import.
         window: samples in flight per worker that the engine handles well where nothing else limits them.
         gpu_window: the same on a GPU; 0: no other number. A queue in front of vLLM keeps its prefill batches full: on
             an H200 (2 B parameters, 512 px, 16 tokens) 256 in flight gave 138 samples/s, 512 gave 148 and 1,024 150.
@@ -42,6 +43,7 @@ class EngineEntry:
 
     path: str
     window: int
+    arguments: str = ""
     gpu_window: int = 0
     install: str = "pip install vlmeval-mp"
     packages: tuple[str, ...] = ()
@@ -58,6 +60,7 @@ class EngineEntry:
 ENGINES = {
     "vllm": EngineEntry(
         path="vlmeval_mp.engines.vllm.engine:VllmEngine",
+        arguments="vllm.engine.arg_utils:AsyncEngineArgs",
         window=256,
         gpu_window=1024,
         install="scripts/install (or: pip install 'vlmeval-mp[vllm]')",
@@ -77,6 +80,7 @@ ENGINES = {
     ),
     "transformers": EngineEntry(
         path="vlmeval_mp.engines.transformers.engine:TransformersEngine",
+        arguments="vlmeval_mp.engines.transformers.engine:TransformersArgs",
         window=32,
         install="scripts/install (or: pip install 'vlmeval-mp[cpu]')",
         packages=("transformers", "torch"),
@@ -85,6 +89,7 @@ ENGINES = {
     ),
     "openai": EngineEntry(
         path="vlmeval_mp.engines.openai.engine:OpenaiEngine",
+        arguments="vlmeval_mp.engines.openai.engine:OpenaiArgs",
         window=32,
         install="pip install 'vlmeval-mp[api]'",
         neutral=frozenset({"api_key_env", "timeout", "max_retries", "wait", "start_wait", "media"}),
@@ -93,6 +98,7 @@ ENGINES = {
     ),
     "vlmevalkit": EngineEntry(
         path="vlmeval_mp.engines.modelclass.engine:VlmevalkitEngine",
+        arguments="vlmeval_mp.engines.modelclass.engine:VlmevalkitArgs",
         window=32,
         packages=("ms-vlmeval", "vlmeval", "vlmevalkit", "torch", "transformers"),
         neutral=frozenset({"batch_size", "wait", "folder"}),
@@ -101,6 +107,7 @@ ENGINES = {
     ),
     "fake": EngineEntry(
         path="vlmeval_mp.engines.fake:FakeEngine",
+        arguments="vlmeval_mp.engines.fake:FakeArgs",
         window=64,
         neutral=frozenset(
             {

@@ -20,6 +20,7 @@ from vlmeval_mp.core.paths import JobsPaths, RunPaths, slug
 from vlmeval_mp.core.records import DataSpec, Job, ModelSpec, RunRecord, RunSpec
 from vlmeval_mp.datasets import arrangement, names, videobenchmarks
 from vlmeval_mp.datasets.store import Dataset, prepare
+from vlmeval_mp.engines import argnames
 from vlmeval_mp.engines.registry import entry
 from vlmeval_mp.runs import fingerprint, kept, queue, snapshot
 from vlmeval_mp.runs.recorded import RECORD_VERSION
@@ -53,7 +54,7 @@ def submit(spec: RunSpec, jobs: JobsPaths) -> tuple[RunPaths, RunRecord, bool]:
     wanted = fingerprint.fingerprint_of(spec, datasets)
     if paths.record.exists():
         record = snapshot.read_record(paths)
-        if record.fingerprint == wanted or not _discard_unanswered(paths):
+        if record.fingerprint == wanted or not discard_unanswered(paths):
             fingerprint.refuse_changed(record, wanted)
             kept.keep(paths, [dataset.folder for dataset in datasets.values()])
             return paths, record, False
@@ -84,8 +85,11 @@ def check(paths: RunPaths, record: RunRecord) -> None:
     kept.keep(paths, [dataset.folder for dataset in datasets.values()])
 
 
-def _discard_unanswered(paths: RunPaths) -> bool:
-    """Remove a run in which nothing was answered and nobody is at work, such as one whose first launch had a typo."""
+def discard_unanswered(paths: RunPaths) -> bool:
+    """Remove a run in which nothing was answered and nobody is at work, such as one whose first launch had a typo.
+
+    Return whether it is gone.
+    """
     if any(path.stat().st_size for path in paths.checkpoints.rglob("*.jsonl")):
         return False
     lock = FileLock(paths.supervisor_lock, timeout=0)
@@ -117,9 +121,10 @@ def resolved_model(model: ModelSpec) -> ModelSpec:
     """Return `model` with its name turned into a path.
 
     Raises:
-        ConfigError: there is no such engine or folder.
+        ConfigError: there is no such engine, argument or folder.
     """
     entry(model.engine, f"model.{model.name}")
+    argnames.refuse_misspelt(f"model.{model.name}.engine_args", model.engine, model.engine_args)
     return msgspec.structs.replace(model, path=_model_path(model))
 
 

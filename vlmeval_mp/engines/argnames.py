@@ -1,0 +1,61 @@
+"""The names of an engine's arguments, read out of the source of the class that takes them. Imports no engine.
+
+Building vLLM's arguments to see whether one is misspelt takes the import of vLLM, half a minute on a busy machine; its
+source says the same at once. Whatever cannot be read this way is left to the engine, which checks again.
+"""
+
+from __future__ import annotations
+
+import ast
+import importlib.util
+from pathlib import Path
+from typing import Any
+
+from vlmeval_mp.core.errors import refuse_unknown
+from vlmeval_mp.engines.registry import ENGINES
+
+
+def refuse_misspelt(where: str, engine: str, given: dict[str, Any]) -> None:
+    """Check the names of the arguments `given` to `engine`.
+
+    Raises:
+        ConfigError: one is unknown; the message names the nearest.
+    """
+    known = names(ENGINES[engine].arguments) if given else []
+    if known:
+        refuse_unknown(f"{where}: engine {engine!r} has no argument", given, known)
+
+
+def names(path: str) -> list[str]:
+    """Return the fields of the class `path` ("module:Class") with those of its bases in the same file; [] if unread."""
+    module, _, class_ = path.partition(":")
+    source = _source(module) if path else None
+    if source is None:
+        return []
+    try:
+        tree = ast.parse(source.read_text(encoding="utf-8"))
+    except (OSError, ValueError, SyntaxError):
+        return []
+    classes = {node.name: node for node in tree.body if isinstance(node, ast.ClassDef)}
+    return _fields(class_, classes)
+
+
+def _source(module: str) -> Path | None:
+    """The file of `module`, found without importing the packages above it."""
+    top, *rest = module.split(".")
+    found = importlib.util.find_spec(top)
+    if found is None or not found.submodule_search_locations:
+        return None
+    places = (Path(place).joinpath(*rest).with_suffix(".py") for place in found.submodule_search_locations)
+    return next((place for place in places if place.is_file()), None)
+
+
+def _fields(class_: str, classes: dict[str, ast.ClassDef]) -> list[str]:
+    node = classes.get(class_)
+    if node is None:
+        return []
+    bases = [name for base in node.bases if isinstance(base, ast.Name) for name in _fields(base.id, classes)]
+    own = [
+        part.target.id for part in node.body if isinstance(part, ast.AnnAssign) and isinstance(part.target, ast.Name)
+    ]
+    return [*bases, *own]
