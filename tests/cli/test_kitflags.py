@@ -2,11 +2,15 @@
 
 import pytest
 
-from vlmeval_mp.cli import kitflags
+from tests.builders import fake_spec, text_tsv
+from vlmeval_mp.cli import kitanswers, kitflags
 from vlmeval_mp.cli.main import parser
 from vlmeval_mp.cli.wanted import LaunchWanted, SpecWanted, TreeWanted
 from vlmeval_mp.config import build as config
 from vlmeval_mp.core.errors import ConfigError
+from vlmeval_mp.core.paths import JobsPaths
+from vlmeval_mp.pool.planning import before
+from vlmeval_mp.runs import submit
 
 
 def spec_wanted(*words):
@@ -97,3 +101,53 @@ def test_the_address_reaches_every_model_and_a_key_in_a_config_stops_before_a_ru
         build({"engine_args": {"api_key": "sk-abcdefghijklmnop"}})
     with pytest.raises(ConfigError, match="no password and no key"):
         build({}, base_url="http://me:secret@h/v1")
+
+
+def test_what_the_judge_is_given_is_what_vlmevalkit_gives_it():
+    given = spec_wanted(
+        "--judge-args", '{"temperature": 0}', "--judge-base-url", "http://h/v1/", "--judge-api-nproc", "3",
+        "--judge-retry", "0", "--judge-timeout", "60",
+    )  # fmt: skip
+    place = "http://h/v1/chat/completions"
+    assert given.judge_args == {"temperature": 0, "api_base": place, "nproc": 3, "retry": 0, "timeout": 60}
+    assert spec_wanted().judge_args == {}
+
+
+def test_an_extra_body_is_an_argument_of_the_api_engine():
+    assert spec_wanted("--extra-body", '{"seed": 1}').engine_args == {"extra_body": {"seed": 1}}
+
+
+def test_the_judges_arguments_reach_the_evaluator_and_change_no_answer(tmp_path):
+    from vlmeval_mp.runs import results
+    from vlmeval_mp.runs.snapshot import read_record
+
+    spec = fake_spec(text_tsv(tmp_path / "d.tsv", 3), config={"judge": "gpt-4o", "judge_args": {"retry": 2}})
+    paths, record, _ = submit.submit(spec, JobsPaths(tmp_path / "jobs"))
+    assert results.rules_of(read_record(paths).spec, record.jobs[0]).judge_args == {"retry": 2}
+    other = fake_spec(tmp_path / "d.tsv", config={"judge_args": {"retry": 9}})
+    assert submit.submit(other, JobsPaths(tmp_path / "jobs"))[2] is False
+
+
+def test_a_key_among_the_judges_arguments_is_refused(tmp_path):
+    with pytest.raises(ConfigError, match="judge_args"):
+        fake_spec(text_tsv(tmp_path / "d.tsv", 3), config={"judge_args": {"key": "sk-abcdefghijklmnop0123"}})
+
+
+@pytest.mark.parametrize("flag", kitanswers.ANSWERS)
+@pytest.mark.parametrize("value", [[], ["1"]])
+def test_a_flag_without_a_meaning_here_is_answered_with_what_to_do(flag, value, capsys):
+    with pytest.raises(SystemExit) as ended:
+        arguments("--data", "d", flag, *value)
+    assert ended.value.code == 2
+    assert f"{flag} is not taken here: " in capsys.readouterr().err
+
+
+def test_missing_files_and_keys_are_said_before_anybody_works(tmp_path):
+    rows = "".join(f"{n}\tpics/{n}.png\twhat?\tx\n" for n in range(4))
+    (tmp_path / "d.tsv").write_text("index\timage_path\tquestion\tanswer\n" + rows)
+    spec = fake_spec(tmp_path / "d.tsv", config={"judge": "gpt-4o"})
+    paths, record, _ = submit.submit(spec, JobsPaths(tmp_path / "jobs"))
+    missing, judge = before.remarks(paths, record, spec, {})
+    assert missing.startswith("d: 4 of 4 images are missing under ")
+    assert judge == "judge gpt-4o: there is no $OPENAI_API_KEY; what it would judge stays open"
+    assert before.remarks(paths, record, spec, {"OPENAI_API_KEY": "sk-x"}) == [missing]

@@ -334,7 +334,7 @@ def test_reuse_takes_the_newest_table_of_any_layout(tmp_path, monkeypatch, capsy
     assert command(tmp_path, monkeypatch, "launch", "--reuse", *flags) == 0
     said = capsys.readouterr().err
     assert f"10 answers imported from {new.relative_to(tmp_path)}" in said.replace(f"{tmp_path}/", "")
-    assert "is older and was not read" in said
+    assert f"0 answers imported from {old.relative_to(tmp_path)}" in said.replace(f"{tmp_path}/", "")
     paths = JobsPaths(tmp_path / "jobs").run("r")
     assert results.read_summary(paths.results("fake", "numbers")).imported == {str(new): 10}
 

@@ -31,6 +31,7 @@ def drain(paths: RunPaths, wanted: LaunchWanted, spec: RunSpec | None) -> int:
     from vlmeval_mp import display
     from vlmeval_mp.pool.devices import gpus, layout, preflight
     from vlmeval_mp.pool.launchers import registry
+    from vlmeval_mp.pool.planning import before
     from vlmeval_mp.pool.supervisor.loop import Supervisor
     from vlmeval_mp.pool.supervisor.options import Options
     from vlmeval_mp.runs import snapshot, submit
@@ -63,6 +64,7 @@ def drain(paths: RunPaths, wanted: LaunchWanted, spec: RunSpec | None) -> int:
         stall_timeout=wanted.time.stall,
         drain_seconds=wanted.time.drain,
         notes=tuple(("warning", str(f)) for f in findings if f.level == "warning")
+        + tuple(("warning", text) for text in before.remarks(paths, record, asked, os.environ))
         + laid_out.notes
         + ((("info", LIVE_ANSWERS),) if verbose and mode == "live" else ()),
     )

@@ -6,18 +6,14 @@ The flags that VLMEvalKit's users bring along stand in `kitflags`.
 from __future__ import annotations
 
 import argparse
-import json
 from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn, TypeAlias
+from typing import Any, NoReturn, TypeAlias
 
 from vlmeval_mp.cli import kitflags
 from vlmeval_mp.core.errors import EXIT_USAGE, did_you_mean, nearest
 from vlmeval_mp.engines.registry import ENGINES
 from vlmeval_mp.pool.launchers.registry import DEFAULT, LAUNCHERS
-
-if TYPE_CHECKING:
-    from vlmeval_mp.core.records import Json
 
 EXAMPLES = """\
 examples:
@@ -98,7 +94,9 @@ def what(verb: argparse.ArgumentParser) -> None:
         "--data", nargs="+", default=[], metavar="D", help="TSV files, or names of data sets or the config"
     )
     group.add_argument("--engine", metavar="NAME", help=f"{', '.join(ENGINES)} (default: vllm if installed)")
-    group.add_argument("--engine-args", type=json_object, default={}, metavar="JSON", help="arguments of the engine")
+    group.add_argument(
+        "--engine-args", type=kitflags.json_object, default={}, metavar="JSON", help="arguments of the engine"
+    )
     group.add_argument("--limit", type=kitflags.positive, metavar="N", help="only the first N samples of each data set")
     turned = "ask each choice with its options in every rotation; right if all are"
     group.add_argument("--circular", action="store_true", help=turned)
@@ -176,18 +174,3 @@ def _batch_size(text: str) -> int:
 def _render_processes(text: str) -> int | None:
     """None stands for auto; 0 is a number like others here."""
     return None if text == "auto" else 0 if text == "0" else kitflags.count(text)
-
-
-def json_object(text: str) -> Json:
-    """Return a flag's value as an object.
-
-    Raises:
-        ArgumentTypeError: it is none.
-    """
-    try:
-        value = json.loads(text)
-    except ValueError as error:
-        raise argparse.ArgumentTypeError(f"not JSON: {error}") from None
-    if not isinstance(value, dict):
-        raise argparse.ArgumentTypeError("must be a JSON object, such as '{\"max_model_len\": 8192}'")
-    return value

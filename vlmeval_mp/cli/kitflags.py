@@ -6,14 +6,19 @@ A launch warns of a flag that can mean nothing for the engines of its run. Knows
 from __future__ import annotations
 
 import argparse
+import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from vlmeval_mp.cli import kitanswers
 from vlmeval_mp.cli.wanted import LaunchWanted, SpecWanted
 from vlmeval_mp.core.errors import ConfigError
 from vlmeval_mp.engines.registry import API_ENGINE
 from vlmeval_mp.vlmevalkit.child.judging import BY_RULES, EXACT
+
+if TYPE_CHECKING:
+    from vlmeval_mp.core.records import Json
 
 UNPICKLE = "also take half-finished answers from pickles; reading one runs code in it: only files that you trust"
 JUDGE = (
@@ -49,6 +54,16 @@ def add_choosing(flags: argparse._ActionsContainer) -> None:
     for flag in ("--key", "--api-key", "--judge-key"):
         flags.add_argument(flag, action=_Key, help=argparse.SUPPRESS)
     flags.add_argument("--judge", metavar="NAME", help=JUDGE)
+    flags.add_argument("--judge-args", type=json_object, default={}, metavar="JSON", help="arguments of the judge")
+    flags.add_argument(
+        "--judge-base-url", metavar="URL", help="an OpenAI-compatible endpoint that the judge is asked at"
+    )
+    flags.add_argument("--judge-api-nproc", type=positive, metavar="N", help="requests in flight at the judge")
+    flags.add_argument("--judge-retry", type=count, metavar="N", help="times a failed judgement is tried again")
+    flags.add_argument("--judge-timeout", type=positive, metavar="SECONDS", help="for one judgement")
+    extra = "added to every request at an API, such as '{\"chat_template_kwargs\": {}}'"
+    flags.add_argument("--extra-body", type=json_object, default={}, metavar="JSON", help=extra)
+    kitanswers.add(flags)
 
 
 def add_running(flags: argparse._ActionsContainer) -> None:
@@ -124,3 +139,18 @@ def positive(text: str) -> int:
     if not text.isdigit() or not int(text):
         raise argparse.ArgumentTypeError(f"must be a whole number of at least 1, not {text!r}")
     return int(text)
+
+
+def json_object(text: str) -> Json:
+    """Return a flag's value as an object.
+
+    Raises:
+        ArgumentTypeError: it is none.
+    """
+    try:
+        value = json.loads(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"not JSON: {error}") from None
+    if not isinstance(value, dict):
+        raise argparse.ArgumentTypeError("must be a JSON object, such as '{\"max_model_len\": 8192}'")
+    return value

@@ -33,12 +33,15 @@ UNVOUCHED = (
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """What there is for one job: files that are read, and pickles that are not without `--unpickle`."""
+    """What there is for one job: files that are read, the newest first, and pickles that are not without `--unpickle`.
+
+    `refused` has a sentence for each older file that holds answers to something else.
+    """
 
     job: Job
     offers: tuple[Offer, ...]
     skipped: tuple[Path, ...]
-    older: tuple[Path, ...]
+    refused: tuple[str, ...] = ()
 
 
 def into(paths: RunPaths, record: RunRecord, place: Path, *, unpickle: bool) -> int:
@@ -109,13 +112,19 @@ def _left(jobs: Sequence[Job], place: Path, unpickle: bool) -> list[tuple[Job, L
 
 def _read(paths: RunPaths, job: Job, left: Left, unpickle: bool) -> Found:
     if not left.files:
-        return Found(job, (), (), ())
+        return Found(job, (), ())
     dataset = dataset_of(paths, job)
     samples = dataset.samples(0, len(dataset) - 1) if len(dataset) else []
     read = [offers.of_table(left.table, samples)] if left.table else []
     if unpickle:
         read += [offers.of_pickle(path, samples) for path in left.pickles]
-    return Found(job, tuple(read), () if unpickle else left.pickles, left.older)
+    refused = []
+    for path in left.older:
+        try:
+            read.append(offers.of_table(path, samples))
+        except ConfigError as error:  # the newest is what was asked for; an older one may be of another data set
+            refused.append(str(error))
+    return Found(job, tuple(read), () if unpickle else left.pickles, tuple(refused))
 
 
 def _take(paths: RunPaths, found: Sequence[Found]) -> int:
@@ -129,8 +138,8 @@ def _take(paths: RunPaths, found: Sequence[Found]) -> int:
             _say(f"{who}: {answers} imported from {offer.source}{_skipped_suffix(offer)}; {taken.left:,} left to ask")
         for path in each.skipped:
             _say(f"{who}: {path} may hold half-finished answers and was not read: {pickles.ADVICE}")
-        for path in each.older if each.offers else ():
-            _say(f"{who}: {path} is older and was not read")
+        for why in each.refused:
+            _say(f"{who}: an older file was not taken: {why}")
     if total:
         _say(UNVOUCHED)
     return total

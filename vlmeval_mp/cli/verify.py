@@ -32,7 +32,7 @@ def add_parser(verbs: flags.Verbs) -> None:
     verb.add_argument("-n", type=kitflags.count, default=50, metavar="N", help="samples to ask again (default: 50)")
     verb.add_argument("--seed", type=int, metavar="N", help="draw the same samples as another time (default: others)")
     verb.add_argument("--engine", metavar="NAME", help="another engine than the run had")
-    verb.add_argument("--engine-args", type=flags.json_object, default={}, metavar="JSON", help="its arguments")
+    verb.add_argument("--engine-args", type=kitflags.json_object, default={}, metavar="JSON", help="its arguments")
     where = "where the model is here; with several models, once for each"
     verb.add_argument("--model", action="append", default=[], metavar="[NAME=]FOLDER", help=where)
     verb.add_argument("--keep", type=Path, metavar="DIR", help="keep the opened run and the new answers there")

@@ -46,6 +46,7 @@ class SpecWanted:
     run: str | None
     scoring: Scoring | None
     judge: str | None
+    judge_args: Json = field(default_factory=dict)
     batch_size: int | None = None
     max_workers: int | None = None
     numbers: NumbersWanted = field(default_factory=NumbersWanted)
@@ -68,11 +69,12 @@ class SpecWanted:
             engine=arguments.engine,
             use_vllm=arguments.use_vllm,
             base_url=arguments.base_url or "",
-            engine_args=arguments.engine_args,
+            engine_args=arguments.engine_args | ({"extra_body": arguments.extra_body} if arguments.extra_body else {}),
             limit=arguments.limit,
             run=arguments.run,
             scoring=arguments.scoring,
             judge=arguments.judge,
+            judge_args=_judge_args(arguments),
             batch_size=batch_size,
             max_workers=max_workers,
             numbers=NumbersWanted.of(arguments),
@@ -179,3 +181,16 @@ def devices_of(arguments: argparse.Namespace) -> DevicesWanted:
 def jobs_of(arguments: argparse.Namespace) -> JobsPaths:
     """Return the jobs folder that `--jobs` names."""
     return JobsPaths(arguments.jobs.resolve())
+
+
+def _judge_args(arguments: argparse.Namespace) -> Json:
+    """Return what the flags say of the judge, as VLMEvalKit's judges take it."""
+    url = (arguments.judge_base_url or "").rstrip("/")
+    said = {
+        "api_base": f"{url}/chat/completions" if url else None,
+        "nproc": arguments.judge_api_nproc,
+        "retry": arguments.judge_retry,
+        "timeout": arguments.judge_timeout,
+    }
+    given: Json = arguments.judge_args
+    return given | {key: value for key, value in said.items() if value is not None}

@@ -38,6 +38,7 @@ class Overrides:
     max_workers: int | None = None
     scoring: str | None = None
     judge: str | None = None
+    judge_args: Json = field(default_factory=dict)
     cluster: str | None = None
     group: str | None = None
     circular: bool = False
@@ -97,10 +98,17 @@ def build(config: Json, flags: Overrides, *, name: str | None, default_engine: s
         max_workers=top.max_workers,
         scoring=top.scoring,
         judge=top.judge,
+        judge_args=_judge_args(top, flags),
         cluster=top.cluster,
         stop_at=top.stop_at,
         group=top.group,
     )
+
+
+def _judge_args(top: Config, flags: Overrides) -> Json:
+    for place, given in (("judge_args", top.judge_args), ("--judge-args", flags.judge_args)):
+        credentials.refuse(place, given)
+    return top.judge_args | flags.judge_args
 
 
 def _given(flags: Overrides) -> Json:

@@ -43,6 +43,7 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     shard_size: Annotated[int, Meta(ge=1, description="a whole number of at least 1")] = 32
     scoring: Literal["strict", "compat", "official"] = "strict"
     judge: Text = ""
+    judge_args: Object = {}
     cluster: Text = ""
     group: Text = ""
     circular: Switch = False

@@ -86,6 +86,10 @@ class Dataset:
     def __iter__(self) -> Iterator[Sample]:
         return (self.samples(row, row)[0] for row in range(len(self)))
 
+    def holds(self, text: bytes) -> bool:
+        """Return whether `text` stands anywhere in the samples as they are stored."""
+        return self._data.find(text) >= 0
+
     def samples(self, first: int, last: int) -> list[Sample]:
         """The samples of rows `first` to `last`, both included."""
         if not 0 <= first <= last < len(self):

@@ -37,6 +37,7 @@ LEFT_OUT: dict[type[msgspec.Struct], dict[str, str]] = {
         "max_workers": "says who works",
         "scoring": "reads answers, makes none",
         "judge": "reads answers, makes none",
+        "judge_args": "read answers, make none",
         "cluster": "reads answers, makes none",
         "group": "reads answers, makes none",
     },

@@ -239,6 +239,7 @@ def rules_of(spec: RunSpec, job: Job) -> Rules:
         model.post_process,
         source=data.path,
         judge=spec.judge,
+        judge_args=spec.judge_args,
         cluster=spec.cluster,
         group=spec.group,
         circular=data.circular,

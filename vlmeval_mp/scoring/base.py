@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
-from vlmeval_mp.core.records import Prediction, Sample, Score, Stop
+from vlmeval_mp.core.records import Json, Prediction, Sample, Score, Stop
 
 Mode = Literal["strict", "compat", "official"]
 """strict: by stated rules, nothing guessed; compat: as ms-vlmeval `COMPAT_VERSION` reads answers, mistakes included;
@@ -31,7 +31,8 @@ class Rules:
 
     `extracted`: the predictions are answers already read out of replies, to be compared as they are; the family then
     only says what is made of the verdicts. `reasoning` is the pair of marks around the model's reasoning, where it is
-    none of those in use. `source` is the data set's TSV and `judge` a judge's name, for `EVALUATOR`.
+    none of those in use. `source` is the data set's TSV and `judge` a judge's name
+    with its arguments, for `EVALUATOR`.
     Samples with the same cell in the column `cluster` are one cluster; those with the same in `group` are also counted
     together. `circular`: samples are rotations of questions, which are right if all of their rotations are. `stop`
     says where the job was ended early.
@@ -43,6 +44,7 @@ class Rules:
     extracted: bool = False
     source: str = ""
     judge: str = ""
+    judge_args: Json = field(default_factory=dict)
     reasoning: tuple[str, ...] = ()
     cluster: str = ""
     group: str = ""

@@ -98,6 +98,7 @@ def _ask(scratch: Path, log: Path, model: str, texts: Mapping[str, str], rules: 
         "model": model.replace("/", "--"),
         "predictions": str(predictions),
         "judge": rules.judge,
+        "judge_args": rules.judge_args,
     }
     held = lock()
     client.acquire(held)

@@ -100,10 +100,10 @@ class Job(Struct, frozen=True):
 class RunSpec(Struct, frozen=True):
     """One frozen configuration: everything that can change an answer, and nothing about the machine.
 
-    `batch_size` 0 leaves the window to the engine. `scoring` ("strict", "compat" or "official") and `judge` change no
-    answer, nor do `cluster` and `group`, columns by which samples are right or wrong together, and by which they are
-    counted together. With `stop_at` a job ends when half its 95 % interval is that many percentage points; 0 asks
-    everything.
+    `batch_size` 0 leaves the window to the engine. `scoring` ("strict", "compat" or "official") and `judge` with its
+    `judge_args` change no answer, nor do `cluster` and `group`, columns by which samples are right or wrong together,
+    and by which they are counted together. With `stop_at` a job ends when half its 95 % interval is that many
+    percentage points; 0 asks everything.
     """
 
     name: str
@@ -115,6 +115,7 @@ class RunSpec(Struct, frozen=True):
     max_workers: int = 0
     scoring: str = "strict"
     judge: str = ""
+    judge_args: Json = {}
     cluster: str = ""
     group: str = ""
     stop_at: float = 0.0

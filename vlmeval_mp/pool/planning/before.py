@@ -1,0 +1,28 @@
+"""What a launch says before its workers start: files that are missing, a judge or a key that is not there."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from vlmeval_mp.core.paths import RunPaths
+from vlmeval_mp.core.records import RunRecord, RunSpec
+from vlmeval_mp.pool.planning import inputs, scoring
+from vlmeval_mp.runs.merge import dataset_of
+from vlmeval_mp.runs.planning import Remark
+
+
+def remarks(paths: RunPaths, record: RunRecord, asked: RunSpec, environ: Mapping[str, str]) -> list[str]:
+    """Return a sentence for each thing that will cost samples or scores; none of it keeps the run from going on."""
+    return [f"{r.about}: {r.text}" for r in (*_missing(paths, record), *scoring.remarks(asked, environ))]
+
+
+def _missing(paths: RunPaths, record: RunRecord) -> Iterable[Remark]:
+    """Yield what is missing of each data set. One that lacks nothing is not read sample by sample."""
+    seen = set()
+    for job in record.jobs:
+        if job.dataset in seen:
+            continue
+        seen.add(job.dataset)
+        dataset = dataset_of(paths, job)
+        if dataset.holds(inputs.LOST.encode()):
+            yield from inputs.look(dataset, job).remarks(job.dataset)
