@@ -7,7 +7,7 @@ import types
 import pytest
 
 from vlmeval_mp.core.errors import ConfigError, DependencyError
-from vlmeval_mp.engines import registry
+from vlmeval_mp.engines import argnames, registry
 from vlmeval_mp.engines.base import EngineSpec
 from vlmeval_mp.vlmevalkit import package
 
@@ -68,3 +68,8 @@ def test_one_line_in_the_table_adds_an_engine_from_outside(monkeypatch):
     monkeypatch.setitem(registry.ENGINES, "outside", registry.EngineEntry(path="outside:Outside", window=7, sized=True))
     assert registry.engine_class("outside") is Outside
     assert "outside" in registry.sized()
+
+
+@pytest.mark.parametrize("name", registry.ENGINES)
+def test_the_names_of_an_engines_arguments_are_known_without_importing_it(name: str) -> None:
+    assert argnames.names(registry.ENGINES[name].arguments)
