@@ -1,10 +1,9 @@
 """The render processes of one worker: who renders which draft, what is in memory, and what happens when one dies.
 
-Processes do what threads cannot: a model's processor is Python that holds the interpreter lock. Each process has a
-short queue of its own; drafts that share a medium go to the same one, whose cache has it already. No further draft is
-given out while what was rendered and not yet taken by the engine exceeds a number of bytes. Knows no engine: see
-`renderprocess.Order`. Every method belongs to the event loop's thread, which must be the main one: the kernel kills a
-render process when the thread that started it ends.
+Processes do what threads cannot: a model's processor is Python that holds the interpreter lock. Which draft a process
+gets is `renderqueue`'s matter. No further draft is given out while what was rendered and not yet taken by the engine
+exceeds a number of bytes. Knows no engine: see `renderprocess.Order`. Every method belongs to the event loop's thread,
+which must be the main one: the kernel kills a render process when the thread that started it ends.
 """
 
 from __future__ import annotations
@@ -18,23 +17,19 @@ import subprocess
 import sys
 import time
 import weakref
-from collections import OrderedDict, deque
-from collections.abc import Hashable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping
 from typing import Any
 
 from vlmeval_mp.core.errors import EngineError, MediaError, RequestError
-from vlmeval_mp.core.records import Draft, Media, Rendered, Request, TextPart
+from vlmeval_mp.core.records import Draft, Rendered, Request
 from vlmeval_mp.engines import rendertransport
 from vlmeval_mp.engines.base import NotRenderedError
 from vlmeval_mp.engines.renderprocess import BROKEN, MADE, READY, REFUSED, UNOPENED, Order, packed
+from vlmeval_mp.engines.renderqueue import IN_FLIGHT, Job, Place, RenderQueue, files, medium
+from vlmeval_mp.requests.longmedia import takes_long
 
 log = logging.getLogger("vlmeval_mp.worker")
 
-IN_FLIGHT = 2
-"""Drafts that one process has at a time: the next is there when it is done with one, and a kill costs little."""
-LONG_QUEUE = 4
-"""Drafts waiting for one process, because of a medium they share, above which idle ones take some of them."""
 MOST_BYTES = 2 << 30
 KEPT_BYTES = 256 << 20
 DEATHS_OF_A_DRAFT = 2
@@ -44,33 +39,6 @@ START_SECONDS = 600.0
 """How long a process may take to begin; importing vLLM takes 10 s, and minutes where a machine is overloaded."""
 END_SECONDS = 2.0
 """For all processes together to end by themselves when the pool is closed."""
-HOMES = 4096
-
-
-@dataclass(slots=True, eq=False)
-class Job:
-    """A draft on its way, and how many processes died over it."""
-
-    number: int
-    draft: Draft
-    medium: Hashable
-    outcome: asyncio.Future[Request]
-    deaths: int = 0
-
-
-@dataclass(slots=True, eq=False)
-class Place:
-    """One of the pool's processes, or the one that takes its place, and what it is to render."""
-
-    number: int
-    process: subprocess.Popen[bytes] | None = None
-    receiver: rendertransport.Receiver | None = None
-    channel: socket.socket | None = None
-    ready: bool = False
-    failed_starts: int = 0
-    unsent: bytearray = field(default_factory=bytearray)
-    given: dict[int, Job] = field(default_factory=dict)
-    queue: deque[Job] = field(default_factory=deque)
 
 
 class RenderPool:
@@ -82,10 +50,9 @@ class RenderPool:
             log.warning("no shared memory for rendered requests (%s); they come through sockets", why_not)
         self._order = Order(target, argument, not why_not, KEPT_BYTES)
         self._places = [Place(number) for number in range(count)]
+        self._queue = RenderQueue(self._places)
         self._most_bytes, self._held = most_bytes, 0
         self._numbers = 0
-        self._fresh: OrderedDict[Hashable, deque[Job]] = OrderedDict()
-        self._homes: OrderedDict[Hashable, Place] = OrderedDict()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._closed = False
 
@@ -125,9 +92,9 @@ class RenderPool:
         if not self.usable:
             raise NotRenderedError
         loop = asyncio.get_running_loop()
-        job = Job(self._numbers, draft, medium(draft), loop.create_future())
+        job = Job(self._numbers, draft, medium(draft), loop.create_future(), takes_long(draft))
         self._numbers += 1
-        self._put(job)
+        self._queue.put(job)
         self._give_out()
         return await job.outcome
 
@@ -150,35 +117,15 @@ class RenderPool:
 
     # --- drafts ----------------------------------------------------------------------------------------------------
 
-    def _put(self, job: Job) -> None:
-        home = self._homes.get(job.medium)
-        if home is not None and home.process is not None:
-            home.queue.append(job)
-        else:
-            self._fresh.setdefault(job.medium, deque()).append(job)
-
     def _give_out(self) -> None:
         for turn in range(IN_FLIGHT):  # one for everybody before a second for anybody
             for place in self._places:
                 while place.ready and len(place.given) <= turn and self._held <= self._most_bytes:
-                    job = self._next(place)
+                    job = self._queue.next(place)
                     if job is None:
                         break
                     place.given[job.number] = job
                     self._send(place, packed((job.number, job.draft)))
-
-    def _next(self, place: Place) -> Job | None:
-        """Return what `place` renders next: of its own media, then a new medium, then another's when many wait."""
-        if not place.queue and self._fresh:
-            medium_, jobs = self._fresh.popitem(last=False)
-            place.queue.extend(jobs)
-            self._homes[medium_] = place
-            if len(self._homes) > HOMES:
-                self._homes.popitem(last=False)
-        if not place.queue:
-            longest = max(self._places, key=lambda p: len(p.queue))
-            return longest.queue.pop() if len(longest.queue) > LONG_QUEUE else None
-        return place.queue.popleft()
 
     def _came(self, place: Place, message: rendertransport.Message) -> None:
         number, said, value = message.value
@@ -317,35 +264,13 @@ class RenderPool:
 
     def _dissolve(self, place: Place) -> None:
         """Let the others have what waits for a place that stays empty; without others, the worker itself."""
-        waiting = [*place.queue]
-        place.queue.clear()
-        for job in waiting:
-            self._homes.pop(job.medium, None)
-            self._put(job)
+        self._queue.dissolve(place)
         if self.usable:
             return
         log.warning("no render process is left; the worker renders by itself")
-        for jobs in self._fresh.values():
-            for job in jobs:
-                if not job.outcome.done():
-                    job.outcome.set_exception(NotRenderedError())
-        self._fresh.clear()
-
-
-def medium(draft: Draft) -> Hashable:
-    """Return what tells the first medium of `draft` from others; drafts that share it go to one process."""
-    found = _media(draft)
-    return (found[0].digest or found[0].file, found[0].clip) if found else draft.id
-
-
-def files(draft: Draft) -> str:
-    """Return the media of `draft`, as an error names them."""
-    found = _media(draft)
-    return ", ".join(f"{m.kind} {n} ({m.file})" for n, m in enumerate(found, 1)) or f"sample {draft.id}"
-
-
-def _media(draft: Draft) -> list[Media]:
-    return [p.media for m in draft.messages for p in m.parts if not isinstance(p, TextPart)]
+        for job in self._queue.clear():
+            if not job.outcome.done():
+                job.outcome.set_exception(NotRenderedError())
 
 
 def environment(environ: Mapping[str, str], *, hide_gpus: bool) -> dict[str, str]:

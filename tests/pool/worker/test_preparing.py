@@ -7,11 +7,15 @@ import threading
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 
+from tests.builders import fake_run, worker_for
 from vlmeval_mp.core.errors import RequestError
-from vlmeval_mp.pool.worker.preparing import Preparer
+from vlmeval_mp.core.records import Draft, ImagePart, Media, MediaLimits, Message, Sampling, VideoPart
+from vlmeval_mp.pool.worker.preparing import RECENT, Preparer
+from vlmeval_mp.runs.snapshot import read_record
 
 
 @dataclass
@@ -142,3 +146,90 @@ def test_who_is_cancelled_just_as_it_is_handed_over_holds_no_memory() -> None:
         assert (await preparer.prepare(made(1))).name == 1
 
     run(1, 50, body)
+
+
+def holding(name: int, until: threading.Event, begun: list[int]) -> Callable[[], Thing]:
+    def make() -> Thing:
+        begun.append(name)
+        assert until.wait(20)
+        return Thing(name)
+
+    return make
+
+
+@pytest.mark.parametrize("threads", [2, 4])
+def test_long_things_never_have_the_last_thread_while_quick_ones_come(threads: int) -> None:
+    async def body(preparer: Preparer[Thing]) -> None:
+        until, begun = threading.Event(), list[int]()
+        videos = [asyncio.create_task(preparer.prepare(holding(n, until, begun), long=True)) for n in range(8)]
+        quick = [asyncio.create_task(preparer.prepare(made(n))) for n in range(50)]
+        await asyncio.gather(*quick)
+        later = [asyncio.create_task(preparer.prepare(made(n))) for n in range(50)]
+        await asyncio.gather(*later)
+        assert 1 <= len(begun) <= threads - 1
+        until.set()
+        assert [thing.name for thing in await asyncio.gather(*videos)] == list(range(8))
+
+    run(threads, 1 << 30, body)
+
+
+def test_a_thread_alone_does_quick_things_first_and_hands_them_over_before_a_long_one() -> None:
+    async def body(preparer: Preparer[Thing]) -> None:
+        until, begun = threading.Event(), list[int]()
+        quick = [asyncio.create_task(preparer.prepare(made(n))) for n in range(3)]
+        video = asyncio.create_task(preparer.prepare(holding(7, until, begun), long=True))
+        await asyncio.gather(*quick)
+        until.set()
+        assert (await video).name == 7
+
+    run(1, 1 << 30, body)
+
+
+def test_long_things_alone_have_every_thread() -> None:
+    async def body(preparer: Preparer[Thing]) -> None:
+        until, begun = threading.Event(), list[int]()
+        videos = [
+            asyncio.create_task(preparer.prepare(holding(n, until, begun), long=True)) for n in range(RECENT + 10)
+        ]
+        while len(begun) < 2:
+            await asyncio.sleep(0.01)
+        until.set()
+        await asyncio.gather(*videos)
+
+    run(2, 1 << 30, body)
+
+
+def test_no_more_long_things_are_made_than_memory_is_for() -> None:
+    async def body(preparer: Preparer[Thing]) -> None:
+        videos = [asyncio.create_task(preparer.prepare(made(n, nbytes=60), long=True)) for n in range(20)]
+        finished, most = 0, 0
+        while finished < 20:
+            await asyncio.wait(videos, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.sleep(0.02)
+            done = [video for video in videos if video.done()]
+            most = max(most, len(done))
+            for video in done:
+                videos.remove(video)
+                preparer.release(video.result().nbytes)
+            finished += len(done)
+        assert 2 <= most <= 2 + 2, "100 bytes are two, and each of two threads may be at one more"
+
+    run(2, 100, body)
+
+
+def test_a_worker_says_which_samples_take_long(tmp_path: Path) -> None:
+    paths = fake_run(tmp_path, 2)
+    asker = worker_for(paths, read_record(paths)).asker
+    said = []
+
+    async def prepare(_make: object, *, long: bool) -> None:
+        said.append(long)
+
+    asker._preparer.prepare = prepare  # type: ignore[method-assign, assignment]
+
+    async def open_both() -> None:
+        for part in (VideoPart(media=Media(kind="video", file="a.mp4")), ImagePart(media=Media(kind="image"))):
+            await asker._open(Draft("a", (Message(role="user", parts=(part,)),), Sampling(), tmp_path, MediaLimits()))
+
+    asyncio.run(open_both())
+    assert said == [True, False]

@@ -27,6 +27,7 @@ from vlmeval_mp.pool.worker import refusals
 from vlmeval_mp.pool.worker.assignment import Assignment
 from vlmeval_mp.pool.worker.preparing import Preparer
 from vlmeval_mp.requests import media, prompts, videoas
+from vlmeval_mp.requests.longmedia import takes_long
 from vlmeval_mp.requests.videoas import VideoAs
 
 log = logging.getLogger("vlmeval_mp.worker")
@@ -209,7 +210,7 @@ class Asker:
         if isinstance(self.engine, Renders) and self.engine.renders:
             with contextlib.suppress(NotRenderedError):
                 return await self.engine.render(draft)
-        return await self._preparer.prepare(partial(media.open_draft, draft))
+        return await self._preparer.prepare(partial(media.open_draft, draft), long=takes_long(draft))
 
     # --- the engine and how videos go to it ------------------------------------------------------------------------
 

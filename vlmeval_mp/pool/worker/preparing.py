@@ -2,7 +2,8 @@
 
 Handing one small picture to a thread and its pixels back costs several times what decoding it does. So a thread takes
 as many as wait, one after the other, and hands over what is ready every few milliseconds; further threads join only
-while work is left after that time, as it is with large pictures and videos. Knows nothing of what is prepared.
+while work is left after that time, as it is with large pictures and videos. Those are known to be long beforehand, and
+never have the last thread while small ones come too. Knows nothing of what is prepared.
 """
 
 from __future__ import annotations
@@ -19,6 +20,10 @@ HAND_OVER_SECONDS = 0.002
 """How long a thread works before it hands over what it has, and before another one joins it."""
 
 
+RECENT = 128
+"""Things among which there must be a quick one for a thread to be kept free of long ones."""
+
+
 class Sized(Protocol):
     """A value that occupies `nbytes` bytes of memory."""
 
@@ -27,6 +32,10 @@ class Sized(Protocol):
 
 
 T = TypeVar("T", bound=Sized)
+
+
+Work = tuple[Callable[[], T], "asyncio.Future[T]"]
+"""What makes one thing, and who waits for it."""
 
 
 class Preparer(Generic[T]):
@@ -38,21 +47,26 @@ class Preparer(Generic[T]):
     def __init__(self, threads: int, most_bytes: int) -> None:
         self._threads, self._most_bytes = threads, most_bytes
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="prepare")
-        self._waiting: deque[tuple[Callable[[], T], asyncio.Future[T]]] = deque()
+        self._quick: deque[Work[T]] = deque()
+        self._long: deque[Work[T]] = deque()
+        self._long_active = self._since_quick = 0
         self._active = 0
         self._check: asyncio.TimerHandle | None = None
         self._lock = threading.Lock()
         self._held = 0
 
-    async def prepare(self, make: Callable[[], T]) -> T:
+    async def prepare(self, make: Callable[[], T], *, long: bool = False) -> T:
         """Run `make` in a thread and return its value; its bytes count as held until `release` gets them.
+
+        `long` says that it takes much longer than others.
 
         Raises:
             Exception: whatever `make` raises.
         """
         loop = asyncio.get_running_loop()
         outcome: asyncio.Future[T] = loop.create_future()
-        self._waiting.append((make, outcome))
+        self._since_quick = self._since_quick + 1 if long else 0
+        (self._long if long else self._quick).append((make, outcome))
         self._staff(loop)
         try:
             return await outcome
@@ -71,7 +85,7 @@ class Preparer(Generic[T]):
 
     def _staff(self, loop: asyncio.AbstractEventLoop) -> None:
         """Start a thread if work is queued; add another one only after `HAND_OVER_SECONDS`."""
-        if not self._waiting or self._active == self._threads or self._is_full():
+        if not self._has_work() or self._active == self._threads or self._is_full():
             return
         if not self._active:
             self._active += 1
@@ -81,10 +95,27 @@ class Preparer(Generic[T]):
 
     def _join_in(self, loop: asyncio.AbstractEventLoop) -> None:
         self._check = None
-        if self._waiting and self._active < self._threads:
+        if self._has_work() and self._active < self._threads:
             self._active += 1
             self._pool.submit(self._work, loop)
             self._staff(loop)
+
+    def _has_work(self) -> bool:
+        with self._lock:
+            return bool(self._quick) or bool(self._long and self._may_be_long())
+
+    def _may_be_long(self) -> bool:
+        only_long = self._since_quick > RECENT
+        return self._long_active < (self._threads if only_long else max(1, self._threads - 1))
+
+    def _take(self) -> tuple[Work[T], bool] | None:
+        """Return what is next and whether it is long. Half of the threads may be at long ones while quick ones wait."""
+        with self._lock:
+            may_be_long = bool(self._long) and self._may_be_long()
+            if may_be_long and (not self._quick or self._long_active < self._threads // 2):
+                self._long_active += 1
+                return self._long.popleft(), True
+            return (self._quick.popleft(), False) if self._quick else None
 
     def _is_full(self) -> bool:
         with self._lock:
@@ -94,23 +125,28 @@ class Preparer(Generic[T]):
         """Prepare until nothing waits or memory is short; runs in the thread."""
         ready: list[tuple[asyncio.Future[T], T | Exception]] = []
         since = time.monotonic()
-        while not self._is_full():
-            try:
-                make, outcome = self._waiting.popleft()
-            except IndexError:
-                break
-            made: T | Exception
-            try:
-                made = make()
-                with self._lock:
-                    self._held += made.nbytes
-            except Exception as error:
-                made = error
+        while not self._is_full() and (taken := self._take()):
+            (make, outcome), long = taken
+            if long and ready:  # nobody waits for a video whose picture is there
+                loop.call_soon_threadsafe(self._hand_over, loop, ready, False)
+                ready, since = [], time.monotonic()
+            made = self._make(make, long)
             ready.append((outcome, made))
             if time.monotonic() - since > HAND_OVER_SECONDS:
                 loop.call_soon_threadsafe(self._hand_over, loop, ready, False)
                 ready, since = [], time.monotonic()
         loop.call_soon_threadsafe(self._hand_over, loop, ready, True)
+
+    def _make(self, make: Callable[[], T], long: bool) -> T | Exception:
+        made: T | Exception
+        try:
+            made = make()
+        except Exception as error:
+            made = error
+        with self._lock:
+            self._held += 0 if isinstance(made, Exception) else made.nbytes
+            self._long_active -= long
+        return made
 
     def _hand_over(
         self, loop: asyncio.AbstractEventLoop, ready: list[tuple[asyncio.Future[T], T | Exception]], ended: bool
