@@ -21,7 +21,7 @@ import records_why
 from records_cases import CASES, ROOT, Case, Row, compared, flat, gold_of, letters_only, measured
 
 from vlmeval_mp.exchange import evaluate
-from vlmeval_mp.exchange.evaluate import Asked, Found
+from vlmeval_mp.exchange.evaluate import FileScores, FileToScore
 
 DOC = ROOT / "docs" / "records.md"
 BEGIN, END = "<!-- measured by scripts/records -->\n", "<!-- end -->\n"
@@ -65,14 +65,14 @@ def raw(case: Case, folder: Path) -> Raw:
     )
 
 
-def _for_replies(case: Case, gold: Path | None, folder: Path, mode: Any) -> Asked:
+def _for_replies(case: Case, gold: Path | None, folder: Path, mode: Any) -> FileToScore:
     asked = case.asked(gold, raw=True)
     if case.benchmark == "blink" and gold:
         asked = replace(asked, data=str(letters_only(gold, folder)))
     return replace(asked, mode=mode)
 
 
-def _right(found: Found) -> int:
+def _right(found: FileScores) -> int:
     return sum(s.score.value == 1.0 for s in found.scored)
 
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from vlmeval_mp.exchange.evaluate import Asked
+from vlmeval_mp.exchange.evaluate import FileToScore
 
 ROOT = Path(__file__).resolve().parent.parent
 RECORDS = ROOT.parent / "shared" / "data" / "records"
@@ -45,11 +45,11 @@ class Case:
         found: Row = json.loads((RECORDS / self.benchmark / "expected.json").read_text())[self.name]
         return found
 
-    def asked(self, gold: Path | None, *, raw: bool = False) -> Asked:
+    def asked(self, gold: Path | None, *, raw: bool = False) -> FileToScore:
         """The official column as it was read, or the raw replies as we read them."""
         column = self.official if self.official and not raw else "prediction"
         extracted = self.extracted and bool(self.official) and not raw
-        return Asked(self.path, str(gold or ""), column, scorer=self.scorer, extracted=extracted)
+        return FileToScore(self.path, str(gold or ""), column, scorer=self.scorer, extracted=extracted)
 
 
 POPE = [Case("pope", s, f"llava-v1.5-7b_greedy_{s}.jsonl.gz", "pope") for s in ("random", "popular", "adversarial")]

@@ -14,14 +14,14 @@ from PIL import Image
 from tests.conftest import shared_case
 from vlmeval_mp.core.records import DataSpec, MediaLimits
 from vlmeval_mp.datasets import store
-from vlmeval_mp.exchange.evaluate import Asked, Found, evaluate
+from vlmeval_mp.exchange.evaluate import FileScores, FileToScore, evaluate
 from vlmeval_mp.requests import media
 
 RIGHT = shared_case("right-today")
 
 
-def scored(case: str, predictions: str, data: str) -> Found:
-    return evaluate(Asked(file=RIGHT / case / predictions, data=str(RIGHT / case / data)))
+def scored(case: str, predictions: str, data: str) -> FileScores:
+    return evaluate(FileToScore(file=RIGHT / case / predictions, data=str(RIGHT / case / data)))
 
 
 def launch(folder: Path, *words: object, code: int = 0) -> str:

@@ -17,7 +17,7 @@ from common import command, sizes, write_benchmark
 from vlmeval_mp.core import files
 from vlmeval_mp.core.paths import RunPaths
 from vlmeval_mp.core.records import RunRecord
-from vlmeval_mp.runs.merge import Merged
+from vlmeval_mp.runs.merge import MergedJob
 
 WINDOW = 256
 
@@ -49,7 +49,7 @@ def lines_read(paths: RunPaths, record: RunRecord) -> int:
 
     files.decode_line = counting
     try:
-        with Merged(paths, record.jobs[0]) as merged:
+        with MergedJob(paths, record.jobs[0]) as merged:
             assert sum(1 for _ in merged) == record.jobs[0].samples
     finally:
         files.decode_line = real

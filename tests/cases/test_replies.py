@@ -12,7 +12,7 @@ import pytest
 
 from tests.conftest import shared_case
 from vlmeval_mp.core.records import Prediction, Sample
-from vlmeval_mp.exchange.evaluate import Asked, evaluate
+from vlmeval_mp.exchange.evaluate import FileToScore, evaluate
 from vlmeval_mp.scoring import Rules, score
 from vlmeval_mp.scoring.strict.choice import read_choice
 from vlmeval_mp.scoring.strict.yesno import read_yesno
@@ -28,7 +28,7 @@ def verdicts(case: str, **fields: Any) -> dict[str, tuple[float | None, str]]:
     asked = (
         {"file": whole} if whole.exists() else {"file": folder / "predictions.jsonl", "data": str(folder / "data.tsv")}
     )
-    return {s.sample.index: (s.score.value, s.score.extracted) for s in evaluate(Asked(**asked, **fields)).scored}
+    return {s.sample.index: (s.score.value, s.score.extracted) for s in evaluate(FileToScore(**asked, **fields)).scored}
 
 
 @pytest.mark.parametrize(
@@ -225,5 +225,5 @@ def test_each_sign_of_a_minus_counts_as_one(scorer: str, minus: str) -> None:
 def test_other_places_of_the_failure_sentence_in_compat(reply: str, right: float, tmp_path: Path) -> None:
     path = tmp_path / "rows.tsv"
     path.write_text(f'index\tquestion\tanswer\tprediction\n0\tq\tNo\t"{reply}"\n1\tq\tYes\tYes\n')
-    found = evaluate(Asked(file=path, mode="compat", scorer="mme")).scored
+    found = evaluate(FileToScore(file=path, mode="compat", scorer="mme")).scored
     assert found[0].score.value == right

@@ -6,7 +6,7 @@ import pytest
 
 from tests.builders import text_tsv
 from vlmeval_mp.cli import bench, main
-from vlmeval_mp.cli.bench import Timed, compared, devices_words
+from vlmeval_mp.cli.bench import TimedRun, compared, devices_words
 from vlmeval_mp.core.errors import EXIT_FAILED_SAMPLES, EXIT_USAGE
 from vlmeval_mp.pool.devices.layout import DevicesWanted
 
@@ -14,10 +14,10 @@ from vlmeval_mp.pool.devices.layout import DevicesWanted
 def test_ratios_are_of_medians_and_answers_are_compared_with_those_of_one_chat() -> None:
     same = {"job 0": "A", "job 1": "B"}
     timed = {
-        "one by one": [Timed({"job 0": "A"}, 1.0)],
-        "chat": [Timed(same, 1.0), Timed(same, 2.0), Timed(same, 4.0)],
-        "ceiling": [Timed(same, 0.5)],
-        "ours": [Timed({"job 0": "A", "job 1": "C"}, 0.8), Timed(same, 0.8), Timed(same, 8.0)],
+        "one by one": [TimedRun({"job 0": "A"}, 1.0)],
+        "chat": [TimedRun(same, 1.0), TimedRun(same, 2.0), TimedRun(same, 4.0)],
+        "ceiling": [TimedRun(same, 0.5)],
+        "ours": [TimedRun({"job 0": "A", "job 1": "C"}, 0.8), TimedRun(same, 0.8), TimedRun(same, 8.0)],
     }
     sides = compared(timed)["sides"]
     assert sides["chat"]["samples_per_s"] == 1.0
@@ -46,7 +46,7 @@ def test_other_answers_are_an_exit_code(tmp_path, capsys, monkeypatch: pytest.Mo
 
     def theirs(side, *_):
         asked.append(side)
-        return Timed({"x": side}, 1.0)
+        return TimedRun({"x": side}, 1.0)
 
     monkeypatch.setattr(bench, "_theirs", theirs)
     command = ["bench", "--engine", "vllm", "--model", str(tmp_path), "--data", str(tsv), "--rounds", "2", "--json"]

@@ -192,10 +192,10 @@ def test_a_data_set_whose_every_file_is_outside_is_refused(column: str, far: Pat
 
 
 def test_a_file_named_after_long_video_bench_is_scored_as_it(tmp_path: Path) -> None:
-    from vlmeval_mp.exchange.evaluate import Asked, evaluate
+    from vlmeval_mp.exchange.evaluate import FileToScore, evaluate
 
     shutil.copy(shared_case("longvideobench-by-name") / "m_LongVideoBench.tsv", tmp_path)
-    found = evaluate(Asked(file=tmp_path / "m_LongVideoBench.tsv"))
-    named = evaluate(Asked(file=tmp_path / "m_LongVideoBench.tsv", data="LongVideoBench"))
+    found = evaluate(FileToScore(file=tmp_path / "m_LongVideoBench.tsv"))
+    named = evaluate(FileToScore(file=tmp_path / "m_LongVideoBench.tsv", data="LongVideoBench"))
     assert set(found.summary.scorers) == {"longvideobench"}
     assert json.dumps(found.summary.metrics) == json.dumps(named.summary.metrics)

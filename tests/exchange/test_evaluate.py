@@ -13,7 +13,7 @@ from vlmeval_mp.cli import main
 from vlmeval_mp.core.errors import ConfigError
 from vlmeval_mp.core.records import Counts
 from vlmeval_mp.exchange import evaluate
-from vlmeval_mp.exchange.evaluate import Asked
+from vlmeval_mp.exchange.evaluate import FileToScore
 from vlmeval_mp.scoring.base import COMPAT, FAILED
 
 GOLD = [
@@ -46,7 +46,7 @@ ALL = (("1", "A"), ("2", "B"), ("3", "A"))
 @pytest.mark.parametrize("form", ["xlsx", "tsv", "csv", "jsonl"])
 def test_a_file_of_any_format_is_scored_against_the_answers(tmp_path: Path, data: Path, form: str) -> None:
     file = predictions(tmp_path / f"m.{form}", *ALL)
-    found = evaluate.evaluate(Asked(file, str(data)))
+    found = evaluate.evaluate(FileToScore(file, str(data)))
     assert found.summary.metrics["accuracy"] == pytest.approx(2 / 3)
     assert found.summary.counts == Counts(total=3, scored=3, unscored=0, failed=0)
     assert (found.summary.model, found.summary.dataset) == ("m", "animals")
@@ -58,12 +58,12 @@ def test_a_file_of_any_format_is_scored_against_the_answers(tmp_path: Path, data
 def test_an_index_is_the_same_however_a_table_spells_it(tmp_path: Path, data: Path, spelled: Any) -> None:
     for form in ("xlsx", "jsonl", "csv"):
         file = predictions(tmp_path / f"m.{form}", (spelled, "A"))
-        assert evaluate.evaluate(Asked(file, str(data))).missing == ("2", "3")
+        assert evaluate.evaluate(FileToScore(file, str(data))).missing == ("2", "3")
 
 
 def test_a_sample_without_a_row_failed_and_a_row_without_a_sample_is_left_out(tmp_path: Path, data: Path) -> None:
     file = predictions(tmp_path / "m.csv", ("1", "A"), ("9", "B"))
-    found = evaluate.evaluate(Asked(file, str(data)))
+    found = evaluate.evaluate(FileToScore(file, str(data)))
     assert found.summary.counts == Counts(total=3, scored=1, unscored=0, failed=2)
     assert found.summary.metrics["accuracy"] is None
     assert found.summary.bounds == (pytest.approx(1 / 3), 1.0)
@@ -76,12 +76,12 @@ def test_a_sample_without_a_row_failed_and_a_row_without_a_sample_is_left_out(tm
 def test_an_index_that_stands_twice_is_refused_naming_the_rows(tmp_path: Path, data: Path) -> None:
     file = predictions(tmp_path / "m.csv", ("1", "A"), ("2", "A"), ("1.0", "B"))
     with pytest.raises(ConfigError, match=r"rows 1 and 3 have the same index '1\.0'"):
-        evaluate.evaluate(Asked(file, str(data)))
+        evaluate.evaluate(FileToScore(file, str(data)))
 
 
 def test_the_sentence_for_a_failure_is_a_failure_and_an_empty_answer_is_wrong(tmp_path: Path, data: Path) -> None:
     file = predictions(tmp_path / "m.xlsx", ("1", FAILED), ("2", ""), ("3", "B"))
-    found = evaluate.evaluate(Asked(file, str(data)))
+    found = evaluate.evaluate(FileToScore(file, str(data)))
     assert found.summary.counts == Counts(total=3, scored=2, unscored=0, failed=1, empty=1)
     assert found.summary.metrics["accuracy"] == 0.5
     assert found.scored[0].score.note.startswith("failed: ")
@@ -91,14 +91,14 @@ def test_the_sentence_for_a_failure_is_a_failure_and_an_empty_answer_is_wrong(tm
 
 def test_predictions_in_another_column_and_under_another_index(tmp_path: Path, data: Path) -> None:
     file = predictions(tmp_path / "m.csv", *ALL, columns=("id", "extracted"))
-    asked = Asked(file, str(data), column="extracted", index="id")
+    asked = FileToScore(file, str(data), column="extracted", index="id")
     assert evaluate.evaluate(asked).summary.metrics["accuracy"] == pytest.approx(2 / 3)
 
 
 def test_answers_that_are_already_extracted_are_compared_as_they_are(tmp_path: Path, data: Path) -> None:
     file = predictions(tmp_path / "m.csv", ("1", "A"), ("2", "B."), ("3", "b"))
-    assert evaluate.evaluate(Asked(file, str(data))).summary.metrics["accuracy"] > 0.5
-    found = evaluate.evaluate(Asked(file, str(data), extracted=True))
+    assert evaluate.evaluate(FileToScore(file, str(data))).summary.metrics["accuracy"] > 0.5
+    found = evaluate.evaluate(FileToScore(file, str(data), extracted=True))
     assert [s.score.value for s in found.scored] == [1.0, 0.0, 0.0]
     assert found.summary.other is not None
     assert found.summary.other.differ == 0
@@ -107,22 +107,22 @@ def test_answers_that_are_already_extracted_are_compared_as_they_are(tmp_path: P
 def test_a_wrong_column_names_the_nearest(tmp_path: Path, data: Path) -> None:
     file = predictions(tmp_path / "m.csv", *ALL, columns=("index", "predictions"))
     with pytest.raises(ConfigError, match="no column 'prediction'; did you mean 'predictions'"):
-        evaluate.evaluate(Asked(file, str(data)))
+        evaluate.evaluate(FileToScore(file, str(data)))
     file = predictions(tmp_path / "n.csv", *ALL, columns=("pid", "prediction"))
     with pytest.raises(ConfigError, match=r"no column 'index'.*its columns are pid, prediction"):
-        evaluate.evaluate(Asked(file, str(data)))
+        evaluate.evaluate(FileToScore(file, str(data)))
 
 
 def test_predictions_of_another_data_set_are_refused(tmp_path: Path, data: Path) -> None:
     file = predictions(tmp_path / "m.csv", ("val_1", "A"), ("val_2", "A"))
     with pytest.raises(ConfigError, match=r"no row belongs to a sample.*'val_1', 'val_2'.*'1', '2', '3'"):
-        evaluate.evaluate(Asked(file, str(data)))
+        evaluate.evaluate(FileToScore(file, str(data)))
 
 
 def test_a_data_set_without_its_pictures_is_enough(tmp_path: Path) -> None:
     data = tmp_path / "d.tsv"
     data.write_text("index\tquestion\timage\timage_path\tanswer\n1\t?\t\tgone.jpg\tyes\n2\t?\t!!\t\tno\n")
-    found = evaluate.evaluate(Asked(predictions(tmp_path / "m.csv", ("1", "Yes"), ("2", "Yes")), str(data)))
+    found = evaluate.evaluate(FileToScore(predictions(tmp_path / "m.csv", ("1", "Yes"), ("2", "Yes")), str(data)))
     assert found.summary.counts == Counts(total=2, scored=2, unscored=0, failed=0)
     assert found.summary.metrics["accuracy"] == 0.5
 
@@ -138,29 +138,29 @@ def own(path: Path) -> Path:
 
 
 def test_a_file_that_holds_its_answers_needs_no_data_set(tmp_path: Path) -> None:
-    found = evaluate.evaluate(Asked(own(tmp_path / "Qwen_animals.xlsx")))
+    found = evaluate.evaluate(FileToScore(own(tmp_path / "Qwen_animals.xlsx")))
     assert found.summary.metrics["accuracy"] == pytest.approx(1 / 3)
     assert (found.summary.dataset, found.summary.scorers) == ("Qwen_animals", {"mcq": 3})
 
 
 def test_the_model_is_what_stands_before_the_data_set_in_vlmevalkits_file_names(tmp_path: Path, data: Path) -> None:
-    assert evaluate.evaluate(Asked(own(tmp_path / "Qwen_animals.xlsx"), str(data))).summary.model == "Qwen"
+    assert evaluate.evaluate(FileToScore(own(tmp_path / "Qwen_animals.xlsx"), str(data))).summary.model == "Qwen"
 
 
 def test_a_file_without_answers_asks_for_the_data_set(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"'question' and 'answer'.*--data NAME or --data FILE\.tsv"):
-        evaluate.evaluate(Asked(predictions(tmp_path / "m.csv", *ALL)))
+        evaluate.evaluate(FileToScore(predictions(tmp_path / "m.csv", *ALL)))
 
 
 def test_a_known_name_whose_tsv_is_not_here_scores_the_files_own_answers(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("LMUData", str(tmp_path))
-    found = evaluate.evaluate(Asked(own(tmp_path / "m.xlsx"), "MMMU_DEV_VAL"))
+    found = evaluate.evaluate(FileToScore(own(tmp_path / "m.xlsx"), "MMMU_DEV_VAL"))
     assert found.summary.dataset == "MMMU_DEV_VAL"
     assert found.warnings == ("the TSV of MMMU_DEV_VAL is not here: questions and answers are those in m.xlsx",)
     with pytest.raises(ConfigError, match="'Nothing_Known' was not found"):
-        evaluate.evaluate(Asked(own(tmp_path / "m.xlsx"), "Nothing_Known"))
+        evaluate.evaluate(FileToScore(own(tmp_path / "m.xlsx"), "Nothing_Known"))
 
 
 def test_a_file_may_keep_its_answers_in_the_column_of_its_benchmark(tmp_path: Path) -> None:
@@ -169,7 +169,7 @@ def test_a_file_may_keep_its_answers_in_the_column_of_its_benchmark(tmp_path: Pa
     rows = [{"index": place, "video_path": "v.mp4", "correct_choice": place, **common} for place in (0, 1)]
     path = tmp_path / "m_LongVideoBench.jsonl"
     path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
-    found = evaluate.evaluate(Asked(path, "LongVideoBench"))
+    found = evaluate.evaluate(FileToScore(path, "LongVideoBench"))
     assert [(s.sample.answer, s.score.value) for s in found.scored] == [("A", 0.0), ("B", 1.0)]
 
 
@@ -248,17 +248,17 @@ def test_a_table_named_after_a_benchmark_is_scored_as_that_benchmark(
 ) -> None:
     rows = [f"{i}\tIs it?\t{'yes' if i % 2 else 'no'}\trandom\tyes" for i in range(4)]
     (tmp_path / name).write_text("\n".join(["index\tquestion\tanswer\tcategory\tprediction", *rows]))
-    found = evaluate.evaluate(Asked(tmp_path / name))
+    found = evaluate.evaluate(FileToScore(tmp_path / name))
     assert (found.summary.dataset, found.summary.primary_metric) == told
     assert any("read as POPE, by the file's name" in line for line in found.warnings) == (told[0] == "POPE")
-    said = evaluate.evaluate(Asked(tmp_path / name, scorer="exact"))
+    said = evaluate.evaluate(FileToScore(tmp_path / name, scorer="exact"))
     assert said.summary.scorers == {"exact": 4}
 
 
 def test_a_table_of_a_benchmark_that_only_vlmevalkit_scores_says_how_to_have_that(tmp_path: Path) -> None:
     file = tmp_path / "qwen_CharXiv_reasoning_val.tsv"
     file.write_text("index\tquestion\tanswer\tprediction\n1\tWhat?\tx\tx")
-    found = evaluate.evaluate(Asked(file))
+    found = evaluate.evaluate(FileToScore(file))
     assert [
         line for line in found.warnings if "--data CharXiv_reasoning_val has VLMEvalKit's own class score it" in line
     ]

@@ -46,7 +46,7 @@ def test_the_first_failure_is_found_and_an_answer_that_speaks_of_errors_is_none(
     assert results.first_failure(tmp_path) is None
     failed = Prediction(index="q1", row=1, error="image 1 is truncated")
     results.write(tmp_path, "m", "d", samples(2), [answered(0, '{"error":"x"}'), failed])
-    assert results.first_failure(tmp_path) == results.Failed(index="q1", error="image 1 is truncated")
+    assert results.first_failure(tmp_path) == results.FailedLine(index="q1", error="image 1 is truncated")
     results.write(tmp_path, "m", "d", samples(1), [answered(0, '{"error":"x"}')])
     assert results.first_failure(tmp_path) is None
 

@@ -17,7 +17,7 @@ from vlmeval_mp.core.records import (
     Tally,
     WorkerStatus,
 )
-from vlmeval_mp.runs.measured import Measured
+from vlmeval_mp.runs.measured import MetricValue
 from vlmeval_mp.runs.state import STALE_AFTER, RunState, ShardCounts, Snapshot, fold, noticed
 
 NOW = 1000.0
@@ -139,7 +139,7 @@ def test_a_job_has_the_rate_of_those_who_answer_of_it_now() -> None:
 
 def test_without_a_supervisor_a_score_is_what_the_summary_says() -> None:
     facts = msgspec.structs.replace(
-        snapshot(SETTLED, supervised=None), measured={"a": Measured("f1", 0.75, (0.7, 0.8))}
+        snapshot(SETTLED, supervised=None), measured={"a": MetricValue("f1", 0.75, (0.7, 0.8))}
     )
     a, b = fold(facts, NOW).jobs
     assert (a.metric, a.score, a.interval, b.score) == ("f1", 0.75, (0.7, 0.8), None)

@@ -8,7 +8,7 @@ import pytest
 
 from vlmeval_mp import display
 from vlmeval_mp.core.records import Prediction, Sample, Score, Summary
-from vlmeval_mp.exchange.evaluate import Asked, evaluate
+from vlmeval_mp.exchange.evaluate import FileToScore, evaluate
 from vlmeval_mp.scoring.base import Rules, Scored
 from vlmeval_mp.scoring.metrics import intervals
 from vlmeval_mp.scoring.summary import summarize
@@ -80,7 +80,7 @@ def test_an_f1_is_bounded_by_the_opposite_of_each_answer() -> None:
 
 def test_rows_that_vanished_from_both_accuracies_are_scored_or_said() -> None:
     """The case: choice and free-form rows in one table, of which some had no score and nothing said so."""
-    found = evaluate(Asked(CASES / "unscored-rows-vanish" / "rows.tsv")).summary
+    found = evaluate(FileToScore(CASES / "unscored-rows-vanish" / "rows.tsv")).summary
     if found.counts.unscored:
         assert found.metrics[found.primary_metric] is None
         assert found.bounds == (pytest.approx(1 / 3), 1.0)
@@ -91,7 +91,7 @@ def test_rows_that_vanished_from_both_accuracies_are_scored_or_said() -> None:
 
 def test_a_file_without_an_error_has_an_interval_and_no_zero() -> None:
     """The case: 100.00 ± 0.00."""
-    found = evaluate(Asked(CASES / "few-clusters-and-zero-errors" / "rows.tsv")).summary
+    found = evaluate(FileToScore(CASES / "few-clusters-and-zero-errors" / "rows.tsv")).summary
     assert found.metrics["accuracy"] == 1.0
     assert found.interval == intervals.proportion(found.counts.total, found.counts.total)
     assert "±" not in display.results_text([(found, None)], None)

@@ -8,7 +8,7 @@ import pytest
 
 from vlmeval_mp import display
 from vlmeval_mp.core.records import Prediction, Sample, Score, Together
-from vlmeval_mp.exchange.evaluate import Asked, evaluate
+from vlmeval_mp.exchange.evaluate import FileToScore, evaluate
 from vlmeval_mp.scoring.base import Rules, Scored
 from vlmeval_mp.scoring.metrics import intervals
 from vlmeval_mp.scoring.metrics.together import together
@@ -91,7 +91,7 @@ def test_a_file_of_predictions_can_be_grouped_and_clustered(tmp_path: Path) -> N
     lines = ["index\tquestion\tanswer\tseed\tprediction"]
     lines += [f"{i}\tq\tYes\ts{i // 2}\t{'No' if i == 3 else 'Yes'}" for i in range(8)]
     file.write_text("\n".join(lines) + "\n")
-    summary = evaluate(Asked(file, group="seed", cluster="seed")).summary
+    summary = evaluate(FileToScore(file, group="seed", cluster="seed")).summary
     assert summary.together is not None
     assert summary.together.metrics["all_right"] == 0.75
     assert summary.method == "Wilson, by clusters"

@@ -35,7 +35,7 @@ ABOUT = {
 
 
 @dataclass(frozen=True, slots=True)
-class Timed:
+class TimedRun:
     """One side in one round: answers by sample id, and the seconds that they took."""
 
     answers: dict[str, str]
@@ -68,7 +68,7 @@ def run(arguments: argparse.Namespace) -> int:
     if len(specs) != 1 or len(specs[0].models) != 1 or specs[0].models[0].engine not in ("", "vllm"):
         raise ConfigError("bench takes one model, with --engine vllm")
     devices = devices_words(devices_of(arguments))
-    timed: dict[str, list[Timed]] = {side: [] for side in arguments.sides}
+    timed: dict[str, list[TimedRun]] = {side: [] for side in arguments.sides}
     with tempfile.TemporaryDirectory(prefix="vlmeval-mp-bench-") as folder:
         for number in range(arguments.rounds):
             for side in arguments.sides:
@@ -101,7 +101,7 @@ def devices_words(wanted: DevicesWanted) -> list[str]:
     return words
 
 
-def _ours(paths: RunPaths, record: RunRecord, devices: list[str]) -> Timed:
+def _ours(paths: RunPaths, record: RunRecord, devices: list[str]) -> TimedRun:
     import subprocess
 
     from vlmeval_mp.runs import snapshot
@@ -117,10 +117,10 @@ def _ours(paths: RunPaths, record: RunRecord, devices: list[str]) -> Timed:
         for job in record.jobs
         for p in merge(paths, job)[1]
     }
-    return Timed(answers, supervisor.spent.serving)
+    return TimedRun(answers, supervisor.spent.serving)
 
 
-def _theirs(side: str, paths: RunPaths, folder: Path, devices: list[str]) -> Timed:
+def _theirs(side: str, paths: RunPaths, folder: Path, devices: list[str]) -> TimedRun:
     import subprocess
 
     out = folder / "answers.json"
@@ -130,13 +130,13 @@ def _theirs(side: str, paths: RunPaths, folder: Path, devices: list[str]) -> Tim
     if not out.exists():
         raise EngineError(f"{ABOUT[side]}: ended with code {done.returncode}; it said:\n{done.stderr[-2000:]}")
     found: dict[str, Any] = json.loads(out.read_text())
-    return Timed(found["answers"], found["seconds"])
+    return TimedRun(found["answers"], found["seconds"])
 
 
 # --- what it comes to --------------------------------------------------------------------------------------------
 
 
-def compared(timed: dict[str, list[Timed]]) -> dict[str, Any]:
+def compared(timed: dict[str, list[TimedRun]]) -> dict[str, Any]:
     """Return samples/s (the median of the rounds) and the ratios to one `LLM.chat` and to the ceiling.
 
     `unequal` counts the answers that differ from those of `chat` (or of the first side, where that was not asked).

@@ -37,7 +37,7 @@ def main(words: list[str]) -> None:
     record = snapshot.read_record(paths)
     (model,) = record.spec.models
     wanted = devices_of(arguments)
-    laid_out = layout.fit(record.spec, wanted)
+    laid_out = layout.lay_out(record.spec, wanted)
     group = laid_out.groups[0]
     os.environ.update(gpus.worker_environment(os.environ, group))
     os.environ.update(OMP_NUM_THREADS="1", VLLM_WORKER_MULTIPROC_METHOD="spawn")  # what is best for `LLM.chat`, too

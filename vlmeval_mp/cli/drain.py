@@ -45,7 +45,7 @@ def drain(paths: RunPaths, wanted: LaunchWanted, spec: RunSpec | None) -> int:
     findings = preflight.before_launch(paths.root.parent, {m.engine for m in asked.models})
     preflight.refuse(findings)
     launcher = registry.launcher(wanted.launcher)
-    laid_out = layout.fit(asked, wanted.devices, launcher.devices)
+    laid_out = layout.lay_out(asked, wanted.devices, launcher.devices)
     screen_wanted = wanted.screen
     _log_to(paths.log("supervisor"), screen_wanted.log_file)
     mode: display.Mode = (

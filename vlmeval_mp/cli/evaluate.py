@@ -103,14 +103,14 @@ def score_run(paths: RunPaths, asked: RunSpec | None, wanted: ScoresWanted) -> i
     """
     from vlmeval_mp.runs import results, snapshot
     from vlmeval_mp.runs.holding import hold
-    from vlmeval_mp.runs.merge import Merged
+    from vlmeval_mp.runs.merge import MergedJob
 
     record = snapshot.read_record(paths)
     code, problems = EXIT_COMPLETE, []
     asked = rescored(record.spec, asked or record.spec, wanted.scoring, wanted.judge, wanted.numbers)
     with hold(paths, record.spec.name):  # a launch writes the same files, perhaps in another mode
         for job in record.jobs:
-            with Merged(paths, job) as merged:
+            with MergedJob(paths, job) as merged:
                 missing = merged.expected - merged.settled
                 if missing:
                     left = f"{missing} of {merged.expected} samples have no answer yet"
@@ -137,7 +137,7 @@ def score_file(file: Path, given: FileWanted, wanted: ScoresWanted) -> int:
     from vlmeval_mp.exchange import evaluate
     from vlmeval_mp.runs import results
 
-    asked = evaluate.Asked(
+    asked = evaluate.FileToScore(
         file=file,
         data=given.data or "",
         column=given.prediction_column or "prediction",

@@ -17,10 +17,10 @@ from vlmeval_mp.core.paths import RunPaths
 from vlmeval_mp.exchange import answers as offers
 from vlmeval_mp.exchange import intake, outputs, pickles
 from vlmeval_mp.exchange.answers import Offer
-from vlmeval_mp.exchange.outputs import Left
+from vlmeval_mp.exchange.outputs import Outputs
 from vlmeval_mp.runs import snapshot
 from vlmeval_mp.runs.listing import Listing
-from vlmeval_mp.runs.merge import Merged, dataset_of
+from vlmeval_mp.runs.merge import MergedJob, dataset_of
 
 if TYPE_CHECKING:
     from vlmeval_mp.core.records import Job, RunRecord, RunSpec
@@ -32,7 +32,7 @@ UNVOUCHED = (
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class JobAnswers:
     """What there is for one job: files that are read, the newest first, and pickles that are not without `--unpickle`.
 
     `refused` has a sentence for each older file that holds answers to something else.
@@ -84,7 +84,7 @@ def finish(paths: RunPaths, record: RunRecord, asked: RunSpec) -> None:
 def _finish_job(paths: RunPaths, job: Job, asked: RunSpec) -> None:
     from vlmeval_mp.runs import results
 
-    with Merged(paths, job) as merged:
+    with MergedJob(paths, job) as merged:
         if merged.settled == merged.expected:
             folder = paths.results(job.model, job.dataset)
             rules = replace(results.rules_of(asked, job), stop=merged.stop)
@@ -94,7 +94,7 @@ def _finish_job(paths: RunPaths, job: Job, asked: RunSpec) -> None:
                 _say(f"{job.model} on {job.dataset}: no score: {why}")
 
 
-def _left(jobs: Sequence[Job], place: Path, unpickle: bool) -> list[tuple[Job, Left]]:
+def _left(jobs: Sequence[Job], place: Path, unpickle: bool) -> list[tuple[Job, Outputs]]:
     if place.is_dir():
         return [(job, outputs.find(place, job.model, job.dataset)) for job in jobs]
     named = [job for job in jobs if outputs.names(place.name, job.model, job.dataset)]
@@ -104,15 +104,15 @@ def _left(jobs: Sequence[Job], place: Path, unpickle: bool) -> list[tuple[Job, L
             f"{place}: its name does not say which of the run's {len(jobs)} jobs it is of; say --model and --data"
         )
     if place.suffix != ".pkl":
-        return [(mine[0], Left(table=place))]
+        return [(mine[0], Outputs(table=place))]
     if not unpickle:
         raise ConfigError(f"{place}: is a pickle, and {pickles.ADVICE}")
-    return [(mine[0], Left(pickles=(place,)))]
+    return [(mine[0], Outputs(pickles=(place,)))]
 
 
-def _read(paths: RunPaths, job: Job, left: Left, unpickle: bool) -> Found:
+def _read(paths: RunPaths, job: Job, left: Outputs, unpickle: bool) -> JobAnswers:
     if not left.files:
-        return Found(job, (), ())
+        return JobAnswers(job, (), ())
     dataset = dataset_of(paths, job)
     samples = dataset.samples(0, len(dataset) - 1) if len(dataset) else []
     read = [offers.of_table(left.table, samples)] if left.table else []
@@ -124,10 +124,10 @@ def _read(paths: RunPaths, job: Job, left: Left, unpickle: bool) -> Found:
             read.append(offers.of_table(path, samples))
         except ConfigError as error:  # the newest is what was asked for; an older one may be of another data set
             refused.append(str(error))
-    return Found(job, tuple(read), () if unpickle else left.pickles, tuple(refused))
+    return JobAnswers(job, tuple(read), () if unpickle else left.pickles, tuple(refused))
 
 
-def _take(paths: RunPaths, found: Sequence[Found]) -> int:
+def _take(paths: RunPaths, found: Sequence[JobAnswers]) -> int:
     total = 0
     for each in found:
         who = f"{each.job.model} on {each.job.dataset}"

@@ -46,7 +46,7 @@ class Engine(Protocol):
     `generate` raises `RequestError` when this request alone cannot be served, and `EngineError` when the engine is
     unusable from now on: `UnavailableError` if a fresh one would be no better off. `notice` is what it waits for now,
     if anything; it is cheap, and read from any thread. `whole_videos`: it opens video files itself (`Request.source`
-    says which), so that they are not decoded for it. An engine may also be a `Renders`.
+    says which), so that they are not decoded for it. An engine may also be `CanRender`.
     """
 
     whole_videos: bool
@@ -64,7 +64,7 @@ class Engine(Protocol):
 
 
 @runtime_checkable
-class Renders(Protocol):
+class CanRender(Protocol):
     """An engine that can have drafts rendered ahead, beside the worker, while `renders` is true.
 
     `render` raises what `generate` would say of the request, and `NotRenderedError` where the worker has to open the
@@ -100,14 +100,14 @@ class Ruler:
 
 
 @runtime_checkable
-class Measures(Protocol):
+class CanMeasure(Protocol):
     """An engine that can tell how long prompts are before it is started. `ruler` raises what `start` would."""
 
     def ruler(self) -> Ruler: ...
 
 
 @runtime_checkable
-class Limited(Protocol):
+class HasLimits(Protocol):
     """An engine that can tell, once it is started, within which limits it works, as its arguments name them."""
 
     def limits(self) -> dict[str, Any]: ...

@@ -30,7 +30,7 @@ SHOWN = 5
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class FileToScore:
     """What `vlmeval-mp eval --predictions` was asked. `data` "" takes the answers from the file itself.
 
     `extracted`: the column holds answers already read out of replies; they are compared as they are.
@@ -49,7 +49,7 @@ class Asked:
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class FileScores:
     """The scores of one file. `extra` are indexes of rows without a sample, `missing` those of samples without a row.
 
     `warnings` say, for people, what was not as it should be.
@@ -62,7 +62,7 @@ class Found:
     warnings: tuple[str, ...]
 
 
-def evaluate(asked: Asked, folder: Path | None = None) -> Found:
+def evaluate(asked: FileToScore, folder: Path | None = None) -> FileScores:
     """Score the predictions in `asked.file`; what an evaluator of VLMEvalKit's leaves is kept in `folder`.
 
     Raises:
@@ -93,7 +93,7 @@ def evaluate(asked: Asked, folder: Path | None = None) -> Found:
         warnings.append(f"{asked.file.name}: left out {_some(extra, 'row')} of no sample of {spec.name}")
     if missing:
         warnings.append(f"{asked.file.name}: counted as failed {_some(missing, 'sample')} of {spec.name} without a row")
-    return Found(tuple(scored), summary, extra, missing, tuple(warnings))
+    return FileScores(tuple(scored), summary, extra, missing, tuple(warnings))
 
 
 def _need(sheet: Sheet, column: str) -> None:
@@ -105,7 +105,7 @@ def _need(sheet: Sheet, column: str) -> None:
 # --- the answers to compare with -----------------------------------------------------------------------------------
 
 
-def _gold(asked: Asked, sheet: Sheet) -> tuple[DataSpec, list[Sample], list[str]]:
+def _gold(asked: FileToScore, sheet: Sheet) -> tuple[DataSpec, list[Sample], list[str]]:
     """The data set, its samples, and a note if they are not from where one would think."""
     layout = VIDEO_BENCHMARKS.get(_stem(Path(asked.data)) if asked.data else _benchmark(_stem(asked.file)))
     own = {"question", layout.answer if layout else "answer"} <= {*sheet.columns}
@@ -146,7 +146,7 @@ def _benchmark(stem: str) -> str:
     return next((name for name in names if table.defaults(name)), "")
 
 
-def _own(spec: DataSpec, asked: Asked, sheet: Sheet) -> list[Sample]:
+def _own(spec: DataSpec, asked: FileToScore, sheet: Sheet) -> list[Sample]:
     """The samples that the file of predictions itself holds."""
     _refuse_twice(sheet, asked.index)
     columns = [c for c in sheet.columns if c not in (asked.column, "index")]
@@ -158,7 +158,7 @@ def _own(spec: DataSpec, asked: Asked, sheet: Sheet) -> list[Sample]:
 
 
 def _matched(
-    sheet: Sheet, asked: Asked, samples: Sequence[Sample]
+    sheet: Sheet, asked: FileToScore, samples: Sequence[Sample]
 ) -> tuple[Mapping[str, Mapping[str, str]], tuple[str, ...]]:
     """The row of each sample that has one, by the sample's index; and the indexes of rows without a sample."""
     _refuse_twice(sheet, asked.index)

@@ -26,7 +26,7 @@ BATCH = 256
 
 
 @dataclass(frozen=True, slots=True)
-class Taken:
+class Intake:
     """What came of it: answers taken, rows the run had answered itself, rows that are left to be asked."""
 
     taken: int
@@ -34,7 +34,7 @@ class Taken:
     left: int
 
 
-def take(paths: RunPaths, job: Job, answers: Mapping[str, str], source: str) -> Taken:
+def take(paths: RunPaths, job: Job, answers: Mapping[str, str], source: str) -> Intake:
     """Record `answers` (text by index) of `job`, given in `source`, for its rows that have none.
 
     Shards that a worker holds at the moment are left to it.
@@ -59,7 +59,7 @@ def take(paths: RunPaths, job: Job, answers: Mapping[str, str], source: str) -> 
     finally:
         for entry in held.values():
             queue.release(entry, begun=False)
-    return Taken(taken=taken, had=had, left=left)
+    return Intake(taken=taken, had=had, left=left)
 
 
 def _samples(paths: RunPaths, job: Job, held: Iterable[Entry]) -> Iterator[Sample]:

@@ -19,7 +19,7 @@ _RUN = re.compile(r"T\d{8}(?:-\d{6}|_G[0-9a-fA-F]+)")
 
 
 @dataclass(frozen=True, slots=True)
-class Left:
+class Outputs:
     """What is there: the newest table, older ones, and the pickles of the newest run that has any."""
 
     table: Path | None = None
@@ -31,7 +31,7 @@ class Left:
         return (*((self.table,) if self.table else ()), *self.older, *self.pickles)
 
 
-def find(place: Path, model: str, dataset: str) -> Left:
+def find(place: Path, model: str, dataset: str) -> Outputs:
     """What is left for `model` on `dataset` under `place`: a work dir, a model's folder in it, or a run's in that."""
     tables: dict[Path, Path] = {}
     unfinished: dict[Path, list[Path]] = {}
@@ -48,7 +48,7 @@ def find(place: Path, model: str, dataset: str) -> Left:
     pickles = max(unfinished.values(), key=lambda paths: max(map(_time, paths)), default=[])
     if newest and pickles and newest.parent != pickles[0].resolve().parent and max(map(_time, pickles)) < _time(newest):
         pickles = []  # of a run before that of the table
-    return Left(newest, tuple(ordered[1:]), tuple(sorted(pickles, key=_order)))
+    return Outputs(newest, tuple(ordered[1:]), tuple(sorted(pickles, key=_order)))
 
 
 def names(name: str, model: str, dataset: str) -> bool:

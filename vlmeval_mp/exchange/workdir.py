@@ -41,7 +41,7 @@ STATUS = "status.json"
 
 
 @dataclass(slots=True)
-class Exported:
+class ExportNotes:
     """What a user should know of a tree: texts that a table could not carry, and names where a link found no room."""
 
     folders: list[Path] = field(default_factory=list)
@@ -49,13 +49,15 @@ class Exported:
     unlinked: list[Path] = field(default_factory=list)
 
 
-def export(paths: RunPaths, record: RunRecord, root: Path, form: str, now: float, *, scored: bool = True) -> Exported:
+def export(
+    paths: RunPaths, record: RunRecord, root: Path, form: str, now: float, *, scored: bool = True
+) -> ExportNotes:
     """Write the tree of `record` below `root`; with `scored=False` as VLMEvalKit's `--mode infer`: no scores, no links.
 
     Raises:
         StorageError: a file could not be written; what was in `root` is as it was.
     """
-    found = Exported()
+    found = ExportNotes()
     names = folder_names([model.name for model in record.spec.models])
     try:
         for model in record.spec.models:
@@ -84,7 +86,7 @@ class _Tree:
     form: str
     now: float
     scored: bool
-    found: Exported
+    found: ExportNotes
 
     def write(self, jobs: Sequence[Job]) -> None:
         folder = _new_folder(self.home, self.now)

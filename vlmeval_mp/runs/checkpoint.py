@@ -31,7 +31,7 @@ class Intent(Struct, frozen=True, tag_field="type", tag="intent"):
 INTENT = b'{"type":"intent"'
 
 
-class Withdrawn(Struct, frozen=True):
+class Withdrawal(Struct, frozen=True):
     """A line that no longer counts: where it stands in which file, and the row that it was about."""
 
     row: int
@@ -51,7 +51,7 @@ class Answer:
 
 
 @dataclass(slots=True)
-class Found:
+class ShardAnswers:
     """What the checkpoints of a job hold for one shard. `alone` counts intents per row that no answer followed.
 
     `withdrawn` are the lines about its rows that no longer count, as (file, offset).
@@ -123,7 +123,7 @@ def withdrawn(folder: Path, job: str) -> dict[tuple[str, int], int]:
     found = {}
     for path in (folder / job).glob("*.withdrawn"):
         for _, _, payload in linefiles.read(path):
-            line = msgspec.json.decode(payload, type=Withdrawn)
+            line = msgspec.json.decode(payload, type=Withdrawal)
             found[line.file, line.start] = line.row
     return found
 
@@ -143,12 +143,12 @@ def withdraw_failures(folder: Path, job: str, rows: Collection[int], name: str) 
         files.atomic_write(folder / job / f"{name}.withdrawn", written)
 
 
-def _failures(folder: Path, job: str, rows: Collection[int]) -> Iterator[Withdrawn]:
+def _failures(folder: Path, job: str, rows: Collection[int]) -> Iterator[Withdrawal]:
     for path in sorted((folder / job).glob("*.jsonl")):
         for start, _, payload in linefiles.read(path):
             prediction = None if payload.startswith(INTENT) else parse(payload)
             if prediction is not None and prediction.error is not None and prediction.row in rows:
-                yield Withdrawn(row=prediction.row, file=f"{job}/{path.name}", start=start)
+                yield Withdrawal(row=prediction.row, file=f"{job}/{path.name}", start=start)
 
 
 def pin(

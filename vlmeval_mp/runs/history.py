@@ -67,7 +67,7 @@ class PastLaunch(Struct, frozen=True, omit_defaults=False):
     jobs: tuple[JobPace, ...] = ()
 
 
-class Expected(Struct, frozen=True, omit_defaults=False):
+class ExpectedTime(Struct, frozen=True, omit_defaults=False):
     """Worker-seconds that a job may take, and what that rests on, in words."""
 
     seconds: float
@@ -136,7 +136,7 @@ def worker_seconds(served: Mapping[tuple[str, str], Served]) -> dict[str, float]
 
 def expected(
     past: Sequence[PastLaunch], dataset: str, max_tokens: int, samples: int, prompt: float | None
-) -> Expected | None:
+) -> ExpectedTime | None:
     """Return what `samples` of `dataset` may take by launches in the same setting; None where nothing tells.
 
     Another data set's pace counts by its tokens; `prompt` is the mean prompt here, None where it was not measured.
@@ -145,7 +145,7 @@ def expected(
     answered = sum(job.samples for job in same)
     if answered:
         pace = sum(job.seconds for job in same) / answered
-        return Expected(pace * samples, f"its own pace in {_launches(len(same))}")
+        return ExpectedTime(pace * samples, f"its own pace in {_launches(len(same))}")
     others = [job for p in past[:LATEST] for job in p.jobs]
     answered = sum(job.samples for job in others)
     cost = sum(job.tokens_in + OUT_WEIGHT * job.tokens_out for job in others)
@@ -153,7 +153,7 @@ def expected(
         return None
     answer = min(max_tokens, sum(job.tokens_out for job in others) / answered)
     pace = sum(job.seconds for job in others) / cost
-    return Expected(pace * samples * (prompt + OUT_WEIGHT * answer), "the pace of other data sets, by tokens")
+    return ExpectedTime(pace * samples * (prompt + OUT_WEIGHT * answer), "the pace of other data sets, by tokens")
 
 
 def _launches(count: int) -> str:

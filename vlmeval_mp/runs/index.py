@@ -19,7 +19,7 @@ import msgspec
 from vlmeval_mp.core import linefiles
 from vlmeval_mp.core.errors import StorageError
 from vlmeval_mp.core.records import Done, Prediction, Shard
-from vlmeval_mp.runs.checkpoint import INTENT, Answer, Found, Intent, digest_of, parse, withdrawn
+from vlmeval_mp.runs.checkpoint import INTENT, Answer, Intent, ShardAnswers, digest_of, parse, withdrawn
 
 Place = tuple[int, int, int]
 """One line: number of its file, offset, length."""
@@ -96,9 +96,9 @@ class Index:
         found = [(self._file[row], self._start[row], self._length[row]), *self._more.get(row, ())]
         return sorted(found, key=lambda place: (self._files[place[0]].name, place[1])) if len(found) > 1 else found
 
-    def found(self, shard: Shard) -> Found:
+    def found(self, shard: Shard) -> ShardAnswers:
         """What is recorded for the rows of `shard`, as of the last `refresh`."""
-        found = Found(withdrawn=self._gone)
+        found = ShardAnswers(withdrawn=self._gone)
         for row in range(shard.first, shard.last + 1):
             for number, start, length in [place for place in self._places(row) if self._counts(place)][:1]:
                 payload = self._payload(number, start, length)
@@ -174,7 +174,7 @@ class Index:
         self.close()
 
 
-def search(folder: Path, shard: Shard) -> Found:
+def search(folder: Path, shard: Shard) -> ShardAnswers:
     """Everything any worker has recorded for `shard`; `folder` is the run's checkpoint folder."""
     with Index(folder, shard.job, shard.last + 1) as index:
         index.refresh()

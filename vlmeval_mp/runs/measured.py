@@ -9,7 +9,7 @@ from vlmeval_mp.core.errors import StorageError
 from vlmeval_mp.core.records import Struct
 
 
-class Measured(Struct, frozen=True):
+class MetricValue(Struct, frozen=True):
     """A metric's name, its value and its 95 % interval; where `value` is None, what it lies between."""
 
     metric: str
@@ -25,7 +25,7 @@ class _Summary(Struct, frozen=True):
     as_reported: bool = False
 
 
-def read(summary: Path) -> Measured | None:
+def read(summary: Path) -> MetricValue | None:
     """Return what `summary` says first; None where there is no such file, or its number is in a unit of its own."""
     try:
         found = jsonfiles.read(summary, _Summary)
@@ -33,4 +33,4 @@ def read(summary: Path) -> Measured | None:
         return None
     if found.as_reported or not found.primary_metric:
         return None
-    return Measured(found.primary_metric, found.metrics.get(found.primary_metric), found.bounds or found.interval)
+    return MetricValue(found.primary_metric, found.metrics.get(found.primary_metric), found.bounds or found.interval)

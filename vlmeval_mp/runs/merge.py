@@ -25,17 +25,17 @@ def dataset_of(paths: RunPaths, job: Job) -> Dataset:
 
 
 def merge(paths: RunPaths, job: Job) -> tuple[list[Sample], list[Prediction]]:
-    """Samples and predictions of `job` that are final, both in data set order, as `Merged` gives them one by one.
+    """Samples and predictions of `job` that are final, both in data set order, as `MergedJob` gives them one by one.
 
     Raises:
-        StorageError: as `Merged`.
+        StorageError: as `MergedJob`.
     """
-    with Merged(paths, job) as merged:
+    with MergedJob(paths, job) as merged:
         pairs = list(merged)
     return [sample for sample, _ in pairs], [prediction for _, prediction in pairs]
 
 
-class Merged:
+class MergedJob:
     """The final samples of `job` with their predictions, in data set order; may be walked through again and again.
 
     A row of a shard that was given up has a prediction with the reason as its error. Rows of unfinished shards are
@@ -81,7 +81,7 @@ class Merged:
         if self._own is not None:
             self._own.close()
 
-    def __enter__(self) -> Merged:
+    def __enter__(self) -> MergedJob:
         return self
 
     def __exit__(self, *_: object) -> None:

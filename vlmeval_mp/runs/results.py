@@ -30,7 +30,7 @@ OTHER_SCORES: dict[Mode, str] = {mode: f"scores.{mode}.jsonl" for mode in ("stri
 """Where the verdicts of each mode are if it was not the one asked for, which is in `SCORES`."""
 
 
-class Answered(Struct, frozen=True, omit_defaults=False):
+class AnsweredLine(Struct, frozen=True, omit_defaults=False):
     """A line of `predictions.jsonl`: a sample that was answered."""
 
     index: str
@@ -40,7 +40,7 @@ class Answered(Struct, frozen=True, omit_defaults=False):
     completion_tokens: int
 
 
-class Failed(Struct, frozen=True, omit_defaults=False):
+class FailedLine(Struct, frozen=True, omit_defaults=False):
     """A line of `predictions.jsonl`: a sample that failed, and why."""
 
     index: str
@@ -251,11 +251,11 @@ def _other(mode: Mode) -> Mode:
     return "compat" if mode == "strict" else "strict"
 
 
-def first_failure(folder: Path) -> Failed | None:
+def first_failure(folder: Path) -> FailedLine | None:
     """The first failed sample of `predictions.jsonl`; None if there is none, or no file."""
     try:
         with (folder / PREDICTIONS).open("rb") as lines:
-            return next((msgspec.json.decode(line, type=Failed) for line in lines if b'"error":' in line), None)
+            return next((msgspec.json.decode(line, type=FailedLine) for line in lines if b'"error":' in line), None)
     except (OSError, msgspec.DecodeError):
         return None
 
@@ -274,10 +274,10 @@ def read_summary(folder: Path) -> Summary | None:
         raise VlmevalError(str(error)) from error
 
 
-def _line(prediction: Prediction) -> Answered | Failed:
+def _line(prediction: Prediction) -> AnsweredLine | FailedLine:
     if prediction.error is not None:
-        return Failed(index=prediction.index, error=prediction.error)
-    return Answered(
+        return FailedLine(index=prediction.index, error=prediction.error)
+    return AnsweredLine(
         index=prediction.index,
         prediction=prediction.prediction,
         finish_reason=prediction.finish_reason,
@@ -289,7 +289,7 @@ def _line(prediction: Prediction) -> Answered | Failed:
 _ENCODE = msgspec.json.Encoder().encode
 
 
-def _lines(values: Iterable[Answered | Failed | Score]) -> bytes:
+def _lines(values: Iterable[AnsweredLine | FailedLine | Score]) -> bytes:
     buffer = bytearray()
     for value in values:
         buffer += _ENCODE(value)

@@ -20,7 +20,7 @@ from vlmeval_mp.core.paths import RunPaths
 from vlmeval_mp.core.records import Done, Job, RunRecord, Shard, Stop, SupervisorStatus, WorkerStatus
 from vlmeval_mp.runs import measured, owners, recorded, stops
 from vlmeval_mp.runs.listing import Listing
-from vlmeval_mp.runs.measured import Measured
+from vlmeval_mp.runs.measured import MetricValue
 from vlmeval_mp.runs.shards import stem
 from vlmeval_mp.runs.state import ShardCounts, Snapshot
 
@@ -53,7 +53,7 @@ class Reader:
         self.record = record or read_record(paths)
         self.damage: StorageError | None = None
         self.queue = queue or Listing(paths.queue)
-        self._settled: dict[str, _Settled] = defaultdict(_Settled)
+        self._settled: dict[str, _JobTotals] = defaultdict(_JobTotals)
         self._counted = 0
         self.stops: dict[str, Stop] = {}
 
@@ -80,7 +80,7 @@ class Reader:
             live=tuple(w.worker for w in workers if w.phase not in ("stopped", "failed") and is_alive(w.owner, w.time)),
         )
 
-    def _measured(self) -> dict[str, Measured]:
+    def _measured(self) -> dict[str, MetricValue]:
         found = {j.name: measured.read(self.paths.summary(j.model, j.dataset)) for j in self.record.jobs}
         return {job: score for job, score in found.items() if score is not None}
 
@@ -124,7 +124,7 @@ class Reader:
 
 
 @dataclass(slots=True)
-class _Settled:
+class _JobTotals:
     """What the finished shards of one job come to."""
 
     shards: int = 0

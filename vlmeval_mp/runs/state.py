@@ -24,7 +24,7 @@ from vlmeval_mp.core.records import (
     WorkerStatus,
 )
 from vlmeval_mp.runs import forecast, notices
-from vlmeval_mp.runs.measured import Measured
+from vlmeval_mp.runs.measured import MetricValue
 
 STALE_AFTER = 15.0
 """Seconds without a heartbeat after which a worker is shown as silent."""
@@ -153,7 +153,7 @@ class Snapshot(Struct, frozen=True):
     supervisor_alive: bool
     live: tuple[str, ...] = ()
     """names of the workers whose process is known to be alive"""
-    measured: dict[str, Measured] = {}
+    measured: dict[str, MetricValue] = {}
     """what the summaries of finished jobs say, where no supervisor is there to know it"""
 
 

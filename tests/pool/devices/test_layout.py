@@ -21,7 +21,7 @@ def spec(engine="vllm", path=DEMO, **config):
 
 
 def fit(spec, *words):
-    return layout.fit(spec, devices_of(parser(["launch"]).parse_args(["launch", *words])))
+    return layout.lay_out(spec, devices_of(parser(["launch"]).parse_args(["launch", *words])))
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ import msgspec
 import pytest
 
 from vlmeval_mp.core.records import GpuStats, Served, WorkerStatus
-from vlmeval_mp.pool.supervisor.status import GpuHistory, Lost, Telemetry, spent
+from vlmeval_mp.pool.supervisor.status import DeadTime, GpuHistory, Telemetry, spent
 from vlmeval_mp.runs import owners
 
 
@@ -28,7 +28,7 @@ def test_the_seconds_and_tokens_of_all_workers_are_summed_those_of_dead_ones_too
 
 
 def test_time_is_lost_from_a_workers_last_heartbeat_until_another_one_begins() -> None:
-    lost = Lost()
+    lost = DeadTime()
     lost.end("w0", 5.0)  # the first start of all follows no death
     lost.begin("w0", 10.0)
     lost.begin("w1", 11.0)

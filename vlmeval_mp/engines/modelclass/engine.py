@@ -28,7 +28,7 @@ from vlmeval_mp.engines import chattemplate
 from vlmeval_mp.engines.base import ENCODERS, EngineSpec, arguments
 from vlmeval_mp.engines.microbatch import MicroBatcher, Outcome
 from vlmeval_mp.engines.modelclass import answer as kitanswer
-from vlmeval_mp.engines.modelclass.files import Asked, MediaFiles
+from vlmeval_mp.engines.modelclass.files import MediaFiles, RequestFiles
 from vlmeval_mp.engines.modelclass.prompt import Prompter, dataset_of
 from vlmeval_mp.engines.registry import ENGINES
 from vlmeval_mp.vlmevalkit import classes
@@ -70,7 +70,7 @@ class VlmevalkitEngine:
         self._model: Any = None
         self._prompter: Prompter | None = None
         self._files = MediaFiles()
-        self._batcher: MicroBatcher[Asked] = MicroBatcher(
+        self._batcher: MicroBatcher[RequestFiles] = MicroBatcher(
             self._answer, self.args.batch_size if self._batched else 1, self.args.wait
         )
         self._threads = spec.window or ENGINES["vlmevalkit"].window
@@ -131,7 +131,7 @@ class VlmevalkitEngine:
             torch.manual_seed(SEED)
         return self._class(**self.args.kwargs)
 
-    def _answer(self, asked: Sequence[Asked]) -> list[Outcome]:
+    def _answer(self, asked: Sequence[RequestFiles]) -> list[Outcome]:
         """All outcomes, in order. Samples of several data sets or samplings are asked apart."""
         outcomes: dict[int, Outcome] = {}
         groups: dict[Any, list[int]] = {}
@@ -146,7 +146,7 @@ class VlmevalkitEngine:
         frames = (request.source.data.nframe, request.source.data.fps) if request.source else ()
         return dataset_of(request), frames, request.sampling if "sampling" in self._takes else ()
 
-    def _answer_alone(self, asked: Asked) -> Completion:
+    def _answer_alone(self, asked: RequestFiles) -> Completion:
         try:
             outcome = self._guarded([asked])[0]
         except (EngineError, RequestError):
@@ -157,7 +157,7 @@ class VlmevalkitEngine:
             raise outcome
         return outcome
 
-    def _guarded(self, asked: Sequence[Asked], *, again: bool = True) -> list[Outcome]:
+    def _guarded(self, asked: Sequence[RequestFiles], *, again: bool = True) -> list[Outcome]:
         """Outcomes of samples that share a call; what the GPU says of itself becomes what `MicroBatcher` understands.
 
         A sample that does not fit alone is asked once more with what other samples left behind given back.
@@ -188,7 +188,7 @@ class VlmevalkitEngine:
             log.warning("%s failed on a sample", self.name, exc_info=error)
         return credentials.masked(_named(error), os.environ)
 
-    def _call(self, asked: Sequence[Asked]) -> list[Outcome]:
+    def _call(self, asked: Sequence[RequestFiles]) -> list[Outcome]:
         assert self._prompter is not None
         messages = [self._prompter.message(each) for each in asked]
         extra = self._prompter.arguments(asked[0].request)

@@ -29,7 +29,7 @@ class Clip:
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class RequestFiles:
     """A request and its files, for each image and each video in order. `made` are to be removed once it is answered."""
 
     request: Request
@@ -45,7 +45,7 @@ class MediaFiles:
         self._folder: Path | None = None
         self._numbers = itertools.count()
 
-    def of(self, request: Request) -> Asked:
+    def of(self, request: Request) -> RequestFiles:
         """The request with a file for each picture.
 
         Raises:
@@ -64,9 +64,9 @@ class MediaFiles:
             self._frames(next(decoded), made) if all_decoded or clip.is_clip else Clip("video", (_path(clip, request),))
             for clip in clips
         )
-        return Asked(request, images, videos, tuple(made))
+        return RequestFiles(request, images, videos, tuple(made))
 
-    def discard(self, asked: Asked) -> None:
+    def discard(self, asked: RequestFiles) -> None:
         for path in asked.made:
             path.unlink(missing_ok=True)
 

@@ -17,7 +17,7 @@ import msgspec
 
 from vlmeval_mp.core.errors import RequestError
 from vlmeval_mp.core.records import ImagePart, Message, Request, Sample, TextPart
-from vlmeval_mp.engines.modelclass.files import Asked
+from vlmeval_mp.engines.modelclass.files import RequestFiles
 
 log = logging.getLogger(__name__)
 
@@ -49,7 +49,7 @@ class Prompter:
         given = {"dataset": dataset_of(request), "sampling": msgspec.to_builtins(request.sampling)}
         return {name: value for name, value in given.items() if name in self._takes}
 
-    def message(self, asked: Asked) -> Any:
+    def message(self, asked: RequestFiles) -> Any:
         """VLMEvalKit's message, a list of {"type", "value"}; or whatever the class's `build_prompt` gives."""
         name = dataset_of(asked.request)
         if asked.videos and self._whole_videos:
@@ -59,7 +59,7 @@ class Prompter:
             return self._model.build_prompt(row(source.sample, asked.images), dataset=name)
         return plain(asked)
 
-    def _builds(self, name: str, asked: Asked) -> bool:
+    def _builds(self, name: str, asked: RequestFiles) -> bool:
         own = getattr(self._model, "use_custom_prompt", None)
         if not callable(own) or name.startswith(FORCED) or not own(name):
             return False
@@ -88,7 +88,7 @@ class Prompter:
             kinds.videos.add(name)
 
 
-def plain(asked: Asked) -> list[dict[str, str]]:
+def plain(asked: RequestFiles) -> list[dict[str, str]]:
     """The request's messages in VLMEvalKit's form, in order; a part of another role than the user's says its role."""
     images, videos = iter(asked.images), iter(asked.videos)
     found: list[dict[str, str]] = []

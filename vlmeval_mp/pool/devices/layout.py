@@ -39,7 +39,7 @@ class DevicesWanted:
 
 
 @dataclass(frozen=True, slots=True)
-class Fit:
+class Layout:
     """`windows` and `engine_args` are by model; a window of 0 is left to the engine. `notes` say what was chosen.
 
     `render_processes` are those of each worker.
@@ -52,7 +52,7 @@ class Fit:
     render_processes: int = 0
 
 
-def fit(spec: RunSpec, wanted: DevicesWanted, discover: Callable[[], Sequence[GpuStats]] | None = None) -> Fit:
+def lay_out(spec: RunSpec, wanted: DevicesWanted, discover: Callable[[], Sequence[GpuStats]] | None = None) -> Layout:
     """Return the layout that `wanted` asks for; this machine decides what it leaves open.
 
     `discover` returns the GPUs that workers can be given; None means those of this host.
@@ -84,7 +84,7 @@ def fit(spec: RunSpec, wanted: DevicesWanted, discover: Callable[[], Sequence[Gp
         sized = {m.name: _on_gpu(m, mine, wanted.tp, len(groups)) for m in spec.models}
         sizings = {name: s for name, s in sized.items() if s is not None}
     said = {m.name: _said_window(m, wanted, spec) for m in spec.models}
-    return Fit(
+    return Layout(
         groups=groups,
         windows={name: window or (sizings[name].window if name in sizings else 0) for name, window in said.items()},
         engine_args={m.name: _engine_args(m, wanted, sizings.get(m.name)) for m in spec.models},

@@ -14,7 +14,7 @@ from vlmeval_mp.core.records import GpuStats, Job, ModelSpec, RunSpec
 from vlmeval_mp.datasets.store import Dataset
 from vlmeval_mp.engines.registry import entry
 from vlmeval_mp.pool.devices import gpus, layout, preflight, sizing, weights
-from vlmeval_mp.pool.devices.layout import DevicesWanted, Fit
+from vlmeval_mp.pool.devices.layout import DevicesWanted, Layout
 from vlmeval_mp.pool.planning import inputs, measuring, scoring
 from vlmeval_mp.pool.worker.task import Measurement
 from vlmeval_mp.runs import fingerprint, history, owners, planning, progress, snapshot, submit
@@ -70,9 +70,9 @@ def _changed(spec: RunSpec, paths: RunPaths, datasets: Mapping[str, Dataset]) ->
     return []
 
 
-def _fit(spec: RunSpec, wanted: DevicesWanted, found: Sequence[GpuStats], remarks: list[Remark]) -> Fit | None:
+def _fit(spec: RunSpec, wanted: DevicesWanted, found: Sequence[GpuStats], remarks: list[Remark]) -> Layout | None:
     try:
-        fit = layout.fit(spec, wanted, lambda: found)
+        fit = layout.lay_out(spec, wanted, lambda: found)
     except ConfigError:
         raise
     except VlmevalError as error:
@@ -82,20 +82,22 @@ def _fit(spec: RunSpec, wanted: DevicesWanted, found: Sequence[GpuStats], remark
     return fit
 
 
-def _past(model: ModelSpec, jobs: JobsPaths, fit: Fit | None, tp: int, found: Sequence[GpuStats]) -> list[PastLaunch]:
+def _past(
+    model: ModelSpec, jobs: JobsPaths, fit: Layout | None, tp: int, found: Sequence[GpuStats]
+) -> list[PastLaunch]:
     if fit is None:
         return []
     kind = gpus.kind(fit.groups[0], found)
     return history.read(jobs.history, Setting(owners.current().host, kind, tp, model.engine, model.path))
 
 
-def _workers(fit: Fit, jobs: Sequence[Job], spec: RunSpec) -> int:
+def _workers(fit: Layout, jobs: Sequence[Job], spec: RunSpec) -> int:
     """Return how many workers get something to do: no more than there are shards."""
     return min(len(fit.groups), sum(-(-job.samples // spec.shard_size) for job in jobs))
 
 
 def _model(
-    model: ModelSpec, fit: Fit | None, measured: Measurement, past: Sequence[PastLaunch], found: Sequence[GpuStats]
+    model: ModelSpec, fit: Layout | None, measured: Measurement, past: Sequence[PastLaunch], found: Sequence[GpuStats]
 ) -> ModelPlan:
     known = entry(model.engine)
     weighed = weights.weigh(model.path) if known.sized else None

@@ -14,7 +14,7 @@ from vlmeval_mp.core.paths import JobsPaths
 from vlmeval_mp.core.records import Job, ModelSpec, RunSpec
 from vlmeval_mp.pool.devices import gpus
 from vlmeval_mp.pool.devices.gpus import DeviceGroup
-from vlmeval_mp.pool.devices.layout import Fit
+from vlmeval_mp.pool.devices.layout import Layout
 from vlmeval_mp.pool.worker.task import Measurement, Task
 
 SECONDS = 600.0
@@ -28,7 +28,7 @@ def measure(
     jobs: tuple[Job, ...],
     rows: dict[str, tuple[int, ...]],
     store: JobsPaths,
-    fit: Fit,
+    fit: Layout,
     tensor_parallel: int,
 ) -> Measurement:
     """Return how long the prompts in `rows` of the model's `jobs` are, with the processor that its engine would use."""

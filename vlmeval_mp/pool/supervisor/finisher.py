@@ -24,7 +24,7 @@ from vlmeval_mp.pool.supervisor.live import Live
 from vlmeval_mp.pool.supervisor.status import Level
 from vlmeval_mp.runs import results, stops
 from vlmeval_mp.runs.index import Index
-from vlmeval_mp.runs.merge import Merged, dataset_of
+from vlmeval_mp.runs.merge import MergedJob, dataset_of
 from vlmeval_mp.runs.state import ShardCounts
 from vlmeval_mp.runs.verdicts import Verdicts
 from vlmeval_mp.scoring.base import Scored
@@ -165,7 +165,7 @@ class Finisher:
         if self._stopping and self._scored and not rules.pure:
             raise client.StoppedError
         with self._index(job) as index:
-            merged = Merged(self._paths, job, index=index)
+            merged = MergedJob(self._paths, job, index=index)
             if self._scored:
                 verdicts = self._verdicts[job.name]
                 rules = replace(rules, stop=merged.stop)

@@ -46,7 +46,7 @@ class Telemetry:
         self._events: deque[Event] = deque(maxlen=50)
         self._served: dict[tuple[str, str], Served] = {}
         self._workers: dict[str, WorkerStatus] = {}
-        self._lost = Lost()
+        self._lost = DeadTime()
         self.at_work: dict[str, int] = {}
         self.usual: dict[str, tuple[float, dict[str, float]]] = {}
 
@@ -152,7 +152,7 @@ class GpuHistory:
         return tuple(msgspec.structs.replace(gpu, recent=tuple(self._seen.get(gpu.uuid, ()))) for gpu in found)
 
 
-class Lost:
+class DeadTime:
     """Seconds that slots had no worker because one had died."""
 
     def __init__(self) -> None:

@@ -38,7 +38,7 @@ class Limits:
 
 
 @dataclass(slots=True)
-class _Seen:
+class _Sighting:
     marks: object
     progress: float
     beat: object
@@ -49,7 +49,7 @@ class Watch:
     """Remembers when each worker was last seen to get on."""
 
     def __init__(self) -> None:
-        self._seen: dict[str, _Seen] = {}
+        self._seen: dict[str, _Sighting] = {}
         self._looked = 0.0
 
     def verdict(self, status: WorkerStatus, log_size: int, limits: Limits, patience: float, now: float) -> str:
@@ -80,7 +80,7 @@ class Watch:
 
         Importing an engine from a slow disk takes minutes, but then its log grows.
         """
-        seen = self._seen.setdefault(worker, _Seen(log_size, now, None, now))
+        seen = self._seen.setdefault(worker, _Sighting(log_size, now, None, now))
         if seen.marks != log_size:
             seen.marks, seen.progress = log_size, now
         most, idle = limits.stall or LOADING_MOST * patience, now - seen.progress
@@ -90,11 +90,11 @@ class Watch:
         """Begin anew with `worker`, which has ended."""
         self._seen.pop(worker, None)
 
-    def _note(self, status: WorkerStatus, log_size: int, now: float) -> _Seen:
+    def _note(self, status: WorkerStatus, log_size: int, now: float) -> _Sighting:
         loading = status.phase not in SERVING or not status.answered
         marks = (status.owner, status.phase, status.answered, status.tokens_out, log_size if loading else 0)
         busy = status.in_flight or status.rendering or status.phase not in SERVING
-        seen = self._seen.setdefault(status.worker, _Seen(marks, now, None, now))
+        seen = self._seen.setdefault(status.worker, _Sighting(marks, now, None, now))
         if seen.marks != marks or not busy:
             seen.marks, seen.progress = marks, now
         if seen.beat != (status.owner, status.beat):

@@ -10,7 +10,7 @@ import re
 
 from vlmeval_mp.core.errors import ConfigError
 from vlmeval_mp.core.records import Prediction
-from vlmeval_mp.pool.worker.recording import Held
+from vlmeval_mp.pool.worker.recording import HeldShard
 
 MOST_ALIKE = 32
 """Refusals in the same words, with no other outcome before them, after which a worker stops."""
@@ -23,7 +23,7 @@ class FirstOutcomes:
 
     def __init__(self, most_alike: int = MOST_ALIKE) -> None:
         self._most_alike = most_alike
-        self._waiting: list[tuple[Held, Prediction]] = []
+        self._waiting: list[tuple[HeldShard, Prediction]] = []
         self._decided = False
 
     @property
@@ -31,7 +31,7 @@ class FirstOutcomes:
         """How many outcomes wait to be recorded."""
         return len(self._waiting)
 
-    def add(self, held: Held, prediction: Prediction, *, refused: bool) -> list[tuple[Held, Prediction]]:
+    def add(self, held: HeldShard, prediction: Prediction, *, refused: bool) -> list[tuple[HeldShard, Prediction]]:
         """Return what can be recorded by now. `refused`: it was the engine that had no answer, not the sample's media.
 
         Raises:
@@ -51,7 +51,7 @@ class FirstOutcomes:
             )
         return []
 
-    def rest(self) -> list[tuple[Held, Prediction]]:
+    def rest(self) -> list[tuple[HeldShard, Prediction]]:
         """Return what still waits, once nothing more will come."""
         waiting, self._waiting = self._waiting, []
         return waiting

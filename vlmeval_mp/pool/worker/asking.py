@@ -22,7 +22,7 @@ from vlmeval_mp.core.errors import MediaError, RequestError
 from vlmeval_mp.core.records import Completion, Draft, Job, ModelSpec, Prediction, Request, RunSpec, Sample, Source
 from vlmeval_mp.datasets.store import Dataset
 from vlmeval_mp.engines import registry
-from vlmeval_mp.engines.base import Engine, EngineSpec, NotRenderedError, Renders
+from vlmeval_mp.engines.base import CanRender, Engine, EngineSpec, NotRenderedError
 from vlmeval_mp.pool.worker import refusals
 from vlmeval_mp.pool.worker.assignment import Assignment
 from vlmeval_mp.pool.worker.preparing import Preparer
@@ -207,7 +207,7 @@ class Asker:
 
     async def _open(self, draft: Draft) -> Request:
         """Return the request of `draft`: rendered, where the engine has processes for it, else with its media open."""
-        if isinstance(self.engine, Renders) and self.engine.renders:
+        if isinstance(self.engine, CanRender) and self.engine.renders:
             with contextlib.suppress(NotRenderedError):
                 return await self.engine.render(draft)
         return await self._preparer.prepare(partial(media.open_draft, draft), long=takes_long(draft))

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import logging
 
-from vlmeval_mp.pool.worker.recording import Held, Recorder
+from vlmeval_mp.pool.worker.recording import HeldShard, Recorder
 from vlmeval_mp.pool.worker.sharing import Sharing
 from vlmeval_mp.runs.queue import Queue
 
@@ -29,7 +29,7 @@ class Giver:
         self._ended = asyncio.Event()
         self.giving = 0
 
-    def submitted(self, held: Held, row: int, task: asyncio.Task[None]) -> None:
+    def submitted(self, held: HeldShard, row: int, task: asyncio.Task[None]) -> None:
         """Take notice that `task` prepares a row."""
         held.submitted = row
         self._waiting[held.job.name, row] = task
@@ -62,7 +62,7 @@ class Giver:
                 if wanted > 0 and not held.suspicion.together and not self._ended.is_set():
                     wanted -= await self._give(held, wanted)
 
-    async def _give(self, held: Held, wanted: int) -> int:
+    async def _give(self, held: HeldShard, wanted: int) -> int:
         """Give back at most `wanted` samples from the end of a shard, none of which was begun; return how many."""
         shard, job = held.entry.shard, held.job.name
         begun = [s.row for s in held.todo if s.row <= held.submitted and (job, s.row) not in self._waiting]

@@ -24,7 +24,7 @@ from functools import partial
 from vlmeval_mp.core.paths import JobsPaths, RunPaths
 from vlmeval_mp.core.records import Job, Json, Phase, Prediction, RunRecord, Sample, Served, Shard, WorkerStatus
 from vlmeval_mp.datasets.store import Dataset
-from vlmeval_mp.engines.base import Limited
+from vlmeval_mp.engines.base import HasLimits
 from vlmeval_mp.pool.worker.alike import FirstOutcomes
 from vlmeval_mp.pool.worker.asking import Asker, Refusal, failed
 from vlmeval_mp.pool.worker.assignment import Assignment
@@ -33,7 +33,7 @@ from vlmeval_mp.pool.worker.clock import Clock, occupation
 from vlmeval_mp.pool.worker.giving import Giver
 from vlmeval_mp.pool.worker.heartbeat import Heart
 from vlmeval_mp.pool.worker.pace import Pace
-from vlmeval_mp.pool.worker.recording import Held, Recorder
+from vlmeval_mp.pool.worker.recording import HeldShard, Recorder
 from vlmeval_mp.pool.worker.sharing import AHEAD, PATIENCE, Sharing
 from vlmeval_mp.pool.worker.stages import Stages
 from vlmeval_mp.pool.worker.twins import Twins
@@ -97,7 +97,7 @@ class Worker:
             paths, self.queue, self.owner, assignment.name, assignment.model, list(self.jobs.values())
         )
         self.giver = Giver(self.queue, self.recorder, self.sharing)
-        self.tasks: dict[Key, tuple[Held, asyncio.Task[None]]] = {}
+        self.tasks: dict[Key, tuple[HeldShard, asyncio.Task[None]]] = {}
         self.twins = Twins(
             paths, self.queue, self.sharing, self.asker, model, self.jobs, self.datasets, self.numbers, self.pace
         )
@@ -122,7 +122,7 @@ class Worker:
         await self.engine.start()
         self.sharing.patience = max(PATIENCE, self.clock.read().get("loading", 0.0) / 2)
         self.stages.end()
-        if isinstance(self.engine, Limited):
+        if isinstance(self.engine, HasLimits):
             self.limits = self.engine.limits()
             log.info("limits: %s", limits(self.limits))
         gc.collect()  # what was loaded stays: looking through it again would stop the feeding for half a second
@@ -183,10 +183,10 @@ class Worker:
             self.had_no_room = False
             self.heart.now()
 
-    def _open(self, entry: Entry) -> Held:
+    def _open(self, entry: Entry) -> HeldShard:
         """Return a claimed shard with its samples and the answers that any worker has recorded for it."""
         shard = entry.shard
-        found = checkpoint.Found()
+        found = checkpoint.ShardAnswers()
         if entry.attempt:
             index = self.indexes.setdefault(
                 shard.job, Index(self.paths.checkpoints, shard.job, self.jobs[shard.job].samples)
@@ -197,7 +197,7 @@ class Worker:
         samples = self.datasets[shard.job].samples(shard.first, shard.last)
         todo = [s for s in samples if s.row not in found.answers]
         suspicion = suspects.read(self.paths.suspects, shard.job) if entry.deaths else Suspicion()
-        return Held(entry, self.jobs[shard.job], todo, found.answers, suspicion, found.withdrawn)
+        return HeldShard(entry, self.jobs[shard.job], todo, found.answers, suspicion, found.withdrawn)
 
     @contextlib.contextmanager
     def _in_engine(self, job: Job, sample: Sample) -> Iterator[None]:
@@ -214,7 +214,7 @@ class Worker:
         """Return of how many things at least this worker waits for the end."""
         return self.in_flight + self.giver.giving
 
-    async def _answer(self, held: Held, sample: Sample) -> None:
+    async def _answer(self, held: HeldShard, sample: Sample) -> None:
         if held.job.name not in self.spans:
             now = time.time()
             self.spans[held.job.name] = Served(first=now, last=now, answered=0)
@@ -222,7 +222,7 @@ class Worker:
         if prediction is not None:
             self._has_outcome(held, prediction)
 
-    def _has_outcome(self, held: Held, prediction: Prediction) -> None:
+    def _has_outcome(self, held: HeldShard, prediction: Prediction) -> None:
         for each in self.first_outcomes.add(held, prediction, refused=isinstance(prediction, Refusal)):
             self._record(*each)
 
@@ -238,7 +238,7 @@ class Worker:
         for each in self.first_outcomes.rest():
             self._record(*each)
 
-    def _record(self, held: Held, prediction: Prediction) -> None:
+    def _record(self, held: HeldShard, prediction: Prediction) -> None:
         job = held.job.name
         self.recorder.record(held, prediction)
         if self.assignment.verbose:  # repr: a model's line breaks and escapes must not look like the log's own
@@ -258,7 +258,7 @@ class Worker:
                 tokens_out=span.tokens_out + prediction.completion_tokens,
             )
 
-    async def _serve_alone(self, held: Held, suspected: Sequence[Sample]) -> None:
+    async def _serve_alone(self, held: HeldShard, suspected: Sequence[Sample]) -> None:
         """Ask the samples that were in an engine when it died one at a time, with nothing else in this engine.
 
         Before the first, an innocent is asked, so that a death that follows is the sample's and not the engine's own.
@@ -291,7 +291,7 @@ class Worker:
             if sample.row in held.answers and held.answers[sample.row].prediction.error is None:
                 answered.add(sample.row)
 
-    async def _prove(self, held: Held) -> None:
+    async def _prove(self, held: HeldShard) -> None:
         """See the engine answer a sample that nobody suspects; its answer is not kept."""
         dataset = self.datasets[held.job.name]
         rows = (row for row in range(held.job.samples) if not held.suspicion.together[row] or row in held.answers)

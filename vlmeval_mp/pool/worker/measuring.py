@@ -17,7 +17,7 @@ from vlmeval_mp.core import files, jsonfiles
 from vlmeval_mp.core.errors import RequestError, VlmevalError
 from vlmeval_mp.core.records import Job
 from vlmeval_mp.datasets.store import Dataset
-from vlmeval_mp.engines.base import Measures, Ruler
+from vlmeval_mp.engines.base import CanMeasure, Ruler
 from vlmeval_mp.pool.worker.asking import Asker
 from vlmeval_mp.pool.worker.assignment import Assignment
 from vlmeval_mp.pool.worker.task import Measurement, Task
@@ -38,7 +38,7 @@ def measure(task: Task) -> Measurement:
     )
     try:
         asker = Asker(task.spec, model, jobs, datasets, place)
-        if not isinstance(asker.engine, Measures):
+        if not isinstance(asker.engine, CanMeasure):
             return Measurement(able=False)
         ruler = asker.engine.ruler()
     except VlmevalError as error:

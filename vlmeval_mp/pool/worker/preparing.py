@@ -24,14 +24,14 @@ RECENT = 128
 """Things among which there must be a quick one for a thread to be kept free of long ones."""
 
 
-class Sized(Protocol):
+class HasBytes(Protocol):
     """A value that occupies `nbytes` bytes of memory."""
 
     @property
     def nbytes(self) -> int: ...
 
 
-T = TypeVar("T", bound=Sized)
+T = TypeVar("T", bound=HasBytes)
 
 
 Work = tuple[Callable[[], T], "asyncio.Future[T]"]

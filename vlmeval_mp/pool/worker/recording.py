@@ -30,7 +30,7 @@ SYNC_SECONDS = 1.0
 
 
 @dataclass(slots=True)
-class Held:
+class HeldShard:
     """A claimed shard: what is still to be answered, the answers so far by row, and which rows are suspected.
 
     `gone` are checkpoint lines that no longer count.
@@ -59,10 +59,10 @@ class Recorder:
     """
 
     def __init__(self, paths: RunPaths, queue: Queue, worker: str, writer: str) -> None:
-        self.held: dict[str, Held] = {}
+        self.held: dict[str, HeldShard] = {}
         self._paths, self._queue, self._worker, self._writer = paths, queue, worker, writer
         self._checkpoint = Checkpoint(paths.checkpoints, writer)
-        self._complete: asyncio.Queue[Held | None] = asyncio.Queue()
+        self._complete: asyncio.Queue[HeldShard | None] = asyncio.Queue()
         # of its own: engines encode pictures on the loop's threads, and a commit must not wait behind two hundred
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="commit")
 
@@ -74,12 +74,12 @@ class Recorder:
         """
         self._checkpoint.open(job)
 
-    def hold(self, held: Held) -> None:
+    def hold(self, held: HeldShard) -> None:
         """Take up a claimed shard, which may be complete already."""
         self.held[held.entry.name] = held
         self._note_complete(held)
 
-    def keep(self, held: Held, entry: Entry | None) -> None:
+    def keep(self, held: HeldShard, entry: Entry | None) -> None:
         """Go on with `entry`, the first part of what `held` was; None if nothing of it is this worker's any more."""
         self.held.pop(held.entry.name, None)
         if entry is None:
@@ -88,7 +88,7 @@ class Recorder:
         held.answers = {row: answer for row, answer in held.answers.items() if row <= entry.shard.last}
         self.hold(held)
 
-    def record(self, held: Held, prediction: Prediction) -> None:
+    def record(self, held: HeldShard, prediction: Prediction) -> None:
         """Append a prediction; it survives this process from here on, and a power cut after the next commit.
 
         Raises:
@@ -99,7 +99,7 @@ class Recorder:
         )
         self._note_complete(held)
 
-    def _note_complete(self, held: Held) -> None:
+    def _note_complete(self, held: HeldShard) -> None:
         if held.complete:
             self._complete.put_nowait(held)
 
@@ -127,7 +127,7 @@ class Recorder:
             for held in shards:
                 self.held.pop(held.entry.name, None)
 
-    def _commit(self, batch: Sequence[Held]) -> None:
+    def _commit(self, batch: Sequence[HeldShard]) -> None:
         self._checkpoint.sync()
         finished = [(h.entry, checkpoint.pin(h.entry.shard, h.answers, self._worker, h.gone)) for h in batch]
         for _, done in finished:

@@ -17,7 +17,7 @@ from vlmeval_mp.datasets.store import Dataset
 from vlmeval_mp.engines import registry
 from vlmeval_mp.pool.worker.asking import Asker
 from vlmeval_mp.pool.worker.pace import Pace
-from vlmeval_mp.pool.worker.recording import Held
+from vlmeval_mp.pool.worker.recording import HeldShard
 from vlmeval_mp.pool.worker.sharing import Sharing
 from vlmeval_mp.runs import inflight, suspects
 from vlmeval_mp.runs.queue import Queue
@@ -144,7 +144,9 @@ class Twins:
     # --- taking what others have answered --------------------------------------------------------------------------
 
     async def take_until_end(
-        self, waiting: Mapping[Key, tuple[Held, asyncio.Task[None]]], record: Callable[[Held, Prediction], None]
+        self,
+        waiting: Mapping[Key, tuple[HeldShard, asyncio.Task[None]]],
+        record: Callable[[HeldShard, Prediction], None],
     ) -> None:
         """Look every while whether others have answered any of `waiting`; cancel its task then and `record` theirs."""
         while not self._ended.is_set():
