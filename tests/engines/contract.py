@@ -21,7 +21,7 @@ from PIL import Image
 from vlmeval_mp.core.errors import ConfigError, RequestError
 from vlmeval_mp.core.records import Frames, ImagePart, Media, Message, Part, Request, Sampling, TextPart, VideoPart
 from vlmeval_mp.engines import registry
-from vlmeval_mp.engines.base import Engine, EngineSpec
+from vlmeval_mp.engines.base import Engine, EngineSpec, Measures
 
 MODEL = str(Path(__file__).resolve().parents[2] / "vlmeval_mp" / "demo" / "model")
 """The bundled model, small enough for every test that needs a real one."""
@@ -124,6 +124,20 @@ class EngineContract:
         await engine.start()
         yield engine
         await engine.close()
+
+    async def test_prompts_are_measured_before_the_start_as_they_are_counted_afterwards(self, engine: Engine) -> None:
+        fresh = self.build()
+        if not isinstance(fresh, Measures):
+            return  # a server or a user's class makes the prompt
+        ruler = fresh.ruler()
+        for request in (
+            ask("t", "How many?"),
+            ask("one", "How many?", (picture(1),)),
+            ask("two", "Same?", (picture(1), picture(2))),
+        ):
+            length = ruler.measure(request)
+            assert length.tokens == (await engine.generate(request)).prompt_tokens
+            assert 0 <= length.media < length.tokens
 
     async def test_a_request_yields_one_completion_that_counts_its_tokens(self, engine: Engine) -> None:
         done = await engine.generate(ask("one", "Which digit is this?", (picture(1),)))
