@@ -122,3 +122,14 @@ def test_a_sample_has_the_cells_that_its_file_has():
     assert {name: text for name, text in cells.items() if text} == {
         "question": "q", "answer": "x", "l2-category": "l", "A": "x",
     }  # fmt: skip
+
+
+def test_a_column_whose_name_begins_like_a_formula_is_text_in_a_spreadsheet():
+    import io
+
+    import openpyxl
+
+    data = encode([{"index": "1", '=HYPERLINK("http://x")': "a", "prediction": "=1+1"}], "xlsx")
+    sheet = openpyxl.load_workbook(io.BytesIO(data)).active
+    assert [[cell.data_type for cell in row] for row in sheet.iter_rows()] == [["s", "s", "s"], ["n", "s", "s"]]
+    assert [cell.value for cell in sheet[1]][1] == '=HYPERLINK("http://x")'

@@ -1,9 +1,15 @@
 """A spec becomes a run once; the same spec finds it again, a changed one is refused by name."""
 
+import os
+import stat
+import subprocess
+import sys
+
 import msgspec
 import pytest
 
-from tests.builders import fake_spec, text_tsv
+from tests.builders import fake_run, fake_spec, text_tsv
+from vlmeval_mp.core import linefiles
 from vlmeval_mp.core.errors import ConfigError
 from vlmeval_mp.core.paths import JobsPaths
 from vlmeval_mp.core.records import Prediction
@@ -137,3 +143,24 @@ def test_a_changed_wait_of_the_transformers_engine_finds_the_same_run(tmp_path, 
     answer_one(first, record, True)
     second, _, new = submit.submit(spec(0.5), jobs)
     assert (second, new) == (first, False)
+
+
+def test_what_holds_questions_and_answers_is_the_users_alone(tmp_path):
+    paths = fake_run(tmp_path, 10)
+    linefiles.Appender(paths.checkpoints / "job" / "w0.jsonl").close()
+    assert stat.S_IMODE(paths.root.stat().st_mode) == 0o700
+    assert stat.S_IMODE((paths.root.parent / ".datasets").stat().st_mode) == 0o700
+    assert stat.S_IMODE((paths.checkpoints / "job" / "w0.jsonl").stat().st_mode) == 0o600
+
+
+def test_a_half_made_folder_of_a_killed_submit_is_removed_by_the_next_one(tmp_path):
+    gone = subprocess.Popen([sys.executable, "-c", ""])
+    gone.wait()
+    jobs = tmp_path / "jobs"
+    left, fresh, ours = jobs / f".a.{gone.pid}.tmp", jobs / f".b.{gone.pid}.tmp", jobs / f".c.{os.getpid()}.tmp"
+    for folder in (left, fresh, ours):
+        (folder / "queue").mkdir(parents=True)
+    for folder in (left, ours):
+        os.utime(folder, (1, 1))
+    fake_run(tmp_path, 4)
+    assert not left.exists() and fresh.exists() and ours.exists()

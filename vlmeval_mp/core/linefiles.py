@@ -72,7 +72,7 @@ class Appender:
         self._broken = False
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            self._fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC, 0o644)
+            self._fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC, 0o600)
             sync_folder(path.parent)
         except OSError as error:
             raise StorageError(f"cannot create {path}: {error.strerror or error}") from error

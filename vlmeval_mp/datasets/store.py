@@ -127,7 +127,7 @@ def prepare(spec: DataSpec, store: Path) -> Dataset:
             if (ready := _ready(folder, spec, kind, source, stat)) is not None:
                 return ready
         try:
-            store.mkdir(parents=True, exist_ok=True)
+            store.mkdir(mode=0o700, parents=True, exist_ok=True)
             _remove_abandoned(store)
             with _temporary_folder(store) as folder:
                 if official:

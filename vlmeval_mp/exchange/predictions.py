@@ -95,18 +95,17 @@ def _xlsx(columns: Sequence[str], table: Sequence[Mapping[str, Any]]) -> bytes:
 
     book = Workbook(write_only=True)
     sheet = book.create_sheet("Sheet1")
-    sheet.append(list(columns))
+
+    def text(value: str) -> Any:
+        cell = WriteOnlyCell(sheet)
+        cell.value = _NOT_XML.sub("", value)[:CELL]
+        cell.data_type = "s"
+        return cell
+
+    sheet.append([text(column) for column in columns])
     for row in table:
-        cells: list[Any] = []
-        for column in columns:
-            value = row.get(column)
-            if isinstance(value, str):
-                cell = WriteOnlyCell(sheet)
-                cell.value = _NOT_XML.sub("", value)[:CELL]
-                cell.data_type = "s"
-                value = cell
-            cells.append(value)
-        sheet.append(cells)
+        values = (row.get(column) for column in columns)
+        sheet.append([text(value) if isinstance(value, str) else value for value in values])
     buffer = io.BytesIO()
     book.save(buffer)
     return buffer.getvalue()

@@ -206,6 +206,7 @@ def unpack(file: Path, folder: Path) -> tuple[RunPaths, str]:
                 (building / manifest.run / "logs").mkdir(exist_ok=True)
                 for state in ("pending", "claimed", "done", "failed"):
                     (building / manifest.run / "queue" / state).mkdir(parents=True, exist_ok=True)
+                (building / manifest.run).chmod(0o700)
                 (building / manifest.run).rename(target.root)
             finally:
                 shutil.rmtree(building, ignore_errors=True)

@@ -5,9 +5,11 @@ Reads data sets once, through `datasets.store`; starts nothing.
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 import os
 import shutil
+import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -22,7 +24,8 @@ from vlmeval_mp.datasets import arrangement, names, videobenchmarks
 from vlmeval_mp.datasets.store import Dataset, prepare
 from vlmeval_mp.engines import argnames
 from vlmeval_mp.engines.registry import entry
-from vlmeval_mp.runs import fingerprint, kept, queue, snapshot
+from vlmeval_mp.runs import fingerprint, inspection, kept, queue, snapshot
+from vlmeval_mp.runs.owners import start_time
 from vlmeval_mp.runs.recorded import RECORD_VERSION
 from vlmeval_mp.runs.shards import shards_of
 from vlmeval_mp.scoring import families
@@ -195,11 +198,23 @@ def _job(model: ModelSpec, data: DataSpec, dataset: Dataset) -> Job:
     return Job(name=name, model=model.name, dataset=data.name, folder=dataset.folder.name, samples=samples)
 
 
+def _remove_abandoned(jobs: Path) -> None:
+    """Remove half-made folders of runs that a killed process left under `jobs`."""
+    for folder in jobs.glob(".*.tmp"):
+        pid = folder.name.split(".")[-2]
+        with contextlib.suppress(OSError):
+            young = time.time() - folder.stat().st_mtime < inspection.LITTER_SECONDS
+            if folder.is_dir() and pid.isdigit() and start_time(int(pid)) is None and not young:
+                shutil.rmtree(folder, ignore_errors=True)
+
+
 def publish(paths: RunPaths, record: RunRecord, datasets: Sequence[Path]) -> None:
     """Lay the whole run folder out beside its place and rename it there: a killed submit leaves no half run."""
     credentials.refuse_kept(jsonfiles.encode(record).decode(), os.environ)
     building = paths.root.with_name(f".{paths.root.name}.{os.getpid()}.tmp")
     shutil.rmtree(building, ignore_errors=True)
+    _remove_abandoned(paths.root.parent)
+    building.mkdir(mode=0o700, parents=True)  # questions and answers are nobody else's business, unless said otherwise
     new = RunPaths(building)
     shards = [s for j in record.jobs for s in shards_of(j.name, j.samples, record.spec.shard_size)]
     queue.create(new.queue, shards)
