@@ -1,12 +1,18 @@
 """`logs` shows what workers printed, without what a terminal would obey."""
 
+import dataclasses
+import os
+import subprocess
 import time
 
+import msgspec
 import pytest
 
 from vlmeval_mp.cli import logs
 from vlmeval_mp.core.errors import ConfigError
 from vlmeval_mp.core.paths import RunPaths
+from vlmeval_mp.core.records import SupervisorStatus
+from vlmeval_mp.runs import owners
 
 
 @pytest.fixture
@@ -62,3 +68,22 @@ def test_follow_shows_whole_lines_as_they_come(paths, capsys, monkeypatch):
     with pytest.raises(KeyboardInterrupt):
         logs.show(paths, "0", lines=1, follow=True)
     assert capsys.readouterr().out == "line 49\nnew line\nhalf a line\n"
+
+
+def test_follow_ends_with_the_run_and_leaves_nothing_out(paths, capsys, monkeypatch):
+    """The last line is written while the supervisor is still there, and read after it is gone."""
+    paths.workers.mkdir()
+    status = SupervisorStatus(pid=os.getpid(), owner=str(owners.current()), time=time.time(), phase="working")
+    paths.supervisor.write_bytes(msgspec.json.encode(status))
+    gone = subprocess.Popen(["true"])
+    gone.wait()
+
+    def sleep(_seconds):
+        with paths.log("w0").open("a") as file:
+            file.write("the end\n")
+        dead = dataclasses.replace(owners.current(), pid=gone.pid)
+        paths.supervisor.write_bytes(msgspec.json.encode(msgspec.structs.replace(status, owner=str(dead))))
+
+    monkeypatch.setattr(time, "sleep", sleep)
+    assert logs.show(paths, "0", lines=1, follow=True) == 0
+    assert capsys.readouterr().out == "line 49\nthe end\n"

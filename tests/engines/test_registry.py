@@ -1,9 +1,11 @@
 """Each engine has one entry, and what the entry says is true of the engine."""
 
 import dataclasses
+import importlib
 import sys
 import types
 
+import msgspec
 import pytest
 
 from vlmeval_mp.core.errors import ConfigError, DependencyError
@@ -73,3 +75,10 @@ def test_one_line_in_the_table_adds_an_engine_from_outside(monkeypatch):
 @pytest.mark.parametrize("name", registry.ENGINES)
 def test_the_names_of_an_engines_arguments_are_known_without_importing_it(name: str) -> None:
     assert argnames.names(registry.ENGINES[name].arguments)
+
+
+@pytest.mark.parametrize("name", ["fake", "openai", "transformers", "vlmevalkit"])
+def test_those_names_are_the_ones_that_the_engine_takes(name: str) -> None:
+    module, _, class_ = registry.ENGINES[name].arguments.partition(":")
+    taken = getattr(importlib.import_module(module), class_)
+    assert argnames.names(registry.ENGINES[name].arguments) == [f.encode_name for f in msgspec.structs.fields(taken)]

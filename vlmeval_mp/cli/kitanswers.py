@@ -19,7 +19,7 @@ ANSWERS: dict[str, str] = {
     "--repetition-penalty": SAMPLING % '"repetition_penalty": 1.05',
     "--thinker": SAMPLING % '"max_tokens": 4096',
     "--timeout": "say --engine-args '{\"timeout\": 600}' for an API, or --sample-timeout for any engine",
-    "--video-llm": 'say "video": "video" in the model\'s entry, or leave it out: what the model takes is known',
+    "--video-llm": 'say "video": "native" in the model\'s entry, or leave it out: what the model takes is known',
     "--local-media": 'say --engine-args \'{"media": "file"}\'',
     "--api-mode": "leave it out: models and data sets are asked at once here, each as its workers are free",
     "--monitor-interval": "leave it out; `vlmeval-mp status --watch` shows a run at any time",

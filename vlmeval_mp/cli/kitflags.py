@@ -35,7 +35,7 @@ def add(verb: argparse.ArgumentParser) -> None:
     flags.add_argument("--work-dir", type=Path, metavar="DIR", help="also write VLMEvalKit's output tree there")
     modes = "infer: answers without scores, which `vlmeval-mp eval` adds; eval: score the run again (default: all)"
     flags.add_argument("--mode", choices=("all", "infer", "eval"), default="all", help=modes)
-    reused = "first take over the newest answers that are under --work-dir, of VLMEvalKit too (see import)"
+    reused = "first take over the answers under --work-dir, the newest first, of VLMEvalKit too (see import)"
     flags.add_argument("--reuse", action="store_true", help=reused)
     flags.add_argument("--unpickle", action="store_true", help=UNPICKLE)
     flags.add_argument("--keep-failed", action="store_true", help="failed samples stay as they are (always so here)")

@@ -17,6 +17,7 @@ from vlmeval_mp.cli import flags
 from vlmeval_mp.cli.wanted import jobs_of
 from vlmeval_mp.core.errors import EXIT_COMPLETE, ConfigError
 from vlmeval_mp.core.paths import RunPaths
+from vlmeval_mp.runs import snapshot
 
 POLL_SECONDS = 0.2
 TAIL_BYTES = 1 << 20
@@ -31,7 +32,7 @@ def add_parser(verbs: flags.Verbs) -> None:
     verb = flags.verb(verbs, "logs", "everything a worker and its engine printed")
     flags.run_name(verb)
     verb.add_argument("--worker", metavar="N", help="worker number, or 'supervisor' (default: all)")
-    verb.add_argument("-f", "--follow", action="store_true", help="go on as it grows")
+    verb.add_argument("-f", "--follow", action="store_true", help="go on as it grows, until the run ends")
     verb.add_argument("-n", type=int, default=20, metavar="LINES", help="how many last lines (default: 20)")
     flags.jobs(verb)
 
@@ -45,7 +46,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def show(paths: RunPaths, who: str | None, *, lines: int, follow: bool) -> int:
-    """Print the last `lines` of one log (worker number or name) or of all; with `follow`, go on until interrupted.
+    """Print the last `lines` of one log (worker number or name) or of all; with `follow`, go on until the run ends.
 
     Raises:
         ConfigError: there is no such log.
@@ -57,11 +58,20 @@ def show(paths: RunPaths, who: str | None, *, lines: int, follow: bool) -> int:
         text, places[path] = _tail(path, lines)
         _print(path, text, several)
     while follow:
-        time.sleep(POLL_SECONDS)
+        over = _over(paths)  # before the last look, so that nothing that was written before the end is left out
         for path in chosen if who else _choose(paths, who):
             text, places[path] = _since(path, places.get(path, 0))
             _print(path, text, several)
+        if over:
+            break
+        time.sleep(POLL_SECONDS)
     return EXIT_COMPLETE
+
+
+def _over(paths: RunPaths) -> bool:
+    """Return whether the last launch of the run has ended."""
+    supervisor = snapshot.read_supervisor(paths)
+    return supervisor is not None and not snapshot.is_alive(supervisor.owner, supervisor.time)
 
 
 def _choose(paths: RunPaths, who: str | None) -> list[Path]:

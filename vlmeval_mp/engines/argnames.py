@@ -55,7 +55,13 @@ def _fields(class_: str, classes: dict[str, ast.ClassDef]) -> list[str]:
     if node is None:
         return []
     bases = [name for base in node.bases if isinstance(base, ast.Name) for name in _fields(base.id, classes)]
-    own = [
-        part.target.id for part in node.body if isinstance(part, ast.AnnAssign) and isinstance(part.target, ast.Name)
-    ]
-    return [*bases, *own]
+    return [*bases, *(_name(part) for part in node.body if isinstance(part, ast.AnnAssign))]
+
+
+def _name(field: ast.AnnAssign) -> str:
+    """The name of a field: that of its attribute, or the `name` that `msgspec.field` gives it."""
+    given = field.value.keywords if isinstance(field.value, ast.Call) else []
+    for keyword in given:
+        if keyword.arg == "name" and isinstance(keyword.value, ast.Constant):
+            return str(keyword.value.value)
+    return field.target.id if isinstance(field.target, ast.Name) else ""
