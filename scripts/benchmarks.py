@@ -9,7 +9,7 @@ from pathlib import Path
 from vlmeval_mp.core.records import Kind, Prediction, Sample, Score
 from vlmeval_mp.datasets.benchmarks import BENCHMARKS
 from vlmeval_mp.requests.videosets import VIDEO_BENCHMARKS
-from vlmeval_mp.scoring.base import EVALUATOR, Mode, Scored
+from vlmeval_mp.scoring.base import EVALUATOR, Mode, ScoredSample
 from vlmeval_mp.scoring.families import FAMILIES, aggregator_of, check
 from vlmeval_mp.scoring.metrics.rates import AMBER, AREAS
 from vlmeval_mp.vlmevalkit import registry
@@ -62,9 +62,11 @@ def metrics(scorer: str, kind: Kind, mode: Mode) -> list[str]:
     return list(aggregator_of(scorer)(job, mode))
 
 
-def scored(category: str, split: str, kind: Kind) -> Scored:
+def scored(category: str, split: str, kind: Kind) -> ScoredSample:
     sample = Sample(index="1", row=0, kind=kind, answer="Yes", category=category, split=split)
-    return Scored(sample, Prediction(index="1", row=0, prediction="Yes"), Score(index="1", value=1.0, extracted="Yes"))
+    return ScoredSample(
+        sample, Prediction(index="1", row=0, prediction="Yes"), Score(index="1", value=1.0, extracted="Yes")
+    )
 
 
 def main() -> None:

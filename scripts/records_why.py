@@ -10,7 +10,7 @@ import ast
 from dataclasses import dataclass
 from typing import Any
 
-from vlmeval_mp.scoring.base import Scored
+from vlmeval_mp.scoring.base import ScoredSample
 
 Row = dict[str, Any]
 
@@ -31,7 +31,7 @@ class Difference:
     reason: str
 
 
-def blink(ours: Scored, row: Row, official_right: bool) -> tuple[str, str] | None:  # noqa: ARG001 - one signature for all
+def blink(ours: ScoredSample, row: Row, official_right: bool) -> tuple[str, str] | None:  # noqa: ARG001 - one signature for all
     """BLINK: its judge is an LLM that reads a letter, or (Z) for none, out of the reply."""
     said, judge = ours.score.extracted, row["extracted"]
     if f"({said or 'Z'})" == judge:
@@ -43,7 +43,7 @@ def blink(ours: Scored, row: Row, official_right: bool) -> tuple[str, str] | Non
     return _none(ours), f"{_none(ours)}; the judge chose {judge} by its sense"
 
 
-def mathvista(ours: Scored, row: Row, official_right: bool) -> tuple[str, str] | None:
+def mathvista(ours: ScoredSample, row: Row, official_right: bool) -> tuple[str, str] | None:
     """MathVista: an LLM extracts, then a choice is the nearest in spelling and a whole number is cut."""
     if (ours.score.value == 1.0) == official_right:
         return None
@@ -63,7 +63,7 @@ def mathvista(ours: Scored, row: Row, official_right: bool) -> tuple[str, str] |
     return kind, f"the reply states no answer that stands alone; the judge took {taken!r} out of it"
 
 
-def mmmu(ours: Scored, row: Row, official_right: bool) -> tuple[str, str] | None:
+def mmmu(ours: ScoredSample, row: Row, official_right: bool) -> tuple[str, str] | None:
     """MMMU: the official parser takes the last option named in brackets, bare, or by text, and else draws one."""
     said, official = ours.score.extracted, row["official_parsed"]
     if ours.sample.extra["question_type"] != "multiple-choice":
@@ -96,7 +96,7 @@ def named_by(text: str, options: dict[str, str]) -> str | None:
     return None
 
 
-def _none(ours: Scored) -> str:
+def _none(ours: ScoredSample) -> str:
     """What our rules say of a reply in which they find no option."""
     note = ours.score.note
     return {"several options named": "several options are named, none stated"}.get(note, "no option is named")
@@ -105,7 +105,7 @@ def _none(ours: Scored) -> str:
 REASONS = {"blink": blink, "mathvista": mathvista, "mmmu": mmmu}
 
 
-def difference(case: tuple[str, str], ours: Scored, theirs: Scored, row: Row) -> Difference | None:
+def difference(case: tuple[str, str], ours: ScoredSample, theirs: ScoredSample, row: Row) -> Difference | None:
     """The difference between our verdict on a raw reply and the official one, if there is any."""
     benchmark, record = case
     official_right = theirs.score.value == 1.0

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from vlmeval_mp.core.records import Media, Prediction, Sample, Score
-from vlmeval_mp.scoring.base import Scored
+from vlmeval_mp.scoring.base import ScoredSample
 from vlmeval_mp.scoring.metrics.metrics import mean
 from vlmeval_mp.scoring.metrics.stopping import Stopping
 
@@ -68,7 +68,7 @@ def simulate(job: Job, runs: int, seed: int = 1) -> Simulated:
     return Simulated(stopped, covered, asked)
 
 
-def answered(job: Job, chance: random.Random) -> Sequence[Scored]:
+def answered(job: Job, chance: random.Random) -> Sequence[ScoredSample]:
     """Return the verdicts of one job in a random order of its pictures."""
     pictures = []
     for picture in range(job.samples // job.each):
@@ -80,7 +80,7 @@ def answered(job: Job, chance: random.Random) -> Sequence[Scored]:
         index = str(len(rows))
         media = (Media(kind="image", digest=str(picture)),)
         sample = Sample(index=index, row=len(rows), kind="vqa", answer="7", media=media)
-        rows.append(Scored(sample, Prediction(index=index, row=len(rows)), Score(index=index, value=value)))
+        rows.append(ScoredSample(sample, Prediction(index=index, row=len(rows)), Score(index=index, value=value)))
     return rows
 
 

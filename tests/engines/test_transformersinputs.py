@@ -13,7 +13,17 @@ import pytest
 from tests.engines.contract import MODEL, picture
 from tests.engines.renderdrafts import drafts
 from vlmeval_mp.core.errors import RequestError
-from vlmeval_mp.core.records import Draft, ImagePart, Media, MediaLimits, Message, Rendered, Request, Sampling, TextPart
+from vlmeval_mp.core.records import (
+    Draft,
+    ImagePart,
+    Media,
+    MediaLimits,
+    Message,
+    RenderedInput,
+    Request,
+    Sampling,
+    TextPart,
+)
 from vlmeval_mp.engines.base import EngineSpec
 from vlmeval_mp.requests import media
 
@@ -55,7 +65,7 @@ async def test_inputs_of_every_kind_of_sample_and_the_answers_equal_those_of_the
         for name, tensor in ours.items():
             assert theirs[name].dtype == tensor.dtype, name
             assert torch.equal(theirs[name], tensor), name
-    rendered = [dataclasses.replace(request, rendered=Rendered(taken[request.id])) for request in made]
+    rendered = [dataclasses.replace(request, rendered=RenderedInput(taken[request.id])) for request in made]
     theirs, ours = [await asyncio.gather(*map(engine.generate, each)) for each in (rendered, opened)]
     assert theirs == ours
     assert len({done.text for done in ours}) > 1

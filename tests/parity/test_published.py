@@ -18,7 +18,7 @@ from vlmeval_mp.datasets import names as table
 from vlmeval_mp.exchange import predictions as predictiontable
 from vlmeval_mp.exchange.scorefiles import score_file
 from vlmeval_mp.scoring import score_all
-from vlmeval_mp.scoring.base import Rules, Scored
+from vlmeval_mp.scoring.base import Rules, ScoredSample
 from vlmeval_mp.scoring.metrics.groups import grouped
 from vlmeval_mp.scoring.summary import summarize
 
@@ -257,7 +257,7 @@ PUBLISHED = [
 MATHS = {"MathVista_MINI": ("Task&Skill", "task", "skills"), "MathVision": ("Subject", "category")}
 
 
-def by_columns(found: Sequence[Scored], scorer: str, dimension: str, *columns: str) -> dict[str, float]:
+def by_columns(found: Sequence[ScoredSample], scorer: str, dimension: str, *columns: str) -> dict[str, float]:
     """The accuracy over all and by columns, out of the summary."""
     summary = summarize("m", "d", found, Rules(scorer=scorer, mode="compat"))
     groups = {"Overall": {"accuracy": summary.metrics["accuracy"], "total": summary.counts.total}}
@@ -271,7 +271,7 @@ def by_columns(found: Sequence[Scored], scorer: str, dimension: str, *columns: s
     return counts
 
 
-def scored(benchmark: Published, folder: Path) -> tuple[list[Scored], str, Path]:
+def scored(benchmark: Published, folder: Path) -> tuple[list[ScoredSample], str, Path]:
     """Its samples with replies, judged in compat mode; the scorer; and the prediction file for VLMEvalKit."""
     draw = random.Random(benchmark.name)
     rows = benchmark.rows(draw)
@@ -296,7 +296,7 @@ def reply(draw: random.Random, benchmark: Published, sample: Sample) -> Predicti
     return Prediction(index=sample.index, row=sample.row, prediction=draw.choice(benchmark.replies))
 
 
-def right_and_asked(found: Sequence[Scored], by: str) -> dict[str, float]:
+def right_and_asked(found: Sequence[ScoredSample], by: str) -> dict[str, float]:
     counts: dict[str, float] = {}
     first, _, second = by.partition(". ")
     for name, part in grouped(found, first).items():

@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from tests.report.runs import choice_tsv, finished_run, replies
-from vlmeval_mp.core.records import Counts, Spent, Summary, SupervisorStatus
+from vlmeval_mp.core.records import Counts, Summary, SupervisorStatus, TimeSpent
 from vlmeval_mp.report import gather, overview, waterfall, write
 from vlmeval_mp.report.gather import RunView
 from vlmeval_mp.report.intervals import figure
@@ -62,7 +62,7 @@ async def test_the_head_says_how_a_run_is(run: RunView) -> None:
 
 
 async def test_seconds_of_workers_are_shown_where_they_are_there(run: RunView) -> None:
-    spent = Spent(
+    spent = TimeSpent(
         {"busy": 60.0, "loading": 30.0, "idle": 10.0}, samples=120, tokens_in=6000, tokens_out=600, serving=60
     )
     begun = min(worker.started for worker in run.workers)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from vlmeval_mp.core.records import Served
+from vlmeval_mp.core.records import ServingSpan
 from vlmeval_mp.runs import history
 from vlmeval_mp.runs.history import JobPace, PastLaunch, Setting
 
@@ -17,10 +17,10 @@ def past(time: float = 1.0, setting: Setting = HERE, *jobs: JobPace, startup: fl
 
 def test_worker_seconds_of_jobs_add_up_to_the_time_in_which_the_worker_had_any() -> None:
     served = {
-        ("w0", "a"): Served(first=0.0, last=10.0, answered=100),
-        ("w0", "b"): Served(first=8.0, last=18.0, answered=300),
-        ("w1", "a"): Served(first=2.0, last=6.0, answered=40),
-        ("w1", "c"): Served(first=6.0, last=6.0, answered=0),
+        ("w0", "a"): ServingSpan(first=0.0, last=10.0, answered=100),
+        ("w0", "b"): ServingSpan(first=8.0, last=18.0, answered=300),
+        ("w1", "a"): ServingSpan(first=2.0, last=6.0, answered=40),
+        ("w1", "c"): ServingSpan(first=6.0, last=6.0, answered=0),
     }
     found = history.worker_seconds(served)
     assert sum(found.values()) == pytest.approx(18.0 + 4.0)

@@ -12,7 +12,7 @@ from vlmeval_mp.core.records import (
     Notice,
     RunRecord,
     RunSpec,
-    Served,
+    ServingSpan,
     SupervisorStatus,
     Tally,
     WorkerStatus,
@@ -130,7 +130,10 @@ def test_a_run_is_loading_until_a_worker_is_at_work_and_a_worker_says_at_what() 
 
 
 def test_a_job_has_the_rate_of_those_who_answer_of_it_now() -> None:
-    spans = {"a": Served(first=NOW - 10, last=NOW, answered=50), "b": Served(first=NOW - 99, last=NOW - 60, answered=9)}
+    spans = {
+        "a": ServingSpan(first=NOW - 10, last=NOW, answered=50),
+        "b": ServingSpan(first=NOW - 99, last=NOW - 60, answered=9),
+    }
     shards = {"a": ShardCounts(pending=1, done=1, done_samples=50)}
     a, b = folded(shards, (worker(spans=spans),), ("w0",), supervisor()).jobs
     assert (a.rate, a.eta) == (5.0, 10.0)

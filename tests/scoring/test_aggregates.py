@@ -10,17 +10,17 @@ from collections.abc import Sequence
 import pytest
 
 from vlmeval_mp.core.records import Media, Prediction, Sample, Score
-from vlmeval_mp.scoring.base import Aggregator, Metric, Scored
+from vlmeval_mp.scoring.base import Aggregator, Metric, ScoredSample
 from vlmeval_mp.scoring.families import FAMILIES, check
 from vlmeval_mp.scoring.metrics import jointly, metrics, rates
 from vlmeval_mp.scoring.metrics.groups import grouped
 
 
-def scored(index: str, value: float | None, said: str = "", error: str | None = None, **fields: object) -> Scored:
+def scored(index: str, value: float | None, said: str = "", error: str | None = None, **fields: object) -> ScoredSample:
     media = (Media(kind="image", digest=str(fields.pop("image"))),) if "image" in fields else ()
     sample = Sample(index=index, row=0, kind="mcq", media=media, **fields)  # type: ignore[arg-type]
     prediction = Prediction(index=index, row=0, prediction="x", error=error)
-    return Scored(sample, prediction, Score(index=index, value=value, extracted=said))
+    return ScoredSample(sample, prediction, Score(index=index, value=value, extracted=said))
 
 
 def values(found: dict[str, Metric]) -> dict[str, float | None]:
@@ -30,7 +30,7 @@ def values(found: dict[str, Metric]) -> dict[str, float | None]:
 # --- MMBench ---------------------------------------------------------------------------------------------------
 
 
-def rotations(question: int, *verdicts: float | None, error: str | None = None) -> list[Scored]:
+def rotations(question: int, *verdicts: float | None, error: str | None = None) -> list[ScoredSample]:
     return [
         scored(str(question + 1_000_000 * turn), v, error=error if v is None else None, image=question)
         for turn, v in enumerate(verdicts)
@@ -79,7 +79,7 @@ def test_an_index_that_is_no_number_is_a_question_of_its_own() -> None:
 # --- MME -------------------------------------------------------------------------------------------------------
 
 
-def pair(category: str, image: str, *verdicts: float | None) -> list[Scored]:
+def pair(category: str, image: str, *verdicts: float | None) -> list[ScoredSample]:
     return [
         scored(f"{category}{image}{i}", v, category=category, image=category + image, extra={"image_path": image})
         for i, v in enumerate(verdicts)
@@ -109,8 +109,8 @@ def test_an_image_with_one_question_counts_in_accuracy_only() -> None:
 
 
 def test_the_error_of_mme_points_is_their_spread_over_repeated_draws() -> None:
-    def draw(chance: random.Random) -> list[Scored]:
-        rows: list[Scored] = []
+    def draw(chance: random.Random) -> list[ScoredSample]:
+        rows: list[ScoredSample] = []
         for category, images in (("OCR", 40), ("count", 60)):
             for image in range(images):
                 easy = chance.random()
@@ -141,7 +141,7 @@ def test_hallusion_counts_questions_figures_and_question_pairs() -> None:
 # --- POPE ------------------------------------------------------------------------------------------------------
 
 
-def asked(rows: Sequence[tuple[str, str]], category: str = "") -> list[Scored]:
+def asked(rows: Sequence[tuple[str, str]], category: str = "") -> list[ScoredSample]:
     return [
         scored(str(i), float(gold == said), said, answer=gold, category=category) for i, (gold, said) in enumerate(rows)
     ]
@@ -175,7 +175,7 @@ def test_rates_of_nothing_are_zero_where_there_are_answers() -> None:
 
 
 def test_the_error_of_f1_is_its_spread_over_repeated_draws() -> None:
-    def draw(chance: random.Random) -> list[Scored]:
+    def draw(chance: random.Random) -> list[ScoredSample]:
         rows = []
         for image in range(60):
             easy = 0.5 + chance.random() / 2

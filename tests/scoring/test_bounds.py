@@ -9,7 +9,7 @@ import pytest
 from vlmeval_mp import display
 from vlmeval_mp.core.records import Prediction, Sample, Score, Summary
 from vlmeval_mp.exchange.evaluate import FileToScore, evaluate
-from vlmeval_mp.scoring.base import Rules, Scored
+from vlmeval_mp.scoring.base import Rules, ScoredSample
 from vlmeval_mp.scoring.metrics import intervals
 from vlmeval_mp.scoring.summary import summarize
 
@@ -18,7 +18,7 @@ CASES = Path(__file__).parents[3] / "shared" / "cases"
 
 def job(
     right: int, wrong: int, unscored: int = 0, failed: int = 0, missing: int = 0, note: str = "needs a judge"
-) -> list[Scored]:
+) -> list[ScoredSample]:
     kinds = [1.0] * right + [0.0] * wrong + [None] * (unscored + failed + missing)
     rows = []
     for row, value in enumerate(kinds):
@@ -27,11 +27,11 @@ def job(
         gone = place >= unscored + failed
         prediction = None if gone else Prediction(index=str(row), row=row, prediction="A", error=error)
         score = Score(index=str(row), value=value, note="" if value is not None else note)
-        rows.append(Scored(Sample(index=str(row), row=row, kind="mcq", answer="A"), prediction, score))
+        rows.append(ScoredSample(Sample(index=str(row), row=row, kind="mcq", answer="A"), prediction, score))
     return rows
 
 
-def summary(scored: list[Scored], scorer: str = "") -> Summary:
+def summary(scored: list[ScoredSample], scorer: str = "") -> Summary:
     return summarize("m", "d", scored, Rules(scorer))
 
 
@@ -74,7 +74,7 @@ def test_an_f1_is_bounded_by_the_opposite_of_each_answer() -> None:
     for row, (gold, said) in enumerate([("Yes", "Yes"), ("No", "No"), ("Yes", ""), ("No", "")]):
         score = Score(index=str(row), value=1.0 if said else None, extracted=said)
         sample = Sample(index=str(row), row=row, kind="yorn", answer=gold)
-        rows.append(Scored(sample, Prediction(index=str(row), row=row, prediction=said), score))
+        rows.append(ScoredSample(sample, Prediction(index=str(row), row=row, prediction=said), score))
     assert summary(rows, "pope").bounds == (0.5, 1.0)
 
 

@@ -8,14 +8,14 @@ import pytest
 
 from vlmeval_mp.core.records import Prediction, Sample, Score
 from vlmeval_mp.scoring import health, score
-from vlmeval_mp.scoring.base import Rules, Scored
+from vlmeval_mp.scoring.base import Rules, ScoredSample
 from vlmeval_mp.scoring.summary import summarize
 
 OPTIONS = {"A": "cat", "B": "dog", "C": "bird", "D": "fish"}
 ASKED = "Which of these animals is in the picture?"
 
 
-def job(replies: list[str], gold: str = "ABCD", reason: str = "stop", category: str = "") -> list[Scored]:
+def job(replies: list[str], gold: str = "ABCD", reason: str = "stop", category: str = "") -> list[ScoredSample]:
     rows = []
     for row, reply in enumerate(replies):
         answer = gold[row % len(gold)]
@@ -23,11 +23,11 @@ def job(replies: list[str], gold: str = "ABCD", reason: str = "stop", category: 
             index=str(row), row=row, kind="mcq", question=ASKED, options=OPTIONS, answer=answer, category=category
         )
         prediction = Prediction(index=str(row), row=row, prediction=reply, finish_reason=reason)
-        rows.append(Scored(sample, prediction, score(sample, prediction)))
+        rows.append(ScoredSample(sample, prediction, score(sample, prediction)))
     return rows
 
 
-def seen(scored: list[Scored]) -> tuple[dict[str, int], list[str]]:
+def seen(scored: list[ScoredSample]) -> tuple[dict[str, int], list[str]]:
     found = summarize("m", "d", scored, Rules())
     assert found.health is not None
     return {sign: n for sign, n in found.health.counts.items() if n}, list(found.warnings)
@@ -87,7 +87,7 @@ def test_few_replies_warn_of_nothing() -> None:
 
 def test_a_compat_summary_counts_what_strict_rules_could_not_read() -> None:
     strict = job(["An animal stands on grass."] * 20)
-    compat = [Scored(s.sample, s.prediction, Score(index=s.sample.index, value=0.0)) for s in strict]
+    compat = [ScoredSample(s.sample, s.prediction, Score(index=s.sample.index, value=0.0)) for s in strict]
     found = summarize("m", "d", compat, Rules(mode="compat"), strict)
     assert found.health is not None
     assert found.health.counts["unread"] == 20

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from vlmeval_mp.core.records import Counts, Media, Prediction, Sample, Score, Summary
-from vlmeval_mp.scoring.base import Rules, Scored
+from vlmeval_mp.scoring.base import Rules, ScoredSample
 from vlmeval_mp.scoring.metrics.metrics import standard_error
 from vlmeval_mp.scoring.summary import summarize
 
@@ -27,7 +27,7 @@ def outcome(row: int, value: float | None, error: str | None = None) -> tuple[Pr
 
 
 def summary_of(samples: list[Sample], predictions: list[Prediction | None], scores: list[Score]) -> Summary:
-    scored = [Scored(*each) for each in zip(samples, predictions, scores, strict=True)]
+    scored = [ScoredSample(*each) for each in zip(samples, predictions, scores, strict=True)]
     return summarize("m", "d", scored, Rules())
 
 
@@ -48,7 +48,9 @@ def test_truncated_and_empty_answers_are_counted_and_the_other_mode_is_told() ->
     predictions = [cut, Prediction(index="1", row=1, prediction=" \n"), Prediction(index="2", row=2, error="broken")]
     strict = [Score(index="0", value=1.0), Score(index="1", value=0.0), Score(index="2", value=None)]
     compat = [Score(index=str(i), value=0.0) for i in range(3)]
-    ours, theirs = ([Scored(*each) for each in zip(samples, predictions, s, strict=True)] for s in (strict, compat))
+    ours, theirs = (
+        [ScoredSample(*each) for each in zip(samples, predictions, s, strict=True)] for s in (strict, compat)
+    )
     summary = summarize("m", "d", ours, Rules(), theirs)
     assert summary.counts == Counts(total=3, scored=2, unscored=0, failed=1, truncated=1, empty=1)
     assert summary.other is not None

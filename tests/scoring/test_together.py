@@ -7,15 +7,15 @@ from pathlib import Path
 import pytest
 
 from vlmeval_mp import display
-from vlmeval_mp.core.records import Prediction, Sample, Score, Together
+from vlmeval_mp.core.records import GroupMetrics, Prediction, Sample, Score
 from vlmeval_mp.exchange.evaluate import FileToScore, evaluate
-from vlmeval_mp.scoring.base import Rules, Scored
+from vlmeval_mp.scoring.base import Rules, ScoredSample
 from vlmeval_mp.scoring.metrics import intervals
 from vlmeval_mp.scoring.metrics.together import together
 from vlmeval_mp.scoring.summary import summarize
 
 
-def variants(*groups: str, column: str = "seed") -> list[Scored]:
+def variants(*groups: str, column: str = "seed") -> list[ScoredSample]:
     """Groups of samples: 1 is right, 0 wrong, f failed, ? without a verdict."""
     rows = []
     for name, verdicts in enumerate(groups):
@@ -25,11 +25,11 @@ def variants(*groups: str, column: str = "seed") -> list[Scored]:
             error = "broken" if each == "f" else None
             sample = Sample(index=str(row), row=row, kind="vqa", answer="7", extra={column: f"q{name}"})
             prediction = Prediction(index=str(row), row=row, prediction="7", error=error)
-            rows.append(Scored(sample, prediction, Score(index=str(row), value=value)))
+            rows.append(ScoredSample(sample, prediction, Score(index=str(row), value=value)))
     return rows
 
 
-def found(*groups: str) -> Together:
+def found(*groups: str) -> GroupMetrics:
     numbers = together(variants(*groups), "seed")
     assert numbers is not None
     return numbers

@@ -15,7 +15,7 @@ from vlmeval_mp.core.errors import EXIT_COMPLETE, ConfigError
 from vlmeval_mp.core.paths import slug
 
 if TYPE_CHECKING:
-    from vlmeval_mp.report.comparison import Compared, Part, Refused, Side
+    from vlmeval_mp.report.comparison import DatasetComparison, NoComparison, Part, Side
 
 EXAMPLES = """\
 examples:
@@ -48,8 +48,8 @@ def run(arguments: argparse.Namespace) -> int:
     from vlmeval_mp.report import comparison
 
     groups = comparison.sides_of(jobs_of(arguments), arguments.sides)
-    found: list[Compared] = []
-    refused: list[Refused] = []
+    found: list[DatasetComparison] = []
+    refused: list[NoComparison] = []
     mode = arguments.scoring or "strict"
     for sides in groups:
         some, others = comparison.compare(sides, mode, failed_as_wrong=arguments.failed_as_wrong)
@@ -75,12 +75,14 @@ def run(arguments: argparse.Namespace) -> int:
     return EXIT_COMPLETE
 
 
-def _why(refused: Refused) -> str:
+def _why(refused: NoComparison) -> str:
     where = f" on {refused.dataset}" if refused.dataset else ""
     return f"{refused.first} and {refused.second}{where} cannot be compared: {refused.why}"
 
 
-def _write_page(file: Path, sides: Sequence[Side], found: Sequence[Compared], refused: Sequence[Refused]) -> Path:
+def _write_page(
+    file: Path, sides: Sequence[Side], found: Sequence[DatasetComparison], refused: Sequence[NoComparison]
+) -> Path:
     from vlmeval_mp.report import comparepage
     from vlmeval_mp.report.pages import Options
 
@@ -91,7 +93,7 @@ def _write_page(file: Path, sides: Sequence[Side], found: Sequence[Compared], re
     return file.resolve()
 
 
-def _show(found: Sequence[Compared]) -> None:
+def _show(found: Sequence[DatasetComparison]) -> None:
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
@@ -122,7 +124,7 @@ def _row(part: Part) -> list[str]:
     return [safe(part.name) or "all", *numbers, interval, f"{part.gained:,}", f"{part.lost:,}", p_text(part.p)]
 
 
-def _notes(each: Compared) -> list[str]:
+def _notes(each: DatasetComparison) -> list[str]:
     lines = [f"p: {each.whole.test}"]
     if each.whole.clusters < each.whole.n:
         lines[0] += f" over {each.whole.clusters:,} groups of samples that share a picture or video"

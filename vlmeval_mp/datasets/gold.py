@@ -62,7 +62,7 @@ def _column(column: str, rows: Sequence[Mapping[str, str]]) -> str:
 
 def _samples(spec: DataSpec, file: BinaryIO, path: Path) -> list[Sample]:
     with tempfile.TemporaryDirectory(prefix="vlmeval-mp-gold-") as folder:
-        reading = _GoldReading(spec, Reader(file, path, needed=("index",)), _Named(()), Path(folder), _Marked())
+        reading = _GoldReading(spec, Reader(file, path, needed=("index",)), _NoFiles(()), Path(folder), _NoImages())
         return [msgspec.structs.replace(sample, error="") for sample in reading.gold()]
 
 
@@ -70,7 +70,7 @@ def _mark(text: str | bytes) -> str:
     return hashlib.sha256(text if isinstance(text, bytes) else text.encode()).hexdigest()
 
 
-class _Marked(MediaFolder):
+class _NoImages(MediaFolder):
     """Keeps no image."""
 
     def __init__(self) -> None:
@@ -80,7 +80,7 @@ class _Marked(MediaFolder):
         return Media(kind="image", digest=_mark(text))
 
 
-class _Named(FileFinder):
+class _NoFiles(FileFinder):
     """Looks for no file."""
 
     def image(self, name: str) -> Media:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from vlmeval_mp.core.records import Occupation, Spent
+from vlmeval_mp.core.records import Occupation, TimeSpent
 from vlmeval_mp.display.text import rate
 from vlmeval_mp.runs.words import duration
 
@@ -17,7 +17,7 @@ WORDS: dict[Occupation, str] = {
 }
 
 
-def line(spent: Spent | None) -> str:
+def line(spent: TimeSpent | None) -> str:
     """Return the line, or "" where nothing is known; shares are of all worker-seconds, the largest first."""
     whole = sum(spent.seconds.values()) if spent else 0.0
     if spent is None or not whole:
@@ -31,5 +31,5 @@ def line(spent: Spent | None) -> str:
     return f"{duration(whole)} of workers: {', '.join(named)}{brought}"
 
 
-def _tokens(spent: Spent) -> tuple[tuple[int, str], ...]:
+def _tokens(spent: TimeSpent) -> tuple[tuple[int, str], ...]:
     return (spent.tokens_in, "in"), (spent.tokens_out, "out")

@@ -21,7 +21,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from vlmeval_mp.core.errors import EngineError, MediaError, RequestError
-from vlmeval_mp.core.records import Draft, Rendered, Request
+from vlmeval_mp.core.records import Draft, RenderedInput, Request
 from vlmeval_mp.engines import rendertransport
 from vlmeval_mp.engines.base import NotRenderedError
 from vlmeval_mp.engines.renderprocess import BROKEN, MADE, READY, REFUSED, UNOPENED, Order, packed
@@ -139,7 +139,9 @@ class RenderPool:
             return
         if said == MADE:
             d = job.draft
-            job.outcome.set_result(Request(d.id, d.messages, d.sampling, source=d.source, rendered=Rendered(value)))
+            job.outcome.set_result(
+                Request(d.id, d.messages, d.sampling, source=d.source, rendered=RenderedInput(value))
+            )
         elif said == UNOPENED:
             job.outcome.set_exception(MediaError(value))
         elif said == REFUSED:

@@ -25,7 +25,7 @@ from vlmeval_mp.core.errors import MediaError, RequestError
 from vlmeval_mp.core.records import Draft, Request
 from vlmeval_mp.engines import rendertransport
 from vlmeval_mp.requests import media
-from vlmeval_mp.requests.kept import Kept
+from vlmeval_mp.requests.kept import MediaCache
 
 LENGTH = struct.Struct("<Q")
 PR_SET_PDEATHSIG = 1
@@ -94,14 +94,14 @@ def serve(channel: socket.socket, source: BinaryIO, order: Order) -> None:
         rendertransport.send(channel, (None, BROKEN, traceback.format_exc()), shared=False)
         return
     rendertransport.send(channel, (None, READY, ""), shared=False)
-    kept = Kept(order.kept_bytes)
+    kept = MediaCache(order.kept_bytes)
     while True:
         number, draft = read(source)
         said, value = answer(draft, render, kept)
         rendertransport.send(channel, (number, said, value), shared=order.shared)
 
 
-def answer(draft: Draft, render: Callable[[Request], Any], kept: Kept) -> tuple[str, Any]:
+def answer(draft: Draft, render: Callable[[Request], Any], kept: MediaCache) -> tuple[str, Any]:
     """Return what became of `draft`: the engine's input, or the reason why there is none."""
     try:
         return MADE, render(media.open_draft(draft, kept))

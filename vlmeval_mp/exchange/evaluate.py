@@ -23,7 +23,7 @@ from vlmeval_mp.exchange.tables import Sheet
 from vlmeval_mp.requests.videosets import VIDEO_BENCHMARKS
 from vlmeval_mp.runs import results, submit
 from vlmeval_mp.scoring import families
-from vlmeval_mp.scoring.base import EVALUATOR, FAILED, Mode, Rules, Scored
+from vlmeval_mp.scoring.base import EVALUATOR, FAILED, Mode, Rules, ScoredSample
 
 SHOWN = 5
 """Indexes named in one message."""
@@ -55,7 +55,7 @@ class FileScores:
     `warnings` say, for people, what was not as it should be.
     """
 
-    scored: tuple[Scored, ...]
+    scored: tuple[ScoredSample, ...]
     summary: Summary
     extra: tuple[str, ...]
     missing: tuple[str, ...]

@@ -35,7 +35,7 @@ from vlmeval_mp.exchange.scoreshapes import (
     tallies,
     yes_or_no,
 )
-from vlmeval_mp.scoring.base import Scored
+from vlmeval_mp.scoring.base import ScoredSample
 from vlmeval_mp.scoring.families import breakdowns_of
 
 
@@ -119,7 +119,7 @@ SHAPES: dict[str, Shape] = {
 }  # fmt: skip
 
 
-def score_file(scorer: str, scored: Sequence[Scored]) -> ScoreFile | None:
+def score_file(scorer: str, scored: Sequence[ScoredSample]) -> ScoreFile | None:
     """The file for a job whose compat verdicts are `scored`; None if nothing is known of one."""
     if not scored or scorer in JUDGED:
         return None

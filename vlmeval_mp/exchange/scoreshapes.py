@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from vlmeval_mp.core.records import Sample
-from vlmeval_mp.scoring.base import Scored
+from vlmeval_mp.scoring.base import ScoredSample
 from vlmeval_mp.scoring.families import aggregator_of
 from vlmeval_mp.scoring.metrics.groups import grouped
 
@@ -60,16 +60,16 @@ class Job:
     """What a shape is made of: the compat verdicts of one job in data set order, and the scorer that gave them."""
 
     scorer: str
-    scored: Sequence[Scored]
+    scored: Sequence[ScoredSample]
 
-    def metrics(self, part: Sequence[Scored]) -> Numbers:
+    def metrics(self, part: Sequence[ScoredSample]) -> Numbers:
         """The aggregator's numbers over `part`."""
         return {name: metric.value for name, metric in aggregator_of(self.scorer)(part, "compat").items()}
 
-    def primary(self, part: Sequence[Scored]) -> Number:
+    def primary(self, part: Sequence[ScoredSample]) -> Number:
         return next(iter(self.metrics(part).values())) if part else None
 
-    def percent(self, part: Sequence[Scored]) -> Number:
+    def percent(self, part: Sequence[ScoredSample]) -> Number:
         value = self.primary(part)
         return None if value is None else value * 100
 
@@ -175,15 +175,15 @@ def _column(sample: Sample, name: str) -> str:
     return sample.extra.get(name, "")
 
 
-def groups(scored: Iterable[Scored], name: Named, named: str = "") -> dict[str, list[Scored]]:
+def groups(scored: Iterable[ScoredSample], name: Named, named: str = "") -> dict[str, list[ScoredSample]]:
     """The samples by name, in the order in which the names appear; those without one are under `named`."""
-    found: dict[str, list[Scored]] = {}
+    found: dict[str, list[ScoredSample]] = {}
     for each in scored:
         found.setdefault(name(each.sample) or named, []).append(each)
     return found
 
 
-def _names(scored: Iterable[Scored], name: Named) -> list[str]:
+def _names(scored: Iterable[ScoredSample], name: Named) -> list[str]:
     return sorted({name(each.sample) for each in scored} - {""})
 
 
@@ -193,8 +193,10 @@ def _by(job: Job, name: Named) -> Numbers:
     }
 
 
-def all_groups(scored: Sequence[Scored], columns: Iterable[str], listed: Sequence[str]) -> dict[str, list[Scored]]:
-    found: dict[str, list[Scored]] = {}
+def all_groups(
+    scored: Sequence[ScoredSample], columns: Iterable[str], listed: Sequence[str]
+) -> dict[str, list[ScoredSample]]:
+    found: dict[str, list[ScoredSample]] = {}
     for column in columns:
         found |= grouped(scored, column, listed)
     return found
@@ -208,7 +210,7 @@ def hundred(value: Number) -> Number:
     return None if value is None else 100 * value
 
 
-def _right(part: Sequence[Scored]) -> list[Any]:
+def _right(part: Sequence[ScoredSample]) -> list[Any]:
     right = sum(bool(each.score.value) for each in part)
     return [right, len(part), f"{right / len(part) * 100:.2f}%"]
 

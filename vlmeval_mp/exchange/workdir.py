@@ -32,7 +32,7 @@ from vlmeval_mp.exchange.scoreshapes import ScoreFile
 from vlmeval_mp.runs import results, stops
 from vlmeval_mp.runs.index import search
 from vlmeval_mp.runs.merge import dataset_of, merge
-from vlmeval_mp.scoring.base import Rules, Scored
+from vlmeval_mp.scoring.base import Rules, ScoredSample
 from vlmeval_mp.scoring.reading.postprocess import applied
 from vlmeval_mp.vlmevalkit import evaluation
 from vlmeval_mp.vlmevalkit.child.judging import EXACT
@@ -143,13 +143,13 @@ class _Tree:
 
     def _compat(
         self, job: Job, samples: Sequence[Sample], predictions: Sequence[Prediction], rules: Rules
-    ) -> list[Scored]:
+    ) -> list[ScoredSample]:
         """The samples with their compat verdicts: those in the job's results, or new ones if they are not there."""
         kept = None if rules.judge else results.read_scores(self.paths.results(job.model, job.dataset), "compat")
         if kept is None or [score.index for score in kept] != [sample.index for sample in samples]:
             by_rules = replace(rules, judge="")
             return results.judged(job.model, job.dataset, samples, predictions, by_rules)[0]
-        return [Scored(*each) for each in zip(samples, predictions, kept, strict=True)]
+        return [ScoredSample(*each) for each in zip(samples, predictions, kept, strict=True)]
 
     def _copy_evaluators(self, job: Job, rules: Rules, folder: Path, stem: str) -> list[str]:
         """Bring over what VLMEvalKit's own evaluator wrote beside its prediction file; the names there."""

@@ -8,7 +8,7 @@ from typing import Any
 
 from vlmeval_mp.core import files
 from vlmeval_mp.core.errors import StorageError
-from vlmeval_mp.report.comparison import Compared, Refused, Side, pairs_of
+from vlmeval_mp.report.comparison import DatasetComparison, NoComparison, Side, pairs_of
 from vlmeval_mp.report.document import document, render
 from vlmeval_mp.report.gather import JobView
 from vlmeval_mp.report.pages import Options, Page
@@ -25,7 +25,11 @@ REACH = 30.0
 
 
 def write(
-    path: Path, sides: Sequence[Side], found: Sequence[Compared], refused: Sequence[Refused], options: Options
+    path: Path,
+    sides: Sequence[Side],
+    found: Sequence[DatasetComparison],
+    refused: Sequence[NoComparison],
+    options: Options,
 ) -> None:
     """Write the page of a comparison to `path`; pictures that find no room lie in a folder beside it.
 
@@ -43,7 +47,7 @@ def write(
     files.atomic_write(path, document(" vs ".join(labels), pages, facts), durable=False)
 
 
-def _differences(found: Sequence[Compared], refused: Sequence[Refused]) -> Page:
+def _differences(found: Sequence[DatasetComparison], refused: Sequence[NoComparison]) -> Page:
     html = render("difference.html", found=found, refused=refused, reach=REACH, x=_x, percent=_percent, p=p_text)
     return Page("Difference", html)
 
@@ -65,7 +69,7 @@ def p_text(p: float) -> str:
     return "< 0.0001" if p < 0.0001 else f"{p:.4f}" if p < 0.1 else f"{p:.2f}"
 
 
-def _flips(folder: Path, sides: Sequence[Side], found: Sequence[Compared], options: Options) -> Page:
+def _flips(folder: Path, sides: Sequence[Side], found: Sequence[DatasetComparison], options: Options) -> Page:
     by_label = {side.label: side for side in sides}
     views: list[JobView] = []
     pairs: list[dict[str, Any]] = []

@@ -14,7 +14,7 @@ from vlmeval_mp.core.errors import ConfigError, did_you_mean
 from vlmeval_mp.core.paths import JobsPaths
 from vlmeval_mp.core.records import Struct
 from vlmeval_mp.report.gather import JobView, RunView, run_view
-from vlmeval_mp.report.paired import Paired, paired
+from vlmeval_mp.report.paired import PairedTest, paired
 from vlmeval_mp.runs import find
 from vlmeval_mp.scoring.metrics.estimates import clusters
 
@@ -52,7 +52,7 @@ class Part(Struct, frozen=True, omit_defaults=False):
     clusters: int
 
 
-class Compared(Struct, frozen=True, omit_defaults=False):
+class DatasetComparison(Struct, frozen=True, omit_defaults=False):
     """Two sides on one data set. `gained` are indices of samples that the second side does better, `lost` worse.
 
     `unpaired` counts common samples that one side has no verdict on, `only_first` and `only_second` those of one side.
@@ -71,7 +71,7 @@ class Compared(Struct, frozen=True, omit_defaults=False):
     only_second: int
 
 
-class Refused(Struct, frozen=True, omit_defaults=False):
+class NoComparison(Struct, frozen=True, omit_defaults=False):
     """Two sides that cannot be compared on a data set, and why."""
 
     first: str
@@ -126,23 +126,23 @@ def _sides(jobs: JobsPaths, wanted: str) -> list[Side]:
 
 def compare(
     sides: Sequence[Side], mode: str = "strict", *, failed_as_wrong: bool = False
-) -> tuple[list[Compared], list[Refused]]:
+) -> tuple[list[DatasetComparison], list[NoComparison]]:
     """Return what each further side is against the first one, by data set, and what could not be compared."""
-    found: list[Compared] = []
-    refused: list[Refused] = []
+    found: list[DatasetComparison] = []
+    refused: list[NoComparison] = []
     for first, second in itertools.product(sides[:1], sides[1:]):
         mine = {view.job.dataset: view for view in first.jobs}
         theirs = {view.job.dataset: view for view in second.jobs}
         if not mine.keys() & theirs.keys():
             why = f"no data set in common: one has {', '.join(mine)}, the other {', '.join(theirs)}"
-            refused.append(Refused(first.label, second.label, "", why))
+            refused.append(NoComparison(first.label, second.label, "", why))
         for name in [name for name in mine if name in theirs]:
             why = _why_not(first, second, name) or _why_no_pair(mine[name], theirs[name])
             if why:
-                refused.append(Refused(first.label, second.label, name, why))
+                refused.append(NoComparison(first.label, second.label, name, why))
                 continue
             one = _compared(first, second, name, mode, failed_as_wrong)
-            if isinstance(one, Compared):
+            if isinstance(one, DatasetComparison):
                 found.append(one)
             else:
                 refused.append(one)
@@ -197,16 +197,18 @@ def _value(view: JobView, place: int, mode: str, failed_as_wrong: bool) -> float
     return view.verdicts[mode][place].value
 
 
-def _compared(first: Side, second: Side, dataset: str, mode: str, failed_as_wrong: bool) -> Compared | Refused:
+def _compared(
+    first: Side, second: Side, dataset: str, mode: str, failed_as_wrong: bool
+) -> DatasetComparison | NoComparison:
     views = [next(v for v in side.jobs if v.job.dataset == dataset) for side in (first, second)]
     chosen, pairs = pairs_of(views[0], views[1], mode, failed_as_wrong=failed_as_wrong)
     if not chosen:
         modes = " and ".join("/".join(view.verdicts) for view in views)
-        return Refused(first.label, second.label, dataset, f"they are scored by different rules ({modes})")
+        return NoComparison(first.label, second.label, dataset, f"they are scored by different rules ({modes})")
     scored = [(pair, pair.first, pair.second) for pair in pairs]
     known = [(pair, a, b) for pair, a, b in scored if a is not None and b is not None]
     if not known:
-        return Refused(first.label, second.label, dataset, "no sample has a verdict on both sides")
+        return NoComparison(first.label, second.label, dataset, "no sample has a verdict on both sides")
     samples = [views[0].samples[pair.places[0]] for pair, _, _ in known]
     numbers = clusters(samples).numbers
     by_category: dict[str, list[int]] = {}
@@ -222,7 +224,7 @@ def _compared(first: Side, second: Side, dataset: str, mode: str, failed_as_wron
     parts = [part(name, places) for name, places in sorted(by_category.items())] if len(by_category) > 1 else []
     better = [sample.index for sample, (_, a, b) in zip(samples, known, strict=True) if b > a]
     worse = [sample.index for sample, (_, a, b) in zip(samples, known, strict=True) if b < a]
-    return Compared(
+    return DatasetComparison(
         first=first.label,
         second=second.label,
         dataset=dataset,
@@ -237,7 +239,7 @@ def _compared(first: Side, second: Side, dataset: str, mode: str, failed_as_wron
     )
 
 
-def _part(name: str, found: Paired) -> Part:
+def _part(name: str, found: PairedTest) -> Part:
     return Part(
         name, found.n, found.first, found.second, found.difference, found.low, found.high, found.p, found.test,
         found.gained, found.lost, found.clusters,

@@ -25,7 +25,7 @@ _ROUNDING = 1e-9
 
 
 @dataclass(frozen=True, slots=True)
-class Paired:
+class PairedTest:
     """The comparison of two sides; `difference` is the second mean minus the first.
 
     `gained` and `lost` count samples that the second side does better and worse; `clusters` counts the independent
@@ -45,7 +45,7 @@ class Paired:
     clusters: int
 
 
-def paired(first: Sequence[float], second: Sequence[float], clusters: Sequence[int]) -> Paired:
+def paired(first: Sequence[float], second: Sequence[float], clusters: Sequence[int]) -> PairedTest:
     """Return what the scores of two sides on the same samples, at least one, say of their difference.
 
     `clusters` has a number for each sample; those of one number may be right or wrong together.
@@ -68,7 +68,7 @@ def paired(first: Sequence[float], second: Sequence[float], clusters: Sequence[i
             interval = tango(0, 0, len(groups))
     low, high = interval or (None, None)
     means = math.fsum(first) / n, math.fsum(second) / n
-    return Paired(n, *means, math.fsum(differences) / n, low, high, p, test, gained, lost, len(groups))
+    return PairedTest(n, *means, math.fsum(differences) / n, low, high, p, test, gained, lost, len(groups))
 
 
 def mcnemar(gained: int, lost: int) -> float:

@@ -10,7 +10,7 @@ from collections.abc import Hashable
 from typing import Any
 
 
-class Kept:
+class MediaCache:
     """At most `most_bytes` of opened pictures and frames."""
 
     def __init__(self, most_bytes: int) -> None:

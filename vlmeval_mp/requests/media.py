@@ -32,7 +32,7 @@ from vlmeval_mp.core.records import (
     VideoPart,
 )
 from vlmeval_mp.requests import pictures, subtitles, videoas
-from vlmeval_mp.requests.kept import Kept
+from vlmeval_mp.requests.kept import MediaCache
 from vlmeval_mp.requests.pictures import FORMATS
 from vlmeval_mp.requests.video import fitted, open_video
 from vlmeval_mp.requests.videoas import VideoAs
@@ -52,7 +52,7 @@ def prepare(
     nframe: int,
     fps: float,
     video: VideoAs = "native",
-    kept: Kept | None = None,
+    kept: MediaCache | None = None,
 ) -> Request:
     """The request that asks `messages`; media files are absolute, or relative to the data set's `folder`.
 
@@ -62,7 +62,7 @@ def prepare(
     Raises:
         RequestError: a picture or video is missing, damaged, too large or of no known format.
     """
-    opened = _Opened(folder, limits, nframe, fps, video, kept)
+    opened = _MediaOpener(folder, limits, nframe, fps, video, kept)
     asked = tuple(
         msgspec.structs.replace(message, parts=tuple(p for part in message.parts for p in opened.parts(part)))
         for message in messages
@@ -70,7 +70,7 @@ def prepare(
     return Request(request_id, asked, sampling, tuple(opened.images), tuple(opened.videos))
 
 
-def open_draft(draft: Draft, kept: Kept | None = None) -> Request:
+def open_draft(draft: Draft, kept: MediaCache | None = None) -> Request:
     """Return the request of `draft`, its media opened as `prepare` does.
 
     Raises:
@@ -83,11 +83,11 @@ def open_draft(draft: Draft, kept: Kept | None = None) -> Request:
         raise MediaError(str(error)) from error
 
 
-class _Opened:
+class _MediaOpener:
     """The media of one request, opened part by part."""
 
     def __init__(
-        self, folder: Path, limits: MediaLimits, nframe: int, fps: float, video: VideoAs, kept: Kept | None
+        self, folder: Path, limits: MediaLimits, nframe: int, fps: float, video: VideoAs, kept: MediaCache | None
     ) -> None:
         self.images: list[Image.Image] = []
         self.videos: list[Frames] = []

@@ -67,7 +67,7 @@ def open_video(path: Path, media: Media, limits: MediaLimits, nframe: int, fps: 
 
 
 @dataclass(frozen=True, slots=True)
-class _Picked:
+class _FramePick:
     """The frames that are taken, by their places in the stream, and as `indices` of `total` at `rate` a second."""
 
     frames: tuple[int, ...]
@@ -78,16 +78,16 @@ class _Picked:
 
 def _picked(
     media: Media, total: int, rate: float, nframe: int, fps: float, limits: MediaLimits, spaced: FrameTimes | None
-) -> _Picked:
+) -> _FramePick:
     """Return which frames are taken: of an uneven video by time where the rule is one in seconds, else by count."""
     if spaced is None:
         indices = _chosen(media, total, rate, nframe, fps, limits)
-        return _Picked(indices, indices, rate, total)
+        return _FramePick(indices, indices, rate, total)
     if media.clip is not None or (fps > 0 and not nframe):
         points = _chosen(media, spaced.total, spaced.rate, nframe, fps, limits)
-        return _Picked(tuple(spaced.frame_at(point) for point in points), points, spaced.rate, spaced.total)
+        return _FramePick(tuple(spaced.frame_at(point) for point in points), points, spaced.rate, spaced.total)
     taken = _chosen(media, total, rate, nframe, fps, limits)
-    return _Picked(taken, tuple(spaced.point_of(frame) for frame in taken), spaced.rate, spaced.total)
+    return _FramePick(taken, tuple(spaced.point_of(frame) for frame in taken), spaced.rate, spaced.total)
 
 
 @functools.cache

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import msgspec
 
-from vlmeval_mp.core.records import Served, Struct
+from vlmeval_mp.core.records import ServingSpan, Struct
 
 log = logging.getLogger(__name__)
 
@@ -111,12 +111,12 @@ def _tail(path: Path) -> list[bytes]:
     return lines[1:] if size > READ_BYTES else lines
 
 
-def worker_seconds(served: Mapping[tuple[str, str], Served]) -> dict[str, float]:
+def worker_seconds(served: Mapping[tuple[str, str], ServingSpan]) -> dict[str, float]:
     """Return the worker-seconds of each job, of spans by (worker, job).
 
     Where a worker had two jobs at once, each second is divided by how fast it answered them.
     """
-    of_worker: dict[str, dict[str, Served]] = defaultdict(dict)
+    of_worker: dict[str, dict[str, ServingSpan]] = defaultdict(dict)
     for (worker, job), span in served.items():
         if span.answered and span.last > span.first:
             of_worker[worker][job] = span

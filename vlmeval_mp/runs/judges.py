@@ -21,7 +21,7 @@ from vlmeval_mp.core import linefiles, named
 from vlmeval_mp.core.errors import DependencyError, RequestError
 from vlmeval_mp.core.paths import slug
 from vlmeval_mp.core.records import Prediction, Sample, Score, Struct
-from vlmeval_mp.scoring.base import Scored
+from vlmeval_mp.scoring.base import ScoredSample
 
 Judge = Callable[[Sample, Prediction], Awaitable[Score]]
 
@@ -41,7 +41,7 @@ class Verdict(Struct, frozen=True):
     score: Score
 
 
-def settled(name: str, scored: Sequence[Scored], folder: Path | None) -> list[Scored]:
+def settled(name: str, scored: Sequence[ScoredSample], folder: Path | None) -> list[ScoredSample]:
     """Return `scored` with the verdicts of the judge called `name` where the rules gave none.
 
     `folder` is the job's results folder; None keeps nothing. A sample about which the judge raises `RequestError` stays
@@ -60,13 +60,13 @@ def settled(name: str, scored: Sequence[Scored], folder: Path | None) -> list[Sc
     return [replace(each, score=verdicts.get(each.sample.index, each.score)) for each in scored]
 
 
-async def _ask(name: str, wanted: Iterable[Scored], folder: Path | None) -> dict[str, Score]:
+async def _ask(name: str, wanted: Iterable[ScoredSample], folder: Path | None) -> dict[str, Score]:
     """Return the judge's verdicts by key; each is kept before the next is waited for."""
     judge = _judge(name)
     room, found = asyncio.Semaphore(WINDOW), dict[str, Score]()
     written = linefiles.Appender(folder / FOLDER / slug(name) / f"{secrets.token_hex(8)}.jsonl") if folder else None
 
-    async def one(each: Scored) -> None:
+    async def one(each: ScoredSample) -> None:
         assert each.prediction is not None
         async with room:
             try:
@@ -96,7 +96,7 @@ def _judge(name: str) -> Judge:
     return found
 
 
-def _key(each: Scored) -> str:
+def _key(each: ScoredSample) -> str:
     """Return the digest of what a judge sees of a sample."""
     asked = (each.sample.index, each.sample.question, each.sample.answer, each.sample.options)
     answered = each.prediction.prediction if each.prediction else ""

@@ -19,7 +19,7 @@ from vlmeval_mp.core.records import Job, Prediction, RunSpec, Sample, Score, Str
 from vlmeval_mp.runs import judges
 from vlmeval_mp.runs.verdicts import Pair, Retyping, Slim, Verdicts
 from vlmeval_mp.scoring import STRICT, score, score_all
-from vlmeval_mp.scoring.base import Mode, Rules, Scored, mode_name
+from vlmeval_mp.scoring.base import Mode, Rules, ScoredSample, mode_name
 from vlmeval_mp.scoring.families import has_official, mode_for
 from vlmeval_mp.scoring.health import Watch
 from vlmeval_mp.scoring.summary import summarize
@@ -91,10 +91,10 @@ def write_pairs(
     )
     (folder / OTHER_SCORES[rules.mode]).unlink(missing_ok=True)  # of an earlier scoring that was asked for otherwise
     watch = Watch()
-    ours: list[Scored] = []
-    theirs: list[Scored] = []
+    ours: list[ScoredSample] = []
+    theirs: list[ScoredSample] = []
     own = replace(rules, mode="official") if _beside(rules) else None
-    official: list[Scored] = []
+    official: list[ScoredSample] = []
     with files.replacing(*names) as (predictions, scores, others):
         for sample, prediction in pairs:
             retyping.add(sample, prediction)
@@ -141,7 +141,7 @@ def scores_in(path: Path) -> list[Score] | None:
         return None
 
 
-def save(folder: Path, scored: Sequence[Scored], summary: Summary) -> None:
+def save(folder: Path, scored: Sequence[ScoredSample], summary: Summary) -> None:
     """Write all three files of samples that are already `judged`.
 
     Raises:
@@ -165,7 +165,7 @@ def judged(
     predictions: Sequence[Prediction],
     rules: Rules,
     folder: Path | None = None,
-) -> tuple[list[Scored], Summary]:
+) -> tuple[list[ScoredSample], Summary]:
     """Each sample with its verdict, and the summary of them in both modes.
 
     `predictions` may be in any order; a sample without one counts as failed. Writes nothing but what an evaluator of
@@ -180,7 +180,7 @@ def judged(
 
 def _judged(
     folder: Path | None, model: str, dataset: str, pairs: Sequence[Pair], rules: Rules
-) -> tuple[list[Scored], Summary]:
+) -> tuple[list[ScoredSample], Summary]:
     if not rules.pure:
         return evaluate_job(folder, model, dataset, pairs, rules)
     scored = score_all(pairs, rules)

@@ -17,10 +17,10 @@ from vlmeval_mp.core.records import (
     Notice,
     Phase,
     RunRecord,
-    Spent,
     Struct,
     SupervisorStatus,
     Tally,
+    TimeSpent,
     WorkerStatus,
 )
 from vlmeval_mp.runs import forecast, notices
@@ -113,7 +113,7 @@ class RunState(Struct, frozen=True, omit_defaults=False):
     jobs: tuple[JobState, ...]
     workers: tuple[WorkerState, ...]
     events: tuple[Event, ...]
-    spent: Spent | None = None
+    spent: TimeSpent | None = None
     tokens_in: float = 0.0
     tokens_out: float = 0.0
 

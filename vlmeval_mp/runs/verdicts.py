@@ -14,7 +14,7 @@ import msgspec
 
 from vlmeval_mp.core.records import Prediction, Sample, Score
 from vlmeval_mp.scoring import score, score_all
-from vlmeval_mp.scoring.base import Rules, Scored
+from vlmeval_mp.scoring.base import Rules, ScoredSample
 from vlmeval_mp.scoring.compat.readback import Columns
 from vlmeval_mp.scoring.compat.vqa import SINGLE
 from vlmeval_mp.scoring.families import aggregator_of, breakdowns_of
@@ -99,14 +99,14 @@ class Slim:
         self._by_index = rules.circular or aggregator_of(rules.scorer) is not metrics.mean
         columns = (*breakdowns_of(rules.scorer)[0], rules.cluster, rules.group)
         self._columns = {name for column in columns for name in column.split("/")}
-        self._alike: dict[Hashable, Scored] = {}
+        self._alike: dict[Hashable, ScoredSample] = {}
 
-    def scored(self, sample: Sample, prediction: Prediction | None, verdict: Score) -> Scored:
+    def scored(self, sample: Sample, prediction: Prediction | None, verdict: Score) -> ScoredSample:
         """One scored sample, as small as it can be."""
         plain, note = _plain(prediction), verdict.note if verdict.note == SINGLE else ""
         if self._by_index:
             small = msgspec.structs.replace(sample, question="", options={}, hint="", ready=())
-            return Scored(small, plain, msgspec.structs.replace(verdict, note=note))
+            return ScoredSample(small, plain, msgspec.structs.replace(verdict, note=note))
         extra = {name: sample.extra[name] for name in self._columns if name in sample.extra}
         told = (sample.kind, sample.category, sample.l2_category, sample.split, sample.media, tuple(extra.items()))
         key = (*told, plain, verdict.value, verdict.reading, note)
@@ -122,7 +122,7 @@ class Slim:
                 media=sample.media,
                 extra=extra,
             )
-            found = Scored(small, plain, Score(index="", value=verdict.value, note=note, reading=verdict.reading))
+            found = ScoredSample(small, plain, Score(index="", value=verdict.value, note=note, reading=verdict.reading))
             if len(self._alike) < MOST_ALIKE:
                 self._alike[key] = found
         return found

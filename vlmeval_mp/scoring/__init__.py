@@ -12,7 +12,7 @@ from dataclasses import replace
 import msgspec
 
 from vlmeval_mp.core.records import Prediction, Sample, Score
-from vlmeval_mp.scoring.base import FAILED, Rules, Scored
+from vlmeval_mp.scoring.base import FAILED, Rules, ScoredSample
 from vlmeval_mp.scoring.compat.readback import as_read
 from vlmeval_mp.scoring.families import family_of, scorer_for
 from vlmeval_mp.scoring.reading.outcome import without_answer
@@ -50,15 +50,15 @@ def score(sample: Sample, prediction: Prediction | None, rules: Rules = STRICT) 
     return msgspec.structs.replace(verdict, reading=reading) if reading else verdict
 
 
-def score_all(pairs: Iterable[tuple[Sample, Prediction | None]], rules: Rules) -> list[Scored]:
+def score_all(pairs: Iterable[tuple[Sample, Prediction | None]], rules: Rules) -> list[ScoredSample]:
     """The verdicts on the samples of one job, in their order.
 
     In compat mode ms-vlmeval's reading of tables comes first: a column of nothing but numbers is one of numbers.
     """
     pairs = list(pairs)
     if rules.mode != "compat" or rules.extracted or not rules.pure:
-        return [Scored(sample, prediction, score(sample, prediction, rules)) for sample, prediction in pairs]
+        return [ScoredSample(sample, prediction, score(sample, prediction, rules)) for sample, prediction in pairs]
     written = [(sample, p and applied(rules.post_process, p)) for sample, p in pairs]
     plain = replace(rules, post_process="")
     verdicts = (score(sample, prediction, plain) for sample, prediction in as_read(written))
-    return [Scored(*pair, verdict) for pair, verdict in zip(pairs, verdicts, strict=True)]
+    return [ScoredSample(*pair, verdict) for pair, verdict in zip(pairs, verdicts, strict=True)]

@@ -58,7 +58,7 @@ class Rules:
 
 
 @dataclass(frozen=True, slots=True)
-class Scored:
+class ScoredSample:
     """One sample, what came of it (None: nothing yet), and the verdict.
 
     Samples with the same `cluster` may be right or wrong together, beside those that share a picture; "" is none.
@@ -87,7 +87,7 @@ class Metric:
     method: str = ""
 
 
-Aggregator = Callable[[Sequence[Scored], Mode], dict[str, Metric]]
+Aggregator = Callable[[Sequence[ScoredSample], Mode], dict[str, Metric]]
 """Scored samples of one job, or of one of its categories, in data set order, to its metrics; the first is primary."""
 
 

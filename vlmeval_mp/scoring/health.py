@@ -15,7 +15,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 
 from vlmeval_mp.core.records import Health, Prediction, Sample, Score
-from vlmeval_mp.scoring.base import Scored
+from vlmeval_mp.scoring.base import ScoredSample
 from vlmeval_mp.scoring.metrics.bounds import Reasons
 
 LIMITS: dict[str, tuple[float, str]] = {
@@ -194,7 +194,7 @@ def _most_common(digests: array[int]) -> int:
     return int(np.unique(np.frombuffer(digests, dtype=np.int64), return_counts=True)[1].max())
 
 
-def watched(scored: Sequence[Scored], strict: Sequence[Scored]) -> Watch:
+def watched(scored: Sequence[ScoredSample], strict: Sequence[ScoredSample]) -> Watch:
     """Return what a whole job shows: its samples in the mode that is published, and in the strict one."""
     watch = Watch()
     for each, read in zip(scored, strict, strict=True):

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from vlmeval_mp.core.records import Counts, OtherMode, Summary
-from vlmeval_mp.scoring.base import Metric, Mode, Rules, Scored, mode_name
+from vlmeval_mp.scoring.base import Metric, Mode, Rules, ScoredSample, mode_name
 from vlmeval_mp.scoring.compat.vqa import SINGLE
 from vlmeval_mp.scoring.families import aggregator_of, breakdowns_of, family_of
 from vlmeval_mp.scoring.health import Watch, warnings, watched
@@ -21,11 +21,11 @@ Group = dict[str, float | int | None]
 def summarize(
     model: str,
     dataset: str,
-    scored: Sequence[Scored],
+    scored: Sequence[ScoredSample],
     rules: Rules,
-    other: Sequence[Scored] | None = None,
+    other: Sequence[ScoredSample] | None = None,
     watch: Watch | None = None,
-    official: Sequence[Scored] | None = None,
+    official: Sequence[ScoredSample] | None = None,
 ) -> Summary:
     """The summary of one job; `other` and `official` are the same samples scored in those modes, if
     that was done.
@@ -80,7 +80,7 @@ def summarize(
     )
 
 
-def _unknown(scored: Sequence[Scored], rules: Rules) -> list[str]:
+def _unknown(scored: Sequence[ScoredSample], rules: Rules) -> list[str]:
     """A sentence for each column that was asked for and is not there."""
     asked = {"clusters": rules.cluster, "groups": rules.group}
     return [
@@ -91,7 +91,7 @@ def _unknown(scored: Sequence[Scored], rules: Rules) -> list[str]:
 
 
 def _metrics(
-    scored: Sequence[Scored], rules: Rules, mode: Mode
+    scored: Sequence[ScoredSample], rules: Rules, mode: Mode
 ) -> tuple[dict[str, Metric], tuple[float, float] | None]:
     """The metrics, the primary one first, and what that one lies between where there is no number for it."""
     aggregate = aggregator_of(rules.scorer, circular=rules.circular)
@@ -104,12 +104,12 @@ def _metrics(
     return {**metrics, **{name: Metric(None) for name in hidden}, **remnant}, bounds.bounds(scored, aggregate, mode)
 
 
-def imported_of(scored: Sequence[Scored]) -> dict[str, int]:
+def imported_of(scored: Sequence[ScoredSample]) -> dict[str, int]:
     """How many answers were taken over from each file."""
     return dict(sorted(Counter(s.prediction.source for s in scored if s.prediction and s.prediction.source).items()))
 
 
-def counts_of(scored: Sequence[Scored]) -> Counts:
+def counts_of(scored: Sequence[ScoredSample]) -> Counts:
     """How many samples there are of each kind."""
     failed = sum(s.failed for s in scored)
     valued = sum(s.score.value is not None and not s.failed for s in scored)
@@ -124,7 +124,7 @@ def counts_of(scored: Sequence[Scored]) -> Counts:
     )
 
 
-def _other(scored: Sequence[Scored], other: Sequence[Scored], rules: Rules, mode: Mode) -> OtherMode:
+def _other(scored: Sequence[ScoredSample], other: Sequence[ScoredSample], rules: Rules, mode: Mode) -> OtherMode:
     metrics, between = _metrics(other, rules, mode)
     return OtherMode(
         scoring=mode_name(mode),
@@ -139,18 +139,18 @@ def _other(scored: Sequence[Scored], other: Sequence[Scored], rules: Rules, mode
     )
 
 
-def _unwinnable(scored: Sequence[Scored]) -> bool:
+def _unwinnable(scored: Sequence[ScoredSample]) -> bool:
     """Whether no answer to any of the samples could be right by the rule that they are scored by."""
     notes = {each.score.note for each in scored if each.score.value is not None}
     return notes == {SINGLE}
 
 
-def _groups(groups: Mapping[str, Sequence[Scored]], rules: Rules) -> dict[str, Group]:
+def _groups(groups: Mapping[str, Sequence[ScoredSample]], rules: Rules) -> dict[str, Group]:
     """Metrics and counts per group, sorted by name."""
     return {name: _group(part, rules) for name, part in sorted(groups.items())}
 
 
-def _group(scored: Sequence[Scored], rules: Rules) -> Group:
+def _group(scored: Sequence[ScoredSample], rules: Rules) -> Group:
     metrics: dict[str, Metric] = aggregator_of(rules.scorer, circular=rules.circular)(scored, rules.mode)
     counts = counts_of(scored)
     first = next(iter(metrics.values()))

@@ -76,12 +76,12 @@ def resolve(model: ModelSpec, folders: Sequence[Path]) -> ModelSpec:
     return msgspec.structs.replace(model, path=path, engine_args=args)
 
 
-def _kit_class(name: str) -> package.Named:
+def _kit_class(name: str) -> package.BoundClass:
     root = _kit_folder(name)
     try:
         classes = package.model_classes(root)
         if name in classes:
-            return package.Named(name)
+            return package.BoundClass(name)
         names = package.registry(root)
     except Exception as error:  # people write their models into its config.py
         why = f"{type(error).__name__}: {error}"

@@ -19,7 +19,7 @@ from filelock import FileLock
 
 from vlmeval_mp.core.errors import VlmevalError
 from vlmeval_mp.core.records import Counts, Json, Prediction, Sample, Score, Summary
-from vlmeval_mp.scoring.base import EVALUATOR, FAILED, Rules, Scored
+from vlmeval_mp.scoring.base import EVALUATOR, FAILED, Rules, ScoredSample
 from vlmeval_mp.scoring.metrics.metrics import standard_error
 from vlmeval_mp.scoring.reading.postprocess import applied
 from vlmeval_mp.scoring.summary import counts_of, imported_of
@@ -39,7 +39,7 @@ def evaluate_job(
     dataset: str,
     pairs: Sequence[tuple[Sample, Prediction | None]],
     rules: Rules,
-) -> tuple[list[Scored], Summary]:
+) -> tuple[list[ScoredSample], Summary]:
     """Score one job; the evaluator's files go to `folder`/vlmevalkit, in place of those of an earlier evaluation.
 
     A sample that failed is given to the evaluator as VLMEvalKit would, by the sentence it writes for a failure.
@@ -49,7 +49,7 @@ def evaluate_job(
     verdicts: Mapping[str, float] = end.get("verdicts", {})
     why = "; ".join(notes) or problem
     scored = [
-        Scored(sample, prediction, _score(sample, prediction, end, verdicts, why)) for sample, prediction in pairs
+        ScoredSample(sample, prediction, _score(sample, prediction, end, verdicts, why)) for sample, prediction in pairs
     ]
     primary, metrics = end.get("primary", ""), end.get("metrics", {})
     stderr = _stderr(scored, verdicts, metrics.get(primary))
@@ -152,7 +152,7 @@ def _score(sample: Sample, prediction: Prediction | None, end: Json, verdicts: M
     return Score(index=sample.index, value=value, note=note)
 
 
-def _counts(scored: Sequence[Scored], evaluated: bool) -> Counts:
+def _counts(scored: Sequence[ScoredSample], evaluated: bool) -> Counts:
     """The evaluator's metrics rest on every answered sample, whether or not it tells the verdict on each."""
     found = counts_of(scored)
     answered = found.total - found.failed
@@ -166,7 +166,7 @@ def _counts(scored: Sequence[Scored], evaluated: bool) -> Counts:
     )
 
 
-def _stderr(scored: Sequence[Scored], verdicts: Mapping[str, float], primary: float | None) -> float | None:
+def _stderr(scored: Sequence[ScoredSample], verdicts: Mapping[str, float], primary: float | None) -> float | None:
     """The standard error of the primary metric, in its unit, where it is the mean of the verdicts; else None."""
     if not verdicts or primary is None:
         return None

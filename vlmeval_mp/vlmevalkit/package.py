@@ -67,7 +67,7 @@ def model_classes(root: Path) -> dict[str, str]:
 
 
 @dataclass(frozen=True, slots=True)
-class Named:
+class BoundClass:
     """What a model name stands for: a class of VLMEvalKit and the arguments that its registry binds."""
 
     class_: str
@@ -88,7 +88,7 @@ class _ClassNames:
         return class_
 
 
-def registry(root: Path) -> dict[str, Named]:
+def registry(root: Path) -> dict[str, BoundClass]:
     """`supported_VLM` of VLMEvalKit's config.py, with names in place of classes.
 
     Raises:
@@ -111,7 +111,7 @@ def registry(root: Path) -> dict[str, Named]:
     exec(compile(path.read_text(encoding="utf-8"), path, "exec"), module)  # noqa: S102 - the user's own VLMEvalKit
     entries: Mapping[str, Any] = module["supported_VLM"]
     return {
-        name: Named(made.func.__name__, dict(made.keywords))
+        name: BoundClass(made.func.__name__, dict(made.keywords))
         for name, made in entries.items()
         if isinstance(made, functools.partial)
     }

@@ -9,7 +9,7 @@ import pytest
 from tests.builders import fake_run, text_tsv
 from vlmeval_mp.config.build import Overrides, build
 from vlmeval_mp.core.paths import JobsPaths
-from vlmeval_mp.core.records import Served, WorkerStatus
+from vlmeval_mp.core.records import ServingSpan, WorkerStatus
 from vlmeval_mp.pool.devices import gpus
 from vlmeval_mp.pool.launchers.local import LocalLauncher
 from vlmeval_mp.pool.supervisor.choosing import most_left, pace
@@ -22,10 +22,10 @@ from vlmeval_mp.runs.snapshot import read_record
 
 def test_the_pace_of_a_model_is_that_of_all_its_jobs_and_workers():
     served = {
-        ("w0", "big-a"): Served(first=0.0, last=10.0, answered=10),
-        ("w1", "big-b"): Served(first=0.0, last=30.0, answered=10),
-        ("w2", "small-a"): Served(first=5.0, last=6.0, answered=10),
-        ("w3", "small-a"): Served(first=5.0, last=5.0, answered=0),
+        ("w0", "big-a"): ServingSpan(first=0.0, last=10.0, answered=10),
+        ("w1", "big-b"): ServingSpan(first=0.0, last=30.0, answered=10),
+        ("w2", "small-a"): ServingSpan(first=5.0, last=6.0, answered=10),
+        ("w3", "small-a"): ServingSpan(first=5.0, last=5.0, answered=0),
     }
     models = {"big-a": "big", "big-b": "big", "small-a": "small", "none-a": "none"}
     assert pace(models, served) == {"big": 2.0, "small": 0.1}

@@ -11,7 +11,7 @@ from vlmeval_mp.core.records import Counts, Media, Prediction, Sample, Score, Su
 from vlmeval_mp.pool.supervisor.live import Live
 from vlmeval_mp.scoring.base import Rules
 from vlmeval_mp.scoring.metrics.metrics import mean_of
-from vlmeval_mp.scoring.metrics.running import Running
+from vlmeval_mp.scoring.metrics.running import RunningValues
 
 
 def sample(row: int, picture: str = "") -> Sample:
@@ -25,7 +25,7 @@ def verdict(row: int, value: float | None) -> Score:
 
 @pytest.mark.parametrize("shared", [1, 5])
 def test_the_running_interval_is_that_of_the_finished_job(shared: int) -> None:
-    draw, running = random.Random(shared), Running()
+    draw, running = random.Random(shared), RunningValues()
     samples = [sample(row, f"picture{row // shared}") for row in range(400)]
     values: list[float | None] = [float(draw.random() < 0.7) for _ in samples]
     for each, value in zip(samples, values, strict=True):

@@ -12,7 +12,7 @@ import pytest
 
 from tests.builders import fake_run, worker_for
 from vlmeval_mp.core.errors import EXIT_NO_WORKER
-from vlmeval_mp.core.records import Served, Shard, Stop, WorkerStatus
+from vlmeval_mp.core.records import ServingSpan, Shard, Stop, WorkerStatus
 from vlmeval_mp.pool.devices import gpus
 from vlmeval_mp.pool.launchers.local import LocalLauncher
 from vlmeval_mp.pool.supervisor.leases import Leases
@@ -132,9 +132,9 @@ def test_a_leftover_is_known_by_its_log_where_its_environment_says_nothing(tmp_p
 
 def test_the_rate_of_a_job_spans_all_its_workers():
     served = {
-        ("w0", "a"): Served(first=0.0, last=10.0, answered=50),
-        ("w1", "a"): Served(first=5.0, last=20.0, answered=50),
-        ("w1", "b"): Served(first=3.0, last=3.0, answered=1),
+        ("w0", "a"): ServingSpan(first=0.0, last=10.0, answered=50),
+        ("w1", "a"): ServingSpan(first=5.0, last=20.0, answered=50),
+        ("w1", "b"): ServingSpan(first=3.0, last=3.0, answered=1),
     }
     assert rates(served) == {"a": 5.0}
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from vlmeval_mp.core.records import GpuStats, Served, WorkerStatus
+from vlmeval_mp.core.records import GpuStats, ServingSpan, WorkerStatus
 from vlmeval_mp.pool.supervisor.status import DeadTime, GpuHistory, Telemetry, spent
 from vlmeval_mp.runs import owners
 
@@ -20,7 +20,7 @@ def test_the_seconds_and_tokens_of_all_workers_are_summed_those_of_dead_ones_too
         beat("first", spent={"loading": 10.0, "busy": 5.0}, tokens_in=100, tokens_out=7, asked_twice=1),
         beat("second", spent={"loading": 8.0, "idle": 1.0}, tokens_in=50, tokens_out=3, asked_twice=2),
     ]
-    served = {("first", "job"): Served(100.0, 104.0, 20), ("second", "job"): Served(112.0, 120.0, 30)}
+    served = {("first", "job"): ServingSpan(100.0, 104.0, 20), ("second", "job"): ServingSpan(112.0, 120.0, 30)}
     found = spent(workers, served, 4.0)
     assert found.seconds == {"loading": 18.0, "busy": 5.0, "idle": 1.0, "lost": 4.0}
     assert (found.samples, found.tokens_in, found.tokens_out, found.serving) == (50, 150, 10, 20.0)
@@ -39,7 +39,7 @@ def test_time_is_lost_from_a_workers_last_heartbeat_until_another_one_begins() -
 
 def test_a_launch_that_finds_nothing_to_do_keeps_the_duration_and_the_rates_of_the_one_before(tmp_path: Path) -> None:
     first = Telemetry(tmp_path / "supervisor.json", owners.current())
-    first.note_served([beat("x", started=time.time() + 1, spans={"job": Served(0.0, 4.0, 20)})])
+    first.note_served([beat("x", started=time.time() + 1, spans={"job": ServingSpan(0.0, 4.0, 20)})])
     first.end(30.0)
     first.write({}, ("job",), ())
     again = Telemetry(tmp_path / "supervisor.json", owners.current())

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tests.runs.test_state import NOW, snapshot, supervisor, worker
-from vlmeval_mp.core.records import Counts, Served, Spent, Summary
+from vlmeval_mp.core.records import Counts, ServingSpan, Summary, TimeSpent
 from vlmeval_mp.pool.supervisor.story import Story, scored, total
 from vlmeval_mp.runs.state import ShardCounts, fold
 
@@ -15,7 +15,7 @@ def test_a_worker_is_ready_once_and_the_first_answer_comes_once() -> None:
     ready = worker(spent={"start": 2.0, "loading": 38.0})
     facts = snapshot(workers=(ready,), live=("w0",), supervised=supervisor())
     assert [*story.changes(facts)] == ["w0 is ready with m after 40s"]
-    answered = worker(answered=3, spans={"a": Served(first=NOW - 20, last=NOW - 15, answered=3)})
+    answered = worker(answered=3, spans={"a": ServingSpan(first=NOW - 20, last=NOW - 15, answered=3)})
     facts = snapshot(workers=(answered,), live=("w0",), supervised=supervisor())
     assert [*story.changes(facts)] == ["first answer 45s after the start"]
     assert [*story.changes(facts)] == []
@@ -48,5 +48,5 @@ def test_a_job_is_done_with_its_score() -> None:
 def test_the_end_says_what_it_came_to() -> None:
     settled = {"a": ShardCounts(done=1, done_samples=100, failed_samples=2), "b": ShardCounts(done=1, done_samples=50)}
     state = fold(snapshot(settled, supervised=supervisor(finished=("a", "b"), ended=NOW)), NOW)
-    text = total(state, Spent(samples=150, serving=30.0))
+    text = total(state, TimeSpent(samples=150, serving=30.0))
     assert text == "finished: 150 of 150 samples in 1m 00s, 2 failed; 5.0 samples/s"

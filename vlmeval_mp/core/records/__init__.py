@@ -10,6 +10,7 @@ from __future__ import annotations
 from vlmeval_mp.core.records.base import Json, Kind, Struct
 from vlmeval_mp.core.records.outcomes import (
     Counts,
+    GroupMetrics,
     Health,
     OtherMode,
     Prediction,
@@ -17,9 +18,8 @@ from vlmeval_mp.core.records.outcomes import (
     Score,
     Stop,
     Summary,
-    Together,
 )
-from vlmeval_mp.core.records.requests import Completion, Draft, Frames, Rendered, Request, Source
+from vlmeval_mp.core.records.requests import Completion, Draft, Frames, RenderedInput, Request, Source
 from vlmeval_mp.core.records.runs import (
     DataSpec,
     Done,
@@ -50,10 +50,10 @@ from vlmeval_mp.core.records.status import (
     Notice,
     Occupation,
     Phase,
-    Served,
-    Spent,
+    ServingSpan,
     SupervisorStatus,
     Tally,
+    TimeSpent,
     WorkerStatus,
 )
 
@@ -68,6 +68,7 @@ __all__ = [
     "Event",
     "Frames",
     "GpuStats",
+    "GroupMetrics",
     "Health",
     "ImagePart",
     "Job",
@@ -84,18 +85,17 @@ __all__ = [
     "Phase",
     "Prediction",
     "Reading",
-    "Rendered",
+    "RenderedInput",
     "Request",
     "RunRecord",
     "RunSpec",
     "Sample",
     "Sampling",
     "Score",
-    "Served",
+    "ServingSpan",
     "Shard",
     "Source",
     "Span",
-    "Spent",
     "Stop",
     "Struct",
     "Subtitles",
@@ -103,7 +103,7 @@ __all__ = [
     "SupervisorStatus",
     "Tally",
     "TextPart",
-    "Together",
+    "TimeSpent",
     "VideoPart",
     "WorkerStatus",
 ]

@@ -92,7 +92,7 @@ class Health(Struct, frozen=True, omit_defaults=False):
     letters: dict[str, tuple[int, int]] = {}
 
 
-class Together(Struct, frozen=True, omit_defaults=False):
+class GroupMetrics(Struct, frozen=True, omit_defaults=False):
     """Metrics over the groups of a `column`, with their 95 % intervals: see `scoring.metrics.together`.
 
     `groups` of `smallest` to `largest` samples; `left_out` of them have no verdict.
@@ -161,6 +161,6 @@ class Summary(Struct, frozen=True, omit_defaults=False):
     bounds: tuple[float, float] | None = None
     warnings: tuple[str, ...] = ()
     health: Health | None = None
-    together: Together | None = None
+    together: GroupMetrics | None = None
     stopped: Stop | None = None
     official: OtherMode | None = None

@@ -56,7 +56,7 @@ class Draft:
     source: Source | None = None
 
 
-class Rendered:
+class RenderedInput:
     """What an engine made of a request's messages and media beforehand; whoever serves the request takes it, once."""
 
     __slots__ = ("_value",)
@@ -88,7 +88,7 @@ class Request:
     videos: tuple[Frames, ...] = ()
     source: Source | None = None
     processor: Json = field(default_factory=dict)
-    rendered: Rendered | None = None
+    rendered: RenderedInput | None = None
 
     @property
     def nbytes(self) -> int:

@@ -15,7 +15,7 @@ Occupation = Literal["start", "loading", "idle", "rendering", "busy", "draining"
 engine at work, draining, or (as the supervisor sees it) a death and what followed until the next worker began."""
 
 
-class Served(Struct, frozen=True):
+class ServingSpan(Struct, frozen=True):
     """What one worker did of one job: when (wall clock) its first request began and its last answer came, how many.
 
     Tokens are those of the answers' prompts, media included, and of the answers.
@@ -68,7 +68,7 @@ class WorkerStatus(Struct, frozen=True):
     window: int = 0
     rate: float = 0.0
     held: dict[str, int] = {}
-    spans: dict[str, Served] = {}
+    spans: dict[str, ServingSpan] = {}
     beat: int = 0
     time: float = 0.0
     started: float = 0.0
@@ -92,7 +92,7 @@ class WorkerStatus(Struct, frozen=True):
     tokens_out_rate: float = 0.0
 
 
-class Spent(Struct, frozen=True, omit_defaults=False):
+class TimeSpent(Struct, frozen=True, omit_defaults=False):
     """Where the worker-seconds of one launch went, and what they brought.
 
     `seconds` are by occupation, over all workers. `samples`, `tokens_in` and `tokens_out` count what was answered from
@@ -165,7 +165,7 @@ class SupervisorStatus(Struct, frozen=True):
     finished: tuple[str, ...] = ()
     gpus: tuple[GpuStats, ...] = ()
     events: tuple[Event, ...] = ()
-    spent: Spent | None = None
+    spent: TimeSpent | None = None
     at_work: dict[str, int] = {}
     before: float = 0.0
     startup: dict[str, float] = {}

@@ -32,7 +32,7 @@ from vllm.usage.usage_lib import UsageContext
 from vllm.v1.engine.async_llm import AsyncLLM
 
 from vlmeval_mp.core.errors import ConfigError, EngineError, EngineKilledError, RequestError, refuse_unknown
-from vlmeval_mp.core.records import Completion, Draft, Rendered, Request, Sampling
+from vlmeval_mp.core.records import Completion, Draft, RenderedInput, Request, Sampling
 from vlmeval_mp.engines import chattemplate, hub
 from vlmeval_mp.engines.base import EngineSpec, NotRenderedError, Ruler
 from vlmeval_mp.engines.renderpool import RenderPool
@@ -261,7 +261,7 @@ class VllmEngine:
 
     def rendered(self, request: Request) -> Request:
         """Return `request` rendered right here, for `generate` at any later time."""
-        return dataclasses.replace(request, images=(), videos=(), rendered=Rendered(self._render(request)))
+        return dataclasses.replace(request, images=(), videos=(), rendered=RenderedInput(self._render(request)))
 
     def _render(self, request: Request) -> Any:
         assert self._rendering is not None

@@ -6,11 +6,11 @@ from collections import Counter
 from collections.abc import Mapping
 from statistics import fmean
 
-from vlmeval_mp.core.records import Served
+from vlmeval_mp.core.records import ServingSpan
 from vlmeval_mp.runs import history
 
 
-def pace(models: Mapping[str, str], served: Mapping[tuple[str, str], Served]) -> dict[str, float]:
+def pace(models: Mapping[str, str], served: Mapping[tuple[str, str], ServingSpan]) -> dict[str, float]:
     """Return worker-seconds per sample of each model that has answered any; `models` are those of the jobs.
 
     `served` are spans by (owner, job).

@@ -27,7 +27,7 @@ from vlmeval_mp.runs.index import Index
 from vlmeval_mp.runs.merge import MergedJob, dataset_of
 from vlmeval_mp.runs.state import ShardCounts
 from vlmeval_mp.runs.verdicts import Verdicts
-from vlmeval_mp.scoring.base import Scored
+from vlmeval_mp.scoring.base import ScoredSample
 from vlmeval_mp.scoring.families import aggregator_of
 from vlmeval_mp.scoring.metrics.stopping import Stopping
 from vlmeval_mp.vlmevalkit import client
@@ -135,12 +135,12 @@ class Finisher:
         if job.name not in self._datasets:
             self._datasets[job.name] = dataset_of(self._paths, job)
         samples = self._datasets[job.name].samples(done.shard.first, done.shard.last)
-        made: list[Scored] = []
+        made: list[ScoredSample] = []
         live, rules = self._running[job.name], self._rules[job.name]
         for sample, prediction in zip(samples, predictions, strict=True):
             verdict, other = self._verdicts[job.name].of(sample, prediction)
             live.add(sample, prediction, verdict, verdict if rules.mode == "strict" else other)
-            made.append(Scored(sample, prediction, verdict, sample.cell(rules.cluster) if rules.cluster else ""))
+            made.append(ScoredSample(sample, prediction, verdict, sample.cell(rules.cluster) if rules.cluster else ""))
         self._tallies[job.name] = live.tally()
         self._decide(job, done.shard.first, made)
         self.news.extend((f"{job.model} on {job.dataset}: {text}", "warning") for text in live.news())
@@ -150,7 +150,7 @@ class Finisher:
         aggregate = aggregator_of(rules.scorer, circular=rules.circular)
         return Stopping(aggregate, rules.mode, job.samples, asked.stop_at)
 
-    def _decide(self, job: Job, first: int, scored: Sequence[Scored]) -> None:
+    def _decide(self, job: Job, first: int, scored: Sequence[ScoredSample]) -> None:
         """End the job if the beginning of its order is enough. Once decided, what else comes in changes nothing."""
         stopping = self._stops.get(job.name)
         if stopping is None:

@@ -14,9 +14,9 @@ from vlmeval_mp.core.records import Prediction, Sample, Score, Summary, Tally
 from vlmeval_mp.runs.reasons import Reasons
 from vlmeval_mp.runs.verdicts import Slim
 from vlmeval_mp.scoring import health
-from vlmeval_mp.scoring.base import Rules, Scored
+from vlmeval_mp.scoring.base import Rules, ScoredSample
 from vlmeval_mp.scoring.families import aggregator_of
-from vlmeval_mp.scoring.metrics.running import Running
+from vlmeval_mp.scoring.metrics.running import RunningValues
 
 PATIENCE = 20.0
 """How many times as long as it took the benchmark's own metric stays as it is: it costs a twentieth of the time."""
@@ -26,10 +26,10 @@ class Live:
     """One job so far, sample by sample in any order, scored by `rules`. `now` is a monotonic clock."""
 
     def __init__(self, rules: Rules, now: Callable[[], float] = time.monotonic) -> None:
-        self._score, self._signs, self._reasons = Running(), health.Signs(), Reasons()
+        self._score, self._signs, self._reasons = RunningValues(), health.Signs(), Reasons()
         self._unscored = self._failed = 0
         self._told: set[str] = set()
-        self._slim, self._scored = Slim(rules), list[Scored]()
+        self._slim, self._scored = Slim(rules), list[ScoredSample]()
         self._rules, self._now, self._due = rules, now, 0.0
         self._own = Tally()
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from statistics import fmean
 
-from vlmeval_mp.core.records import GpuStats, RunRecord, Served, WorkerStatus
+from vlmeval_mp.core.records import GpuStats, RunRecord, ServingSpan, WorkerStatus
 from vlmeval_mp.pool.devices import gpus
 from vlmeval_mp.pool.devices.gpus import DeviceGroup
 from vlmeval_mp.runs import history, owners
@@ -26,7 +26,7 @@ def launches(
     record: RunRecord,
     settings: Mapping[str, Setting],
     workers: Iterable[WorkerStatus],
-    served: Mapping[tuple[str, str], Served],
+    served: Mapping[tuple[str, str], ServingSpan],
 ) -> list[PastLaunch]:
     """Return a line for each model that answered something; `served` are spans by (owner, job), `settings` by model."""
     seconds = history.worker_seconds(served)
@@ -59,7 +59,7 @@ def _mean_stages(workers: Sequence[WorkerStatus]) -> dict[str, float]:
     return {name: fmean(w.stages[name] for w in workers if name in w.stages) for name in names}
 
 
-def _pace(folder: str, max_tokens: int, seconds: float, spans: Sequence[Served]) -> JobPace:
+def _pace(folder: str, max_tokens: int, seconds: float, spans: Sequence[ServingSpan]) -> JobPace:
     return JobPace(
         dataset=folder,
         max_tokens=max_tokens,

@@ -19,10 +19,10 @@ from vlmeval_mp.core.records import (
     GpuStats,
     Occupation,
     Phase,
-    Served,
-    Spent,
+    ServingSpan,
     SupervisorStatus,
     Tally,
+    TimeSpent,
     WorkerStatus,
 )
 from vlmeval_mp.runs.owners import Owner
@@ -44,7 +44,7 @@ class Telemetry:
         self._started, self._ended = time.time(), 0.0
         self._before, self._earlier = _earlier(path)
         self._events: deque[Event] = deque(maxlen=50)
-        self._served: dict[tuple[str, str], Served] = {}
+        self._served: dict[tuple[str, str], ServingSpan] = {}
         self._workers: dict[str, WorkerStatus] = {}
         self._lost = DeadTime()
         self.at_work: dict[str, int] = {}
@@ -75,7 +75,7 @@ class Telemetry:
         """End the loss of time that a death on `slot` brought, if there was one."""
         self._lost.end(slot, time.time())
 
-    def spent(self) -> Spent:
+    def spent(self) -> TimeSpent:
         """Return where the worker-seconds of this launch went so far."""
         return spent(self._workers.values(), self._served, self._lost.seconds(time.time()))
 
@@ -83,7 +83,7 @@ class Telemetry:
         """Return the last heartbeats of the workers of this launch, ended ones included."""
         return list(self._workers.values())
 
-    def served(self) -> dict[tuple[str, str], Served]:
+    def served(self) -> dict[tuple[str, str], ServingSpan]:
         """Return what each worker, by its owner, did of each job in this launch."""
         return dict(self._served)
 
@@ -169,7 +169,7 @@ class DeadTime:
         return self._over + sum(max(0.0, now - since) for since in self._since.values())
 
 
-def spent(workers: Iterable[WorkerStatus], served: Mapping[tuple[str, str], Served], lost: float) -> Spent:
+def spent(workers: Iterable[WorkerStatus], served: Mapping[tuple[str, str], ServingSpan], lost: float) -> TimeSpent:
     """Return the sums over all workers of a launch; `lost` seconds belong to none of them."""
     seconds: Counter[Occupation] = Counter()
     tokens_in = tokens_out = asked_twice = 0
@@ -184,12 +184,12 @@ def spent(workers: Iterable[WorkerStatus], served: Mapping[tuple[str, str], Serv
     spans = list(served.values())
     serving = max((s.last for s in spans), default=0.0) - min((s.first for s in spans), default=0.0)
     answered = sum(s.answered for s in spans)
-    return Spent(dict(seconds), answered, tokens_in, tokens_out, serving, asked_twice)
+    return TimeSpent(dict(seconds), answered, tokens_in, tokens_out, serving, asked_twice)
 
 
-def rates(served: Mapping[tuple[str, str], Served]) -> dict[str, float]:
+def rates(served: Mapping[tuple[str, str], ServingSpan]) -> dict[str, float]:
     """Return samples/s of each job over all workers, from its first request to its last answer."""
-    by_job: dict[str, list[Served]] = {}
+    by_job: dict[str, list[ServingSpan]] = {}
     for (_, job), span in served.items():
         by_job.setdefault(job, []).append(span)
     found = {}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from vlmeval_mp.core.records import Spent, Summary
+from vlmeval_mp.core.records import Summary, TimeSpent
 from vlmeval_mp.runs.state import RunState, Snapshot
 from vlmeval_mp.runs.words import duration, limits, score
 
@@ -51,7 +51,7 @@ def scored(summary: Summary, *, alone: bool) -> str:
     return f"{name} done: {said}{failed}"
 
 
-def total(state: RunState, spent: Spent) -> str:
+def total(state: RunState, spent: TimeSpent) -> str:
     """Return what a launch comes to: `finished: 1,540 of 1,540 samples in 2m 05s, 3 failed; 12.3 samples/s`."""
     failed = f", {state.failed:,} failed" if state.failed else ""
     speed = f"; {spent.samples / spent.serving:.1f} samples/s" if spent.serving > 0 else ""

@@ -22,7 +22,7 @@ from collections.abc import Iterator, Sequence
 from functools import partial
 
 from vlmeval_mp.core.paths import JobsPaths, RunPaths
-from vlmeval_mp.core.records import Job, Json, Phase, Prediction, RunRecord, Sample, Served, Shard, WorkerStatus
+from vlmeval_mp.core.records import Job, Json, Phase, Prediction, RunRecord, Sample, ServingSpan, Shard, WorkerStatus
 from vlmeval_mp.datasets.store import Dataset
 from vlmeval_mp.engines.base import HasLimits
 from vlmeval_mp.pool.worker.alike import FirstOutcomes
@@ -90,7 +90,7 @@ class Worker:
         self.phase: Phase = "starting"
         self.message = self.current_job = self.ended_by = ""
         self.answered = self.failed = self.in_flight = 0
-        self.spans: dict[str, Served] = {}
+        self.spans: dict[str, ServingSpan] = {}
         self.limits: Json = {}
         self.indexes: dict[str, Index] = {}
         self.sharing = Sharing(
@@ -217,7 +217,7 @@ class Worker:
     async def _answer(self, held: HeldShard, sample: Sample) -> None:
         if held.job.name not in self.spans:
             now = time.time()
-            self.spans[held.job.name] = Served(first=now, last=now, answered=0)
+            self.spans[held.job.name] = ServingSpan(first=now, last=now, answered=0)
         prediction = await self.asker.predict(held.job, sample)
         if prediction is not None:
             self._has_outcome(held, prediction)
@@ -250,7 +250,7 @@ class Worker:
         self.proven = self.proven or prediction.error is None
         span = self.spans.get(job)
         if span is not None:
-            self.spans[job] = Served(
+            self.spans[job] = ServingSpan(
                 first=span.first,
                 last=time.time(),
                 answered=span.answered + 1,

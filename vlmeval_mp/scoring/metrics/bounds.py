@@ -16,7 +16,7 @@ from dataclasses import replace
 import msgspec
 
 from vlmeval_mp.core.records import Prediction, Sample, Score
-from vlmeval_mp.scoring.base import Aggregator, Mode, Scored
+from vlmeval_mp.scoring.base import Aggregator, Mode, ScoredSample
 from vlmeval_mp.scoring.strict.yesno import read_yesno
 
 REMNANT = 0.01
@@ -26,17 +26,17 @@ SHOWN = 3
 _QUOTED = re.compile(r"'[^']*'|\"[^\"]*\"|\d+")
 
 
-def undetermined(each: Scored) -> bool:
+def undetermined(each: ScoredSample) -> bool:
     """Whether a sample has no verdict though nothing failed (it needs a judge, or has no usable gold), or no answer."""
     return each.prediction is None or (not each.failed and each.score.value is None)
 
 
-def rests_on_remnant(scored: Sequence[Scored]) -> bool:
+def rests_on_remnant(scored: Sequence[ScoredSample]) -> bool:
     """Whether too many samples are undetermined for a number over the others to speak for all."""
     return sum(map(undetermined, scored)) > REMNANT * len(scored)
 
 
-def bounds(scored: Sequence[Scored], aggregate: Aggregator, mode: Mode) -> tuple[float, float] | None:
+def bounds(scored: Sequence[ScoredSample], aggregate: Aggregator, mode: Mode) -> tuple[float, float] | None:
     """The least and the greatest that the primary metric can be; None if there is nothing to make it of.
 
     Failed samples are wrong in the one, and left out of the other, as in the two numbers of a complete job.
@@ -52,7 +52,7 @@ def bounds(scored: Sequence[Scored], aggregate: Aggregator, mode: Mode) -> tuple
     return min(ends), max(ends)
 
 
-def _decided(each: Scored, mode: Mode, *, right: bool) -> Scored:
+def _decided(each: ScoredSample, mode: Mode, *, right: bool) -> ScoredSample:
     if not undetermined(each):
         return each
     gold = each.sample.answer if mode == "compat" else read_yesno(each.sample.answer)[0] or each.sample.answer
@@ -71,7 +71,7 @@ class Reasons:
 
     def add(self, sample: Sample, prediction: Prediction | None, score: Score) -> None:
         """Take notice of one sample, if it is undetermined."""
-        if not undetermined(Scored(sample, prediction, score)):
+        if not undetermined(ScoredSample(sample, prediction, score)):
             return
         kind = _QUOTED.sub("…", score.note) or "no reason given"
         self._kinds[kind] += 1

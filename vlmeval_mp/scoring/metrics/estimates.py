@@ -14,7 +14,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from vlmeval_mp.core.records import Sample
-from vlmeval_mp.scoring.base import Metric, Scored
+from vlmeval_mp.scoring.base import Metric, ScoredSample
 from vlmeval_mp.scoring.metrics import intervals
 
 
@@ -133,7 +133,7 @@ def _mean(part: Ratio, tops: Sequence[float], sizes: Sequence[float]) -> Metric:
     return Metric(part.plain * factor, found.stderr * factor, (low, high), found.method)
 
 
-def clusters_of(scored: Sequence[Scored], groups: Iterable[Sequence[int]] = ()) -> Clusters:
+def clusters_of(scored: Sequence[ScoredSample], groups: Iterable[Sequence[int]] = ()) -> Clusters:
     """The clusters of scored samples: as `clusters`, and those with the same name in `Scored.cluster` are one."""
     named: dict[str, list[int]] = {}
     for place, each in enumerate(scored):

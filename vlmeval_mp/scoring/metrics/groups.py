@@ -9,18 +9,18 @@ from dataclasses import replace
 import msgspec
 
 from vlmeval_mp.core.records import Sample
-from vlmeval_mp.scoring.base import Scored
+from vlmeval_mp.scoring.base import ScoredSample
 from vlmeval_mp.scoring.strict.openended import references
 
 
-def grouped(scored: Sequence[Scored], column: str, listed: Sequence[str] = ()) -> dict[str, list[Scored]]:
+def grouped(scored: Sequence[ScoredSample], column: str, listed: Sequence[str] = ()) -> dict[str, list[ScoredSample]]:
     """The samples of each value of `column`, or for "a/b" of each pair of values, written "x/y".
 
     A cell of a `listed` column names several groups, and the sample is in each. Samples with an empty cell are in none;
     pairs whose first column says the same everywhere are left out, as they say nothing that the second does not.
     """
     columns = column.split("/")
-    groups: dict[str, list[Scored]] = {}
+    groups: dict[str, list[ScoredSample]] = {}
     firsts: set[str] = set()
     for each in scored:
         for names in itertools.product(*(_names(each.sample, c, c in listed) for c in columns)):
@@ -37,7 +37,7 @@ def _names(sample: Sample, column: str, listed: bool) -> list[str]:
     return list(dict.fromkeys(name for item in items if (name := item.strip())))
 
 
-def _alone(each: Scored, column: str, name: str) -> Scored:
+def _alone(each: ScoredSample, column: str, name: str) -> ScoredSample:
     """As a member of one group a sample is of no other category."""
     if column != "category":
         return each

@@ -32,7 +32,7 @@ NO_SPREAD = 1e-12
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class Spread:
     """A standard error, the interval, and the name of the method that gave the interval."""
 
     stderr: float
@@ -80,7 +80,7 @@ def _poisson(count: int) -> float:
 # --- means -----------------------------------------------------------------------------------------------------
 
 
-def mean(tops: Sequence[float], sizes: Sequence[float], *, proportions: bool, bounded: bool) -> Found:
+def mean(tops: Sequence[float], sizes: Sequence[float], *, proportions: bool, bounded: bool) -> Spread:
     """Return error and interval of a mean over at least two clusters, given the sum and the number of values of each.
 
     The error is cluster-robust with the correction of Bell and McCaffrey (2002, "Bias reduction in standard errors for
@@ -99,21 +99,21 @@ def mean(tops: Sequence[float], sizes: Sequence[float], *, proportions: bool, bo
     )
     stderr = math.sqrt(variance)
     if proportions and clusters == n:
-        return Found(stderr, proportion(round(math.fsum(tops)), clusters), "Wilson")
+        return Spread(stderr, proportion(round(math.fsum(tops)), clusters), "Wilson")
     quantile = student(_freedom(shares))
     alone = 1 / math.fsum(share * share for share in shares)
     if bounded and stderr < NO_SPREAD:
-        return Found(stderr, wilson(value, alone), "Wilson, by clusters")
+        return Spread(stderr, wilson(value, alone), "Wilson, by clusters")
     if proportions:
         with_right = sum(top > 0 for top in tops)
         with_wrong = sum(top < size for top, size in zip(tops, sizes, strict=True))
         rare = min(with_right, with_wrong)
         effective = (rare * value * (1 - value) / variance + alone) / (rare + 1)
-        return Found(stderr, wilson(value, effective, quantile), "Wilson, by clusters")
+        return Spread(stderr, wilson(value, effective, quantile), "Wilson, by clusters")
     low, high = value - quantile * stderr, value + quantile * stderr
     if bounded:
         low, high = max(0.0, low), min(1.0, high)
-    return Found(stderr, (low, high), "t" if clusters == n else "t, by clusters")
+    return Spread(stderr, (low, high), "t" if clusters == n else "t, by clusters")
 
 
 def _freedom(shares: Sequence[float]) -> float:
@@ -149,7 +149,7 @@ def combination(
     bottoms: Sums,
     factors: Sequence[float],
     shares: Sequence[float],
-) -> Found:
+) -> Spread:
     """Return error and interval of a sum of factor × ratio, such as an F1, MME's points or a macro mean.
 
     `tops` and `bottoms` hold, for each ratio, the sums of each of at least two clusters; `shares` is what each cluster
@@ -164,12 +164,12 @@ def combination(
     if stderr < NO_SPREAD:
         edges = [wilson(min(1.0, max(0.0, each)), clusters) for each in values]
         found = [math.fsum(f * edge[side] for f, edge in zip(factors, edges, strict=True)) for side in (0, 1)]
-        return Found(stderr, (min(found[0], value), max(found[1], value)), "Wilson, by clusters")
+        return Spread(stderr, (min(found[0], value), max(found[1], value)), "Wilson, by clusters")
     if clusters > MOST_CLUSTERS:
         half = _normal() * stderr
-        return Found(stderr, (value - half, value + half), "delta")
+        return Spread(stderr, (value - half, value + half), "delta")
     drawn = _redrawn(tops, bottoms, factors, values)
-    return Found(stderr, _accelerated(drawn, value, shares), "bootstrap")
+    return Spread(stderr, _accelerated(drawn, value, shares), "bootstrap")
 
 
 def _redrawn(

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from itertools import chain
 
 from vlmeval_mp.core.records import Sample
-from vlmeval_mp.scoring.base import Metric, Mode, Scored
+from vlmeval_mp.scoring.base import Metric, Mode, ScoredSample
 from vlmeval_mp.scoring.metrics import estimates
 from vlmeval_mp.scoring.metrics.estimates import Clusters, Estimate
 from vlmeval_mp.scoring.metrics.metrics import Values, asked, by, part, values
@@ -39,7 +39,7 @@ def all_right(known: Values, groups: Iterable[Sequence[int]]) -> Values:
 # --- MMBench ---------------------------------------------------------------------------------------------------
 
 
-def circular(scored: Sequence[Scored], mode: Mode) -> dict[str, Metric]:
+def circular(scored: Sequence[ScoredSample], mode: Mode) -> dict[str, Metric]:
     """`circular_accuracy`: over questions that are right in every rotation; `vanilla_accuracy` over all samples.
 
     The rotations of a question have its index in `g_index`, else in their own modulo 1,000,000. Compat leaves out a
@@ -71,7 +71,7 @@ def question_of(sample: Sample) -> str:
     return sample.index if own is None else str(own % ROTATION)
 
 
-def _unrotated(scored: Sequence[Scored], name: str, places: Sequence[int]) -> int | None:
+def _unrotated(scored: Sequence[ScoredSample], name: str, places: Sequence[int]) -> int | None:
     def own(place: int) -> str:
         index = scored[place].sample.index
         number = _whole(index)
@@ -93,7 +93,7 @@ def _whole(text: str) -> int | None:
 # --- MME -------------------------------------------------------------------------------------------------------
 
 
-def mme(scored: Sequence[Scored], mode: Mode) -> dict[str, Metric]:
+def mme(scored: Sequence[ScoredSample], mode: Mode) -> dict[str, Metric]:
     """MME's points: per category 100 × (accuracy + accuracy+), summed over perception, reasoning and all categories.
 
     Accuracy+ is over images both of whose questions are right. Compat looks at the first two of an image, as ms-vlmeval
@@ -116,7 +116,7 @@ def mme(scored: Sequence[Scored], mode: Mode) -> dict[str, Metric]:
     return metrics
 
 
-def _images(scored: Sequence[Scored], places: Sequence[int], mode: Mode) -> list[list[int]]:
+def _images(scored: Sequence[ScoredSample], places: Sequence[int], mode: Mode) -> list[list[int]]:
     """The places of the questions about each image that has two or more."""
     images: Groups = {}
     for place in places:
@@ -135,7 +135,7 @@ def _points(known: Values, places: Sequence[int], pairs: Iterable[Sequence[int]]
 # --- HallusionBench --------------------------------------------------------------------------------------------
 
 
-def hallusion(scored: Sequence[Scored], mode: Mode) -> dict[str, Metric]:  # noqa: ARG001 - both modes alike
+def hallusion(scored: Sequence[ScoredSample], mode: Mode) -> dict[str, Metric]:  # noqa: ARG001 - both modes alike
     """HallusionBench: `aAcc` over questions, `fAcc` over figures, `qAcc` over question pairs, and their mean."""
     figures = list(by(scored, lambda s: _part_of(s, 4, "figure_id")).values())
     questions = list(by(scored, lambda s: _part_of(s, 5, "question_id")).values())

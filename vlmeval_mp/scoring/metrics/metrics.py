@@ -10,14 +10,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 
 from vlmeval_mp.core.records import Sample
-from vlmeval_mp.scoring.base import Aggregator, Metric, Mode, Scored
+from vlmeval_mp.scoring.base import Aggregator, Metric, Mode, ScoredSample
 from vlmeval_mp.scoring.metrics import estimates
 from vlmeval_mp.scoring.metrics.estimates import Estimate
 
 Values = dict[int, float]
 
 
-def mean(scored: Sequence[Scored], mode: Mode) -> dict[str, Metric]:
+def mean(scored: Sequence[ScoredSample], mode: Mode) -> dict[str, Metric]:
     """`accuracy` and `accuracy_all`, each with its standard error."""
     return mean_called("accuracy")(scored, mode)
 
@@ -25,7 +25,7 @@ def mean(scored: Sequence[Scored], mode: Mode) -> dict[str, Metric]:
 def mean_called(name: str) -> Aggregator:
     """The plain mean under the name by which a benchmark publishes it."""
 
-    def aggregate(scored: Sequence[Scored], mode: Mode) -> dict[str, Metric]:  # noqa: ARG001 - both modes alike
+    def aggregate(scored: Sequence[ScoredSample], mode: Mode) -> dict[str, Metric]:  # noqa: ARG001 - both modes alike
         found = estimates.clusters_of(scored)
         return {
             name: found.metric(estimates.mean(values(scored))),
@@ -41,7 +41,7 @@ def macro(name: str, column: str) -> Aggregator:
     Compat puts ms-vlmeval's own overall first, in which each sample counts the same.
     """
 
-    def aggregate(scored: Sequence[Scored], mode: Mode) -> dict[str, Metric]:
+    def aggregate(scored: Sequence[ScoredSample], mode: Mode) -> dict[str, Metric]:
         found = estimates.clusters_of(scored)
         tasks = by(scored, lambda s: s.cell(column))
         means = {name: found.metric(average_of(values(scored), tasks.values()))}
@@ -55,7 +55,7 @@ def macro(name: str, column: str) -> Aggregator:
 def first_split(split: str) -> Aggregator:
     """The mean of the split that a benchmark is compared on, then of the others, then of all samples."""
 
-    def aggregate(scored: Sequence[Scored], mode: Mode) -> dict[str, Metric]:
+    def aggregate(scored: Sequence[ScoredSample], mode: Mode) -> dict[str, Metric]:
         found = estimates.clusters_of(scored)
         splits = by(scored, lambda s: s.split)
         names = sorted(splits, key=lambda name: (name != split, name))
@@ -70,12 +70,12 @@ def first_split(split: str) -> Aggregator:
 # --- parts of aggregators --------------------------------------------------------------------------------------
 
 
-def values(scored: Sequence[Scored]) -> Values:
+def values(scored: Sequence[ScoredSample]) -> Values:
     """The verdicts that are there, by place."""
     return {place: s.score.value for place, s in enumerate(scored) if s.score.value is not None}
 
 
-def asked(scored: Sequence[Scored]) -> Values:
+def asked(scored: Sequence[ScoredSample]) -> Values:
     """The verdicts with each failed sample as wrong, by place."""
     verdicts = ((place, s.score.value, s.failed) for place, s in enumerate(scored))
     return {place: value or 0.0 for place, value, failed in verdicts if failed or value is not None}
@@ -91,7 +91,7 @@ def average_of(known: Values, groups: Iterable[Sequence[int]]) -> Estimate:
     return estimates.average(estimates.mean(part(known, places)) for places in groups)
 
 
-def by(scored: Sequence[Scored], name: Callable[[Sample], str]) -> dict[str, list[int]]:
+def by(scored: Sequence[ScoredSample], name: Callable[[Sample], str]) -> dict[str, list[int]]:
     """The places of the samples of each name, in order of appearance; samples without a name are in none."""
     groups: dict[str, list[int]] = {}
     for place, each in enumerate(scored):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from vlmeval_mp.scoring.base import Aggregator, Metric, Mode, Scored
+from vlmeval_mp.scoring.base import Aggregator, Metric, Mode, ScoredSample
 from vlmeval_mp.scoring.metrics import estimates
 from vlmeval_mp.scoring.metrics.metrics import Values, asked, average_of, by, mean, part, values
 from vlmeval_mp.scoring.strict.vqa import HANDWRITTEN
@@ -36,7 +36,7 @@ def yes_rates(first: str, *, exploded: bool = False) -> Aggregator:
     categories counts once for each, as ms-vlmeval's POPE does.
     """
 
-    def aggregate(scored: Sequence[Scored], mode: Mode) -> dict[str, Metric]:
+    def aggregate(scored: Sequence[ScoredSample], mode: Mode) -> dict[str, Metric]:
         found = estimates.clusters_of(scored)
         weigh = exploded and mode == "compat"
         weights = {p: float(s.sample.category.count(",") + 1) if weigh else 1.0 for p, s in enumerate(scored)}
@@ -78,7 +78,7 @@ def _added(one: Values, other: Values) -> Values:
     return {place: one.get(place, 0.0) + other.get(place, 0.0) for place in one | other}
 
 
-def ocrbench(scored: Sequence[Scored], mode: Mode) -> dict[str, Metric]:  # noqa: ARG001 - both modes alike
+def ocrbench(scored: Sequence[ScoredSample], mode: Mode) -> dict[str, Metric]:  # noqa: ARG001 - both modes alike
     """OCRBench: how many of its 1,000 questions are right, in all and by area, and a tenth of the whole.
 
     A failed sample earns no point, so points need no second number.
@@ -114,7 +114,7 @@ AMBER = {
 """AMBER's categories, and the area under which each is published."""
 
 
-def amber(scored: Sequence[Scored], mode: Mode) -> dict[str, Metric]:
+def amber(scored: Sequence[ScoredSample], mode: Mode) -> dict[str, Metric]:
     """AMBER: the mean of the accuracies of its areas, each of these, and the accuracy over all samples."""
     found = estimates.clusters_of(scored)
     known = values(scored)

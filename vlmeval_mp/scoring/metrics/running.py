@@ -12,7 +12,7 @@ from vlmeval_mp.core.records import Sample
 from vlmeval_mp.scoring.metrics import intervals
 
 
-class Running:
+class RunningValues:
     """Values so far. Samples about the same first picture or video are one cluster."""
 
     def __init__(self) -> None:

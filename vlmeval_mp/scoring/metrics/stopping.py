@@ -13,7 +13,7 @@ import math
 from collections.abc import Sequence
 
 from vlmeval_mp.core.records import Stop
-from vlmeval_mp.scoring.base import Aggregator, Mode, Scored
+from vlmeval_mp.scoring.base import Aggregator, Mode, ScoredSample
 from vlmeval_mp.scoring.metrics import bounds
 
 LEAST = 100
@@ -32,11 +32,11 @@ class Stopping:
 
     def __init__(self, aggregate: Aggregator, mode: Mode, total: int, target: float) -> None:
         self._aggregate, self._mode, self._total, self._target = aggregate, mode, total, target
-        self._beginning: list[Scored] = []
-        self._waiting: dict[int, Sequence[Scored]] = {}
+        self._beginning: list[ScoredSample] = []
+        self._waiting: dict[int, Sequence[ScoredSample]] = {}
         self._next = LEAST
 
-    def add(self, first: int, scored: Sequence[Scored]) -> Stop | None:
+    def add(self, first: int, scored: Sequence[ScoredSample]) -> Stop | None:
         """Take in the samples from row `first` on; return where the job may end, once it may.
 
         The samples may come in any order and in pieces of any size: the places at which is looked are fixed.

@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from math import comb
 
-from vlmeval_mp.core.records import Together
-from vlmeval_mp.scoring.base import Metric, Scored
+from vlmeval_mp.core.records import GroupMetrics
+from vlmeval_mp.scoring.base import Metric, ScoredSample
 from vlmeval_mp.scoring.metrics import estimates
 from vlmeval_mp.scoring.metrics.metrics import Values, asked, by
 
@@ -19,7 +19,7 @@ POWERS = (2, 4, 8, 16)
 """The k of pass^k, as far as the smallest group goes."""
 
 
-def together(scored: Sequence[Scored], column: str) -> Together | None:
+def together(scored: Sequence[ScoredSample], column: str) -> GroupMetrics | None:
     """Return what the groups of `column` give; None where no sample has anything there.
 
     `worst_case` is the mean over groups of each one's least score, `all_right` the share of groups with nothing but
@@ -44,7 +44,7 @@ def together(scored: Sequence[Scored], column: str) -> Together | None:
     for k in POWERS:
         if k <= least:
             metrics[f"pass^{k}"] = found.metric(estimates.mean({g[0]: _power(known, g, k) for g in counted}))
-    return Together(
+    return GroupMetrics(
         column=column,
         groups=len(groups),
         smallest=least,

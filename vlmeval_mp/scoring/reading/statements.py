@@ -80,7 +80,7 @@ _TAKEN_BACK = re.compile(
 
 
 @dataclass(frozen=True, slots=True)
-class Said:
+class Statement:
     """What a statement says: a letter or `SEVERAL`, and where it ends. `in_passing`: a box within a sentence."""
 
     letter: str
@@ -88,20 +88,20 @@ class Said:
     in_passing: bool = False
 
 
-def last_statement(text: str, options: Options) -> Said | None:
+def last_statement(text: str, options: Options) -> Statement | None:
     """The last statement of `text` that names an option; `SEVERAL` if it hedges, or disagrees with an earlier one that
     it does not clearly replace."""
     patterns = letters_of(options.letters)
     muddled = False
-    later: Said | None = None
+    later: Statement | None = None
     for said in _statements(text, options, patterns):
         if said.letter == "":
             muddled = True
             continue
         if later is not None:
-            return later if later.letter == said.letter else Said(SEVERAL, later.end)
+            return later if later.letter == said.letter else Statement(SEVERAL, later.end)
         if muddled:
-            return Said(SEVERAL, said.end)
+            return Statement(SEVERAL, said.end)
         if not said.in_passing:
             return said
         later = said
@@ -114,7 +114,7 @@ def taken_back(text: str) -> int | None:
     return found.start() if found else None
 
 
-def _statements(text: str, options: Options, patterns: Letters) -> Iterator[Said]:
+def _statements(text: str, options: Options, patterns: Letters) -> Iterator[Statement]:
     """The last `_MOST` statements from last to first; letter "" where one names several options in no order."""
     lowered = text.lower()
     if len(lowered) != len(text):  # a few letters grow when lowered, and places must agree
@@ -140,26 +140,26 @@ def _statements(text: str, options: Options, patterns: Letters) -> Iterator[Said
             yield said
 
 
-def _said(text: str, match: re.Match[str], options: Options, patterns: Letters) -> Said | None:
+def _said(text: str, match: re.Match[str], options: Options, patterns: Letters) -> Statement | None:
     end = match.end()
     if match.re is patterns.verdict or match.re is patterns.conclusion:
-        return Said(match[1], end)
+        return Statement(match[1], end)
     tail = text[end : end + _REACH]
     if match.re is _MARKER:
         letter = behind(tail, options, patterns, firm=True)
         passing = text[max(0, match.start() - 6) : match.start()] == "Boxed "
-        return None if letter is None else Said(letter, end + _line_length(tail), passing)
+        return None if letter is None else Statement(letter, end + _line_length(tail), passing)
     if match.re is _CONCLUDES and not _SENTENCE_START.search(text[max(0, match.start() - 3) : match.start()]):
         return _in_sentence(tail, end, options) if text[: match.start()].endswith(", ") else None
     letter = behind(tail, options, patterns, firm=False)
-    return Said(letter, end + _line_length(tail)) if letter else None
+    return Statement(letter, end + _line_length(tail)) if letter else None
 
 
-def _in_sentence(tail: str, end: int, options: Options) -> Said | None:
+def _in_sentence(tail: str, end: int, options: Options) -> Statement | None:
     """What a sentence ends with behind ", thus": an option's text alone."""
     length = _line_length(tail)
     letter = options.same(tail[:length])
-    return Said(letter, end + length) if letter else None
+    return Statement(letter, end + length) if letter else None
 
 
 def behind(text: str, options: Options, patterns: Letters, *, firm: bool) -> str | None:

@@ -33,7 +33,7 @@ from vlmeval_mp.scoring.reading.letters import Letters, letters_of, lone_letter,
 from vlmeval_mp.scoring.reading.options import SEVERAL, Options, options_of
 from vlmeval_mp.scoring.reading.outcome import cannot_tell_which
 from vlmeval_mp.scoring.reading.sentences import last_sentence, result_of
-from vlmeval_mp.scoring.reading.statements import Said, last_statement, taken_back
+from vlmeval_mp.scoring.reading.statements import Statement, last_statement, taken_back
 from vlmeval_mp.scoring.reading.text import answer_text, without_marks
 from vlmeval_mp.scoring.strict import polarity
 from vlmeval_mp.scoring.strict.claims import claimed
@@ -120,7 +120,7 @@ class _Reply:
 
     # --- the rules -------------------------------------------------------------------------------------------------
 
-    def _closing(self, said: Said) -> str:
+    def _closing(self, said: Statement) -> str:
         """The letter of a statement, or that of a last line behind it which is nothing but an option."""
         if said.end < len(self.plain) and len(self.lines) > 1:
             last = self._whole(self.lines[-1])
