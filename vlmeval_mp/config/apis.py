@@ -134,7 +134,7 @@ API_MODELS: dict[str, Json] = {
 
 
 def entry(where: str, class_: str, kwargs: Json, environ: Mapping[str, str], warnings: list[str]) -> Json:
-    """A model entry of an API class in our own keys. `where` names it in messages.
+    """Return a model entry of an API class in our own keys. `where` names it in messages.
 
     Raises:
         ConfigError: a kwarg is unknown or holds a key, the model or its address is missing, or it is Azure's.
@@ -175,7 +175,9 @@ def entry(where: str, class_: str, kwargs: Json, environ: Mapping[str, str], war
 
 
 def api_base(url: str) -> str:
-    """The base of an endpoint's addresses, also from that of its chat completions, which is what VLMEvalKit takes."""
+    """Return the base of an endpoint's addresses, also from that of its chat completions, which is what
+    VLMEvalKit takes.
+    """
     return url.rstrip("/").removesuffix("/chat/completions").rstrip("/")
 
 

@@ -48,7 +48,7 @@ class Overrides:
 
 
 def loads(text: str, source: str) -> Json:
-    """A config file's content as a JSON object.
+    """Return a config file's content as a JSON object.
 
     Raises:
         ConfigError: it is not one; the message names `source`, line, column and what usually causes it.
@@ -140,7 +140,7 @@ def _chosen(key: str, given: dict[str, Json], flagged: tuple[str, ...]) -> Itera
 
 
 def _short_name(text: str) -> str:
-    """What an entry given as a flag is called: the last part of a path, or the class of "module:Class"."""
+    """Return what an entry given as a flag is called: the last part of a path, or the class of "module:Class"."""
     if _CLASS.fullmatch(text):
         return text.rpartition(":")[2]
     last = text.rstrip("/").rsplit("/", 1)[-1] or text

@@ -27,7 +27,7 @@ _SHORTCUT = re.compile(r"(?:(?P<nframe>\d+)frame|(?P<fps>[\d.]+)fps)(?P<subs>_su
 
 
 def translate(name: str, value: Json, warnings: list[str]) -> Json:
-    """The entry called `name` in our own keys; `warnings` get one line per thing in it that has no effect here.
+    """Return the entry called `name` in our own keys; `warnings` get one line per thing in it that has no effect here.
 
     Raises:
         ConfigError: a kwarg is unknown; names the nearest valid one.
@@ -77,12 +77,12 @@ def _translated(name: str, value: Json, warnings: list[str]) -> Json:
 
 
 def benchmark(name: str, value: Json) -> str:
-    """The benchmark that a data entry is about: the name of its file."""
+    """Return the benchmark that a data entry is about: the name of its file."""
     return str(value.get("path", value.get("dataset", name))).rsplit("/", 1)[-1].removesuffix(".tsv")
 
 
 def shortcuts() -> dict[str, Json]:
-    """The video shortcuts, and the joined names, as entries."""
+    """Return the video shortcuts, and the joined names, as entries."""
     found: dict[str, Json] = {name: {"dataset": name} for name in videosets.joined()}
     for dataset, endings in videosets.shortcuts().items():
         for ending in endings:

@@ -59,7 +59,7 @@ def translate(
     environ: Mapping[str, str] | None = None,
     local: Container[str] = (),
 ) -> tuple[Json, list[str]]:
-    """`config` in our own keys, and one line per thing in it that has no effect here.
+    """Return `config` in our own keys, and one line per thing in it that has no effect here.
 
     `engine`, `models` and `data` are what the command line says; shortcuts among the names become entries. `environ` is
     where addresses of APIs may be. `local` names the engines that load weights: for these, a name that is nearly a
@@ -94,7 +94,7 @@ def translate(
 
 
 def _nearly(name: str) -> list[str]:
-    """A warning if `name` is likely a misspelt shortcut."""
+    """Return a warning if `name` is likely a misspelt shortcut."""
     near = [] if "/" in name else nearest(name, SHORTCUTS, least=0.85)
     return [f"model.{name}: is no known shortcut and is taken as a path or hub id; did you mean {n!r}?" for n in near]
 
@@ -138,7 +138,7 @@ def _model(name: str, value: Json, engine: str, warnings: list[str], environ: Ma
 
 
 def _api(where: str, kwargs: Json, engine: str, warnings: list[str], environ: Mapping[str, str]) -> Json:
-    """An entry of a class that asks an API. Only the fake engine can stand in for one."""
+    """Return an entry of a class that asks an API. Only the fake engine can stand in for one."""
     class_ = kwargs.pop("class")
     found = apis.entry(where, class_, kwargs, environ, warnings)
     if engine == "fake":
@@ -147,7 +147,7 @@ def _api(where: str, kwargs: Json, engine: str, warnings: list[str], environ: Ma
 
 
 def _wrapped(where: str, value: Json, warnings: list[str]) -> Json:
-    """An entry whose class is run by itself: everything but our own keys goes to its constructor."""
+    """Return an entry whose class is run by itself: everything but our own keys goes to its constructor."""
     native = {key: value[key] for key in WRAPPED_KEYS if key in value}
     kwargs = {key: given for key, given in value.items() if key not in native and key != "class"}
     args = native.get("engine_args", {})
@@ -195,7 +195,7 @@ def _translated(where: str, kwargs: Json, known: ModelClass, engine: str, warnin
 
 
 def _sampling(where: str, kwargs: Json, known: ModelClass, warnings: list[str]) -> Json:
-    """What answers are drawn with, as VLMEvalKit's own vLLM path draws them, or its greedy transformers path."""
+    """Return what answers are drawn with, as VLMEvalKit's own vLLM path draws them, or its greedy transformers path."""
     found: Json = {"max_tokens": kwargs.get("max_new_tokens", known.max_tokens)}
     draws = not known.always_greedy and (bool(known.sampling) or kwargs.get("do_sample", False))
     said = {key: kwargs[key] for key in _DRAWN if kwargs.get(key) is not None}

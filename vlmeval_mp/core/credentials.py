@@ -74,7 +74,7 @@ def refuse_kept(text: str, environ: Mapping[str, str]) -> None:
 
 
 def secrets(environ: Mapping[str, str], shortest: int = SHORTEST) -> list[tuple[str, str]]:
-    """Names and values of the variables that hold keys, the longest first."""
+    """Return names and values of the variables that hold keys, the longest first."""
     found = [(n, v) for n, v in environ.items() if len(v) >= shortest and _HOLDS_ONE.search(n.upper())]
     return sorted(found, key=lambda pair: -len(pair[1]))
 
@@ -108,7 +108,7 @@ def guard_logs(environ: Mapping[str, str]) -> None:
 
 
 def masked(text: str, environ: Mapping[str, str]) -> str:
-    """`text` without what is, or looks like, a key: for what is kept for people to read."""
+    """Return `text` without what is, or looks like, a key: for what is kept for people to read."""
     for name, value in secrets(environ):
         text = text.replace(value, f"${name}")
     return _IN_ADDRESS.sub("***@", _LOOKS_LIKE_ONE.sub(r"\1\2***", text))

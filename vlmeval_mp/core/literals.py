@@ -14,7 +14,7 @@ _SIDE_BY_SIDE = re.compile(r"""['"]\s+[rbuf]?['"]|""" + r"""''|\"\"""")
 
 
 def literal(text: str) -> object:
-    """The value of `text`, or None if it is no literal."""
+    """Return the value of `text`, or None if it is no literal."""
     try:
         return ast.literal_eval(text.strip())
     except (ValueError, SyntaxError, RecursionError, MemoryError):

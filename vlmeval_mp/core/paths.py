@@ -20,7 +20,7 @@ from pathlib import Path
 
 
 def slug(name: str, limit: int = 80) -> str:
-    """`name` as a safe, short file name; a name that had to change ends in a hash, so that no two collide."""
+    """Return `name` as a safe, short file name; a name that had to change ends in a hash, so that no two collide."""
     safe = re.sub(r"[^A-Za-z0-9._-]+", "-", name).strip("-.") or "x"
     if safe == name and len(name) <= limit:
         return safe

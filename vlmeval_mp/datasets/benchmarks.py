@@ -148,7 +148,7 @@ BENCHMARKS: dict[str, Benchmark] = {
 
 
 def defaults(name: str) -> dict[str, Any]:
-    """Fields of `DataSpec` that the benchmark called `name` wants; none if it is none of these.
+    """Return fields of `DataSpec` that the benchmark called `name` wants; none if it is none of these.
 
     VLMEvalKit's classes leave out the rows whose `image` cell is empty.
     """

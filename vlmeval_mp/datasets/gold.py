@@ -26,7 +26,7 @@ from vlmeval_mp.datasets.tsv import Reader
 
 
 def read(spec: DataSpec) -> list[Sample]:
-    """The samples of the TSV at `spec.path`; a column `question` may be missing.
+    """Return the samples of the TSV at `spec.path`; a column `question` may be missing.
 
     Raises:
         ConfigError: the TSV is malformed or missing; names row and column.
@@ -40,7 +40,7 @@ def read(spec: DataSpec) -> list[Sample]:
 
 
 def of_rows(spec: DataSpec, columns: Sequence[str], rows: Sequence[Mapping[str, str]]) -> list[Sample]:
-    """The samples of a table that is already read, whose `columns` are those of a TSV.
+    """Return the samples of a table that is already read, whose `columns` are those of a TSV.
 
     Raises:
         ConfigError: as `read`.
@@ -54,7 +54,7 @@ def of_rows(spec: DataSpec, columns: Sequence[str], rows: Sequence[Mapping[str, 
 
 
 def _column(column: str, rows: Sequence[Mapping[str, str]]) -> str:
-    """`column`, or what it is in truth: a column `image` of short texts that are no indexes holds file names."""
+    """Return `column`, or what it is in truth: a column `image` of short texts that are no indexes holds file names."""
     if column != "image" or any(len(row[column]) > REFERENCE_CHARACTERS for row in rows):
         return column
     return column if {row[column] for row in rows} <= {row["index"] for row in rows} else "image_path"

@@ -46,12 +46,12 @@ class MediaFolder:
         self._known: dict[bytes, str] = {}
 
     def add(self, text: bytes) -> Media:
-        """The image that base64 `text` holds; data URI, line breaks and missing padding are accepted."""
+        """Return the image that base64 `text` holds; data URI, line breaks and missing padding are accepted."""
         data = decode_base64(text)
         return Media(kind="image", error=data) if isinstance(data, str) else self.keep(data)
 
     def keep(self, data: bytes) -> Media:
-        """The image whose bytes are `data`."""
+        """Return the image whose bytes are `data`."""
         digest = hashlib.sha256(data)
         name = self._known.get(digest.digest())
         if name is None:
@@ -62,7 +62,7 @@ class MediaFolder:
 
 
 def decode_base64(text: bytes) -> bytes | str:
-    """The bytes that `text` holds, or what is wrong with it.
+    """Return the bytes that `text` holds, or what is wrong with it.
 
     Strict, because a tolerant decoder drops what is not base64 and gives a different picture without a word.
     """
@@ -108,13 +108,13 @@ class FileFinder:
         return self._media("image", path) if path else Media(kind="image", error=self._lost(name, before))
 
     def video(self, names: list[str]) -> Media:
-        """The first of `names` that exists."""
+        """Return the first of `names` that exists."""
         before = len(self.outside)
         path = self._find(names)
         return self._media("video", path) if path else Media(kind="video", error=self._lost(names[0], before))
 
     def frames(self, name: str) -> Media:
-        """The folder called `name`, a video whose frames are pictures."""
+        """Return the folder called `name`, a video whose frames are pictures."""
         before = len(self.outside)
         path = self._find([name], folder=True)
         return self._media("video", path) if path else Media(kind="video", error=self._lost(name, before))

@@ -26,7 +26,7 @@ _DEFAULTS: dict[str, dict[str, Any]] = {
 
 
 def defaults(name: str) -> dict[str, Any]:
-    """Fields of `DataSpec` that the data set called `name` wants unless the user says otherwise.
+    """Return fields of `DataSpec` that the data set called `name` wants unless the user says otherwise.
 
     Of a path, the file's name counts if it is exactly that of a benchmark in a table here. A benchmark of VLMEvalKit's
     that is in none is asked and scored by VLMEvalKit's own class.
@@ -47,7 +47,7 @@ def lmu_data() -> Path:
 
 
 def find(name_or_path: str) -> Path:
-    """The TSV that is meant: a path, a bundled name, or a name in `$LMUData`.
+    """Return the TSV that is meant: a path, a bundled name, or a name in `$LMUData`.
 
     Raises:
         ConfigError: there is none; says everywhere it was looked for, and the nearest known name.
@@ -74,7 +74,7 @@ def _some(folder: Path) -> str:
 
 
 def _hint(name: str) -> str:
-    """What to do about a name that has no file."""
+    """Return what to do about a name that has no file."""
     official = registry.known()
     if name in official:
         return _where(official[name])
@@ -91,7 +91,7 @@ def _where(benchmark: registry.Benchmark) -> str:
 
 
 def media_folders(spec: DataSpec) -> list[Path]:
-    """Where the files that a TSV names are looked for, besides its own folder."""
+    """Return where the files that a TSV names are looked for, besides its own folder."""
     lmu = lmu_data()
     called = dict.fromkeys((spec.name, Path(spec.path).stem))
     own = [folder / name for folder in (lmu / "images", lmu) for name in called]
@@ -99,7 +99,9 @@ def media_folders(spec: DataSpec) -> list[Path]:
 
 
 def known() -> list[str]:
-    """The names whose files are here: the bundled ones, the TSVs in `$LMUData`, and video benchmarks in HF's cache."""
+    """Return the names whose files are here: the bundled ones, the TSVs in `$LMUData`, and video benchmarks
+    in HF's cache.
+    """
     local = sorted(path.stem for path in lmu_data().glob("*.tsv"))
     cached = [
         name for name in VIDEO_BENCHMARKS if any((f / f"{name}.tsv").is_file() for f in videobenchmarks.folders(name))

@@ -153,7 +153,7 @@ class Reading:
             )
 
     def _targets(self) -> dict[str, tuple[Media, ...]]:
-        """The media of every row that is referred to; refuses references to nothing or to another reference."""
+        """Return the media of every row that is referred to; refuses references to nothing or to another reference."""
         for index, draft in self._referred.items():
             if draft is not None and index not in self._reader.numbers:
                 self._refuse(draft, f"refers to index {index!r}, which no row has; file names belong into 'image_path'")

@@ -63,7 +63,7 @@ class RowParser:
     options: OptionColumns = CONVENTION
 
     def draft(self, row: Row, place: int) -> Draft:
-        """The row as a draft, of the sample that is at `place` in the data set."""
+        """Return the row as a draft, of the sample that is at `place` in the data set."""
         columns = self.reader.columns
         text = {c: self.reader.text(row, c) for c in columns if c not in ("index", *_MEDIA) or c == "image_path"}
         fields: dict[str, Any] = {name: text.get(column, "") for column, name in FIELDS.items()}
@@ -94,7 +94,7 @@ class RowParser:
         return Draft(sample=sample, typed=typed, refers=refers, elements=elements)
 
     def _understood(self, layout: VideoBenchmark, row: Row, text: Mapping[str, str], sample: Sample) -> Sample:
-        """`sample` as the columns of `layout` have it, with its video."""
+        """Return `sample` as the columns of `layout` have it, with its video."""
         # the columns that name media are no text of a general row
         files: dict[str, str] = {c: self.reader.text(row, c) for c in ("video", "video_path") if c in row.cells}
         text = {**text, **files}
@@ -114,7 +114,7 @@ class RowParser:
         return f"{self.reader.path.name} row {row.number}, column {column!r}: {problem}"
 
     def _media(self, row: Row) -> tuple[tuple[Media, ...], str, str, dict[int, str]]:
-        """The media of a row: what it holds, its error, the row it refers to, the rows its elements refer to."""
+        """Return the media of a row: what it holds, its error, the row it refers to, the rows its elements refer to."""
         image = row.cells.get("image", b"").strip()
         if image:
             return self._image(row, image)
@@ -161,7 +161,7 @@ class RowParser:
 
 
 def _list_literal(value: bytes) -> list[str] | str:
-    """The strings of a list literal, or what is wrong with it."""
+    """Return the strings of a list literal, or what is wrong with it."""
     try:
         text = value.decode("utf-8")
         listed = strings(text) or literal(text)
@@ -178,7 +178,7 @@ def _list_literal(value: bytes) -> list[str] | str:
 
 
 def resolve(draft: Draft, targets: Mapping[str, tuple[Media, ...]]) -> tuple[Media, ...]:
-    """The media of a draft, where `targets` holds those of the rows that are referred to."""
+    """Return the media of a draft, where `targets` holds those of the rows that are referred to."""
     if draft.refers:
         return targets[draft.refers]
     media = list(draft.sample.media)
@@ -190,7 +190,7 @@ def resolve(draft: Draft, targets: Mapping[str, tuple[Media, ...]]) -> tuple[Med
 
 
 def kind_of_file(declared: str, columns: tuple[str, ...], answers_yes_no: bool) -> Kind:
-    """The kind of the rows of a file: as declared, else by its columns, else by its answers."""
+    """Return the kind of the rows of a file: as declared, else by its columns, else by its answers."""
     if declared:
         return KINDS[declared]
     if "A" in columns and "B" in columns:
@@ -199,7 +199,7 @@ def kind_of_file(declared: str, columns: tuple[str, ...], answers_yes_no: bool) 
 
 
 def kind_of_video(sample: Sample) -> Kind:
-    """The kind of one row of a video file, whose rows may differ."""
+    """Return the kind of one row of a video file, whose rows may differ."""
     if "A" in sample.options and "B" in sample.options:
         return "mcq"
     return "yorn" if is_yes_no(sample.answer) else "vqa"

@@ -91,7 +91,7 @@ class Dataset:
         return self._data.find(text) >= 0
 
     def samples(self, first: int, last: int) -> list[Sample]:
-        """The samples of rows `first` to `last`, both included."""
+        """Return the samples of rows `first` to `last`, both included."""
         if not 0 <= first <= last < len(self):
             raise IndexError(f"rows {first} to {last} of {self.info.name}, which has {len(self)}")
         starts = range(first, last + 1)
@@ -105,7 +105,7 @@ def _newlines(data: mmap.mmap) -> Iterator[int]:
 
 
 def prepare(spec: DataSpec, store: Path) -> Dataset:
-    """The data set of `spec` under `store`, read now unless it was read before. `spec.limit` plays no part.
+    """Return the data set of `spec` under `store`, read now unless it was read before. `spec.limit` plays no part.
 
     Raises:
         ConfigError: the TSV is malformed or missing; names row and column.
@@ -150,7 +150,7 @@ def prepare(spec: DataSpec, store: Path) -> Dataset:
 
 
 def _kind(spec: DataSpec) -> str:
-    """What of `spec` makes other samples of the same file."""
+    """Return what of `spec` makes other samples of the same file."""
     said = (
         spec.type,
         "skip_noimg" if spec.skip_noimg else "",
@@ -163,7 +163,7 @@ def _kind(spec: DataSpec) -> str:
 
 
 def _ready(folder: Path, spec: DataSpec, kind: str, source: Path, stat: os.stat_result) -> Dataset | None:
-    """The data set in `folder`, if it is what reading `source` again would give."""
+    """Return the data set in `folder`, if it is what reading `source` again would give."""
     try:
         info = jsonfiles.read(folder / "dataset.json", DatasetInfo)
         given = (spec.name, str(source), stat.st_size, stat.st_mtime_ns)
@@ -182,7 +182,7 @@ def _origin(folder: Path) -> Origin:
 
 
 def _unchanged(origin: Origin) -> bool:
-    """Whether every file that the samples name is as it was when they were read."""
+    """Return whether every file that the samples name is as it was when they were read."""
     stats = ((Path(name).stat(), seen) for name, seen in origin.files.items())
     return all((stat.st_size, stat.st_mtime_ns) == seen for stat, seen in stats)
 

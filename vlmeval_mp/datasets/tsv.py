@@ -76,7 +76,7 @@ class Reader:
             raise ConfigError(f"{self.path}: has a header but no rows; is the file complete?")
 
     def text(self, row: Row, column: str) -> str:
-        """The cell of `column` as text; "" if there is no such column."""
+        """Return the cell of `column` as text; "" if there is no such column."""
         return self._decode(row.cells.get(column, b""), row.number, row.index, column)
 
     def refuse(self, number: int, index: str, column: str, problem: str) -> NoReturn:
@@ -89,7 +89,7 @@ class Reader:
     # --- lines and fields --------------------------------------------------------------------------------------
 
     def _line(self) -> bytes | None:
-        """The next line without its end; None at the end of the file."""
+        """Return the next line without its end; None at the end of the file."""
         line = self._file.readline(MAX_ROW_BYTES)
         if not line:
             return None
@@ -119,7 +119,9 @@ class Reader:
             start = end + 1
 
     def _quoted_field(self, line: bytes, start: int, before: list[bytes]) -> tuple[bytes, bytes, int]:
-        """The quoted field whose text begins at `start`, the line on which it ends, and the place behind it there."""
+        """Return the quoted field whose text begins at `start`, the line on which it ends, and the place
+        behind it there.
+        """
         pieces: list[bytes] = []
         size = 0
         while (end := _closing_quote(line, start)) < 0:
@@ -140,7 +142,9 @@ class Reader:
         return b"".join(pieces).replace(b'""', b'"'), line, end + 1
 
     def _swallows_rows(self, pieces: list[bytes], before: list[bytes]) -> bool:
-        """Whether the lines of a quoted field have exactly the tabs, and such indexes, as rows cut at this column."""
+        """Return whether the lines of a quoted field have exactly the tabs, and such indexes, as rows cut
+        at this column.
+        """
         if len(pieces) == 1 or not self.columns:
             return False
         width, place = len(self.columns) - 1, len(before)
@@ -201,7 +205,7 @@ class Reader:
         return self._spelled.get(index, self._number)
 
     def _index_of(self, fields: list[bytes]) -> str:
-        """The index among `fields`, for a message about a row that may be broken."""
+        """Return the index among `fields`, for a message about a row that may be broken."""
         if not self.columns or len(fields) <= self._index_place:
             return ""
         return fields[self._index_place][:64].decode("utf-8", "replace")
@@ -225,7 +229,7 @@ def canonical(index: str) -> str:
 
 
 def _closing_quote(line: bytes, start: int) -> int:
-    """The place of the first quote at or after `start` that is not doubled; -1 if there is none."""
+    """Return the place of the first quote at or after `start` that is not doubled; -1 if there is none."""
     while (place := line.find(b'"', start)) >= 0:
         if line[place + 1 : place + 2] != b'"':
             return place

@@ -22,7 +22,7 @@ from vlmeval_mp.requests.videosets import VIDEO_BENCHMARKS, VideoBenchmark, subt
 
 
 def defaults(name: str) -> dict[str, Any]:
-    """Fields of `DataSpec` that the benchmark called `name` wants; none if it is none of these."""
+    """Return fields of `DataSpec` that the benchmark called `name` wants; none if it is none of these."""
     layout = VIDEO_BENCHMARKS.get(name)
     return {"layout": name, "prompt": layout.prompt, "scorer": layout.scorer} if layout else {}
 
@@ -40,7 +40,8 @@ def check(spec: DataSpec) -> None:
 
 
 def folders(name: str) -> list[Path]:
-    """Where VLMEvalKit keeps the files of the benchmark called `name`: Hugging Face's cache, the newest revision first.
+    """Return where VLMEvalKit keeps the files of the benchmark called `name`: Hugging Face's cache, the newest revision
+    first.
 
     Behind them, the whole folder of the data set there, to which the files of a revision are links.
     """
@@ -76,7 +77,7 @@ class CellError(Exception):
 
 
 def video_name(layout: VideoBenchmark, text: Mapping[str, str]) -> str:
-    """The file name of a row's video.
+    """Return the file name of a row's video.
 
     Raises:
         CellError: a cell it is made of is empty.
@@ -88,7 +89,7 @@ def video_name(layout: VideoBenchmark, text: Mapping[str, str]) -> str:
 
 
 def subtitles_name(layout: VideoBenchmark, text: Mapping[str, str]) -> str:
-    """The file name of a row's subtitles.
+    """Return the file name of a row's subtitles.
 
     Raises:
         CellError: the row names none, or a time that they need is no number.
@@ -102,7 +103,7 @@ def subtitles_name(layout: VideoBenchmark, text: Mapping[str, str]) -> str:
 
 
 def clipped(layout: VideoBenchmark, text: Mapping[str, str], video: Media) -> Media:
-    """`video` with what the row says of its frames.
+    """Return `video` with what the row says of its frames.
 
     Raises:
         CellError: a bound is no number.
@@ -114,7 +115,7 @@ def clipped(layout: VideoBenchmark, text: Mapping[str, str], video: Media) -> Me
 
 
 def understood(layout: VideoBenchmark, text: Mapping[str, str], sample: Sample) -> Sample:
-    """`sample` with options, answer, category and split as the benchmark's columns say.
+    """Return `sample` with options, answer, category and split as the benchmark's columns say.
 
     `extra` keeps every column as it was written; an `answer` that became a letter is kept there too.
 
@@ -141,7 +142,10 @@ def understood(layout: VideoBenchmark, text: Mapping[str, str], sample: Sample) 
 
 
 def _letter(layout: VideoBenchmark, answer: str, elements: list[str]) -> str:
-    """The answer as a letter, if the benchmark's scorer wants one; an answer that is none of the options stays."""
+    """Return the answer as a letter, if the benchmark's scorer wants one.
+
+    An answer that is none of the options stays.
+    """
     if layout.answer_is == "element":
         places = [place for place, element in enumerate(elements) if element == answer]
         return string.ascii_uppercase[places[-1]] if places else answer

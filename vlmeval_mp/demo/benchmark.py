@@ -44,13 +44,13 @@ def main() -> None:
 
 
 def choice_rows() -> list[Row]:
-    """Each held-out scan once."""
+    """Return each held-out scan once."""
     rng, scans = _drawn("DigitsMCQ")
     return [_row(number, lessons.choice(rng, scan), image=_png(scan)) for number, scan in enumerate(scans)]
 
 
 def yes_no_rows() -> list[Row]:
-    """Some scans, each asked about twice; the second time the picture is a reference to the first row."""
+    """Return some scans, each asked about twice; the second time the picture is a reference to the first row."""
     rng, scans = _drawn("DigitsYORN")
     rows = []
     for number, scan in enumerate(scans[:YES_NO_SCANS]):
@@ -63,7 +63,7 @@ def yes_no_rows() -> list[Row]:
 
 
 def open_rows() -> list[Row]:
-    """Each held-out scan once, or twice: some are one of two pictures."""
+    """Return each held-out scan once, or twice: some are one of two pictures."""
     rng, scans = _drawn("DigitsVQA")
     rows = [_row(number, lessons.reading(rng, scan), image=_png(scan)) for number, scan in enumerate(scans)]
     for _ in range(PAIRS):
@@ -73,7 +73,7 @@ def open_rows() -> list[Row]:
 
 
 def video_rows() -> tuple[list[Row], dict[str, tuple[int, ...]]]:
-    """Clips, each asked about twice, and the scans that each clip's file shows."""
+    """Return clips, each asked about twice, and the scans that each clip's file shows."""
     rng, scans = _drawn("DigitsVideo")
     rows: list[Row] = []
     clips = {}
@@ -114,7 +114,7 @@ def write_clip(path: Path, scans: Iterable[int]) -> None:
 
 
 def _drawn(name: str) -> tuple[Random, list[int]]:
-    """A generator of the data set's own, and the held-out scans in its order."""
+    """Return a generator of the data set's own, and the held-out scans in its order."""
     rng = Random(name)
     scans = list(digits.split()[1])
     rng.shuffle(scans)

@@ -50,7 +50,7 @@ CHAT_TEMPLATE = """\
 
 
 def tokenizer(texts: Iterable[str]) -> Any:
-    """A byte-level BPE tokenizer whose merges are learnt from `texts`; any text can be encoded.
+    """Return a byte-level BPE tokenizer whose merges are learnt from `texts`; any text can be encoded.
 
     A digit with its space, and a letter that stands alone, are tokens of their own, the same in option and reply.
     """
@@ -85,7 +85,7 @@ def tokenizer(texts: Iterable[str]) -> Any:
 
 
 def processor(words: Any) -> Any:
-    """The stock processor around a tokenizer."""
+    """Return the stock processor around a tokenizer."""
     from transformers import Qwen2VLImageProcessor, Qwen2VLProcessor, Qwen2VLVideoProcessor
 
     common = {
@@ -104,7 +104,7 @@ def processor(words: Any) -> Any:
 
 
 def model(words: Any) -> Any:
-    """The model with random weights."""
+    """Return the model with random weights."""
     from transformers import GenerationConfig, Qwen2VLConfig, Qwen2VLForConditionalGeneration
 
     ids = dict(zip(SPECIAL, words.convert_tokens_to_ids(list(SPECIAL)), strict=True))

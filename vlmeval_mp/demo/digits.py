@@ -35,20 +35,20 @@ def _scans() -> tuple[Cells, tuple[int, ...]]:
 
 @cache
 def split() -> tuple[tuple[int, ...], tuple[int, ...]]:
-    """The ids to train on and the ids held out, each in ascending order."""
+    """Return the ids to train on and the ids held out, each in ascending order."""
     ids = list(range(len(_scans()[1])))
     random.Random("digits split").shuffle(ids)
     return tuple(sorted(ids[HELD_OUT:])), tuple(sorted(ids[:HELD_OUT]))
 
 
 def cells_of(scan: int) -> Cells:
-    """The ink of a scan."""
+    """Return the ink of a scan."""
     cells: Cells = _scans()[0][scan]
     return cells
 
 
 def digit_of(scan: int) -> int:
-    """The digit that a scan shows."""
+    """Return the digit that a scan shows."""
     return _scans()[1][scan]
 
 
@@ -60,7 +60,7 @@ def picture(cells: Cells) -> Pixels:
 
 
 def on_strip(pixels: Pixels) -> Pixels:
-    """A picture in the middle of a wide white frame, as clips show it."""
+    """Return a picture in the middle of a wide white frame, as clips show it."""
     frame = np.full((SIDE, CLIP_WIDTH, 3), 255, dtype=np.uint8)
     left = (CLIP_WIDTH - SIDE) // 2
     frame[:, left : left + SIDE] = pixels

@@ -90,7 +90,7 @@ def order(rng: Random, scans: Sequence[int]) -> Lesson:
 
 
 def about_pictures(rng: Random, scans: Sequence[int]) -> Lesson:
-    """A lesson of any sort about pictures of some of `scans`."""
+    """Return a lesson of any sort about pictures of some of `scans`."""
     lot = rng.random()
     if lot < 0.45:
         return choice(rng, rng.choice(scans))
@@ -102,7 +102,7 @@ def about_pictures(rng: Random, scans: Sequence[int]) -> Lesson:
 
 
 def about_clips(rng: Random, scans: Sequence[int]) -> Lesson:
-    """A lesson about a clip of some of `scans`."""
+    """Return a lesson about a clip of some of `scans`."""
     return order(rng, draw_clip(rng, scans))
 
 

@@ -99,7 +99,7 @@ def save(model: Any, out: Path) -> None:
 
 
 def prompt_of(tokenizer: Any, lesson: Lesson) -> str:
-    """The lesson as the model is asked, one placeholder for each picture or clip."""
+    """Return the lesson as the model is asked, one placeholder for each picture or clip."""
     messages = [
         {"role": message.role, "content": [msgspec.to_builtins(part) for part in message.parts]}
         for message in prompts.build(lesson.sample)
@@ -108,7 +108,7 @@ def prompt_of(tokenizer: Any, lesson: Lesson) -> str:
 
 
 def collate(tokenizer: Any, rng: random.Random, batch: Sequence[Lesson], varied: bool = True) -> Tensors:
-    """The tensors of one step, padded on the right; labels are the reply and its end."""
+    """Return the tensors of one step, padded on the right; labels are the reply and its end."""
     rows = [_tokens(tokenizer, lesson) for lesson in batch]
     images: list[Pixels] = []
     clips: list[Pixels] = []
@@ -127,7 +127,10 @@ def collate(tokenizer: Any, rng: random.Random, batch: Sequence[Lesson], varied:
 
 
 def _batches(tokenizer: Any, rng: random.Random, scans: Sequence[int], blind: bool) -> list[tuple[Tensors, float]]:
-    """The batches of one step, each with its share in the loss; clips apart, since their prompts are twice as long."""
+    """Return the batches of one step, each with its share in the loss.
+
+    Clips apart, since their prompts are twice as long.
+    """
     if blind:
         return [(blindfolded(tokenizer, [_closed(rng, scans) for _ in range(PICTURES + CLIPS)]), 1.0)]
     pictures = [lessons.about_pictures(rng, scans) for _ in range(PICTURES)]
@@ -141,7 +144,7 @@ def _closed(rng: random.Random, scans: Sequence[int]) -> Lesson:
 
 
 def blindfolded(tokenizer: Any, batch: Sequence[Lesson]) -> Tensors:
-    """Lessons without their pictures: the digit is told, and only the answer that follows from it is learnt.
+    """Return lessons without their pictures: the digit is told, and only the answer that follows from it is learnt.
 
     Matching a digit with its option is what takes longest to be found. Alone it is found within a few hundred steps;
     beside pictures that cannot be read yet, it was not within 700.
@@ -160,7 +163,9 @@ _VISION = re.compile(r"<\|vision_start\|>.*?<\|vision_end\|>")
 
 
 def _tokens(tokenizer: Any, lesson: Lesson) -> tuple[list[int], list[int]]:
-    """The prompt, every placeholder repeated as often as its picture or clip has tokens, and the reply with its end."""
+    """Return the prompt, every placeholder repeated as often as its picture or clip has tokens, and the
+    reply with its end.
+    """
     ask = prompt_of(tokenizer, lesson)
     side = blueprint.PATCH * blueprint.MERGE
     square = (digits.SIDE // side) ** 2
@@ -193,7 +198,7 @@ def _corpus(rng: random.Random, scans: Sequence[int]) -> list[str]:
 
 
 def _varied(rng: random.Random, cells: Cells) -> Cells:
-    """The scan a little turned, scaled, shifted and faded, so that 1,397 scans do not get learnt by heart."""
+    """Return the scan a little turned, scaled, shifted and faded, so that 1,397 scans do not get learnt by heart."""
     from scipy.ndimage import affine_transform
 
     turn, scale = rng.gauss(0, 0.12), 1 + rng.gauss(0, 0.07)
@@ -208,7 +213,7 @@ def _varied(rng: random.Random, cells: Cells) -> Cells:
 
 
 def _patches(frames: Sequence[Pixels]) -> torch.Tensor:
-    """Frames as the processor would hand them to the model, each one held for a pair."""
+    """Return frames as the processor would hand them to the model, each one held for a pair."""
     pixels = torch.from_numpy(np.stack(frames)).float().permute(0, 3, 1, 2) / 127.5 - 1
     count, colours, height, width = pixels.shape
     patch, merge = blueprint.PATCH, blueprint.MERGE

@@ -15,7 +15,7 @@ DEFAULT_NFRAME = 8
 def choose(
     media: Media, total: int, rate: float, nframe: int, fps: float, most: int, first: int = 0
 ) -> tuple[int, ...]:
-    """Which frames of `media` are taken, ascending: `total` of them, numbered from `first`, at `rate` a second.
+    """Return which frames of `media` are taken, ascending: `total` of them, numbered from `first`, at `rate` a second.
 
     `fps` frames a second if it is given without `nframe`, else `nframe`, by the rule of the data set; at most `most`.
 
@@ -36,7 +36,8 @@ def choose(
 
 
 def segments(first: int, last: int, rate: float, clip: tuple[float, float] | None, count: int) -> tuple[int, ...]:
-    """About the middle of each of `count` equal pieces of frames `first` to `last`, or of the clip (in seconds) there.
+    """Return about the middle of each of `count` equal pieces of frames `first` to `last`, or of the clip (in seconds)
+    there.
 
     Raises:
         ValueError: the clip begins behind the last frame.

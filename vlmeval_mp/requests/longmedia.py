@@ -11,7 +11,7 @@ LONG_BYTES = 4 << 20
 
 
 def takes_long(draft: Draft) -> bool:
-    """Whether the media of `draft` take long: a video that is decoded, or pictures of `LONG_BYTES` together."""
+    """Return whether the media of `draft` take long: a video that is decoded, or pictures of `LONG_BYTES` together."""
     found = [part.media for message in draft.messages for part in message.parts if not isinstance(part, TextPart)]
     if draft.video != "whole" and any(media.kind == "video" for media in found):
         return True

@@ -54,7 +54,7 @@ def prepare(
     video: VideoAs = "native",
     kept: MediaCache | None = None,
 ) -> Request:
-    """The request that asks `messages`; media files are absolute, or relative to the data set's `folder`.
+    """Return the request that asks `messages`; media files are absolute, or relative to the data set's `folder`.
 
     `video` says how videos go (`videoas`); one that goes whole need only be there. Subtitles are among the texts of the
     messages that come back. What `kept` has is not opened again, and what is opened is kept there.
@@ -96,7 +96,7 @@ class _MediaOpener:
         self._numbers = {"image": 0, "video": 0}
 
     def parts(self, part: Part) -> tuple[Part, ...]:
-        """What `part` becomes, now that its frames are known."""
+        """Return what `part` becomes, now that its frames are known."""
         if isinstance(part, ImagePart):
             self.images.append(self._open(part.media, lambda path: open_image(path, self._limits)))
         elif isinstance(part, VideoPart):
@@ -138,7 +138,7 @@ class _MediaOpener:
         return TextPart(text=part.label.format(place + 1)), frame, TextPart(text="\n")
 
     def _frame(self, media: Media, frames: Frames, place: int) -> Part:
-        """One frame as an image; its digest is unique to the frame, so that caches tell it from the others."""
+        """Return one frame as an image; its digest is unique to the frame, so that caches tell it from the others."""
         from PIL import Image
 
         self.images.append(Image.fromarray(frames.pixels[place]))
@@ -163,7 +163,10 @@ class _MediaOpener:
 
 
 def _open(kind: str, number: int, media: Media, folder: Path, read: Callable[[Path], T]) -> T:
-    """What `read` makes of one file. Errors name it as the data set does, so that they are alike on every machine."""
+    """Return what `read` makes of one file.
+
+    Errors name it as the data set does, so that they are alike on every machine.
+    """
     where = f"{kind} {number} ({media.file})" if media.file else f"{kind} {number}"
     if media.error:
         raise RequestError(f"{where}: {media.error}")
@@ -180,7 +183,8 @@ def _open(kind: str, number: int, media: Media, folder: Path, read: Callable[[Pa
 
 
 def open_image(path: Path, limits: MediaLimits) -> Image.Image:
-    """The first frame of an image file as RGB, upright, transparency on white, scaled down to `limits.max_pixels`.
+    """Return the first frame of an image file as RGB, upright, transparency on white, scaled down to
+    `limits.max_pixels`.
 
     `limits.refuse_pixels` is checked against the header. Pillow's own guard refuses above 179 megapixels whatever the
     limit; it is process-wide, so it stays as it is.
@@ -230,7 +234,7 @@ def _fit(image: Image.Image, max_pixels: int) -> Image.Image:
 
 
 def _fault(path: Path, error: Exception) -> str:
-    """What is wrong with a file that a decoder refused with `error`."""
+    """Return what is wrong with a file that a decoder refused with `error`."""
     if isinstance(error, FileNotFoundError):
         return "does not exist any more"
     if isinstance(error, MemoryError):

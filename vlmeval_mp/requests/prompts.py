@@ -116,12 +116,12 @@ def _ready(sample: Sample, setting: Setting) -> Asked:
 
 
 def may_instruct(template: str) -> bool:
-    """Whether the data set's template called `template` has a system text of its own, whoever the model is."""
+    """Return whether the data set's template called `template` has a system text of its own, whoever the model is."""
     return template == READY or (template in videoprompts.WORDINGS and bool(videoprompts.WORDINGS[template].system))
 
 
 def has_system(asked: Asked) -> bool:
-    """Whether `asked` has a system turn with text in it."""
+    """Return whether `asked` has a system turn with text in it."""
     return folded(asked) is not asked
 
 
@@ -146,7 +146,7 @@ def _system(text: str) -> Asked:
 
 
 def text(sample: Sample) -> str:
-    """The text of the default wording; of the sample's media, only their kind counts."""
+    """Return the text of the default wording; of the sample's media, only their kind counts."""
     return _WORDINGS[sample.kind, _medium(sample)](sample)
 
 

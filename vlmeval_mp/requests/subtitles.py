@@ -29,7 +29,10 @@ def cues(text: str) -> list[Cue]:
 
 
 def listed(text: str, rate: float, indices: Sequence[int]) -> str:
-    """The line of a SubRip text that is spoken at each of the frames `indices`, `rate` a second; silence adds none."""
+    """Return the line of a SubRip text that is spoken at each of the frames `indices`, `rate` a second.
+
+    Silence adds none.
+    """
     spoken = cues(text)
     lines = []
     for index in indices:
@@ -41,7 +44,8 @@ def listed(text: str, rate: float, indices: Sequence[int]) -> str:
 
 
 def between(text: str, times: Sequence[float], origin: float, duration: float) -> list[int | str]:
-    """Frames (their places in `times`, which are seconds) and lines of LongVideoBench's JSON subtitles, in order.
+    """Return frames (their places in `times`, which are seconds) and lines of LongVideoBench's JSON subtitles, in
+    order.
 
     A line stands behind the last frame that is not later than its middle, if any frame is shown while it is spoken.
 

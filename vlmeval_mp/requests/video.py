@@ -30,7 +30,7 @@ MAX_VIDEO_BYTES = 2 << 30
 
 
 def open_video(path: Path, media: Media, limits: MediaLimits, nframe: int, fps: float) -> Frames:
-    """Frames of a video as VLMEvalKit takes them: `nframe` by the rule of `media`, or `fps` a second; limited.
+    """Return frames of a video as VLMEvalKit takes them: `nframe` by the rule of `media`, or `fps` a second; limited.
 
     The header's frame count is believed until the stream ends before it; then the frames that were really decoded
     are counted and the choice is made again. `Frames.fps` is the rate of the source. Of a video whose frames are not
@@ -96,7 +96,7 @@ def _tell_uneven(path: str) -> None:
 
 
 def open_folder(path: Path, media: Media, limits: MediaLimits, nframe: int, fps: float) -> Frames:
-    """Frames of a video that is a folder of pictures 00001.jpg, 00002.jpg, …, `media.rate` of them a second."""
+    """Return frames of a video that is a folder of pictures 00001.jpg, 00002.jpg, …, `media.rate` of them a second."""
     import numpy as np
     from PIL import Image
 
@@ -119,7 +119,7 @@ def open_folder(path: Path, media: Media, limits: MediaLimits, nframe: int, fps:
 
 
 def fitted(width: int, height: int, max_pixels: int) -> tuple[int, int]:
-    """The largest size of this aspect with at most `max_pixels`; 0 sets no limit."""
+    """Return the largest size of this aspect with at most `max_pixels`; 0 sets no limit."""
     if not max_pixels or width * height <= max_pixels:
         return width, height
     scale = (max_pixels / (width * height)) ** 0.5
@@ -147,7 +147,7 @@ def _refuse_too_many(count: int, size: tuple[int, int]) -> None:
 
 
 def _stream(container: Any, limits: MediaLimits) -> Any:
-    """The picture stream of an open video, its frames small enough by the header. A cover picture is none."""
+    """Return the picture stream of an open video, its frames small enough by the header. A cover picture is none."""
     stream = container.streams.best("video")
     if stream is not None and _is_cover(stream):
         stream = next((each for each in container.streams.video if not _is_cover(each)), None)
@@ -167,7 +167,7 @@ def _is_cover(stream: Any) -> bool:
 
 
 def _count(path: Path) -> int:
-    """Number of frames of a container whose header does not say: its packets, not decoded."""
+    """Return number of frames of a container whose header does not say: its packets, not decoded."""
     import av
 
     with av.open(str(path)) as container:
@@ -178,7 +178,7 @@ def _count(path: Path) -> int:
 
 
 def _decode(frames: Iterator[Any], indices: Sequence[int], size: tuple[int, int]) -> tuple[np.ndarray | None, int]:
-    """The pixels of the frames at `indices`, which ascend; None if there are fewer. And how many were decoded.
+    """Return the pixels of the frames at `indices`, which ascend; None if there are fewer. And how many were decoded.
 
     From the start, one by one: seeking lands on other frames in files with broken time stamps.
     """

@@ -68,7 +68,7 @@ WORDINGS: dict[str, Wording] = {
 
 
 def messages(sample: Sample, template: str, roles: str, system: str) -> tuple[Message, ...]:
-    """The messages that ask `sample` in the wording `template`; `system` is the model's own system prompt."""
+    """Return the messages that ask `sample` in the wording `template`; `system` is the model's own system prompt."""
     wording = WORDINGS[template]
     asked, begun = _asked(sample, wording), _text(wording.begun)
     if roles == "user":
@@ -83,7 +83,7 @@ def messages(sample: Sample, template: str, roles: str, system: str) -> tuple[Me
 
 
 def _asked(sample: Sample, wording: Wording) -> tuple[Part, ...]:
-    """The video and the texts behind it."""
+    """Return the video and the texts behind it."""
     fields = _fields(sample)
     texts = [TextPart(text=text.format_map(fields)) for text in wording.asked]
     subtitles = None
@@ -117,7 +117,7 @@ def _fields(sample: Sample) -> dict[str, str]:
 
 
 def listed_options(text: str) -> list[str]:
-    """The strings of a list literal, such as a `candidates` cell; none where it is no such thing."""
+    """Return the strings of a list literal, such as a `candidates` cell; none where it is no such thing."""
     listed = literal(text)
     return [str(value) for value in listed][: len(string.ascii_uppercase)] if isinstance(listed, list | tuple) else []
 

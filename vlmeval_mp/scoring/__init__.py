@@ -24,7 +24,7 @@ STRICT = Rules()
 
 
 def score(sample: Sample, prediction: Prediction | None, rules: Rules = STRICT) -> Score:
-    """The verdict on one sample; `value` is None where it failed or has no answer to compare with.
+    """Return the verdict on one sample; `value` is None where it failed or has no answer to compare with.
 
     In compat mode a failed sample is scored as VLMEvalKit scores it: by the sentence it writes for a failure.
     """
@@ -51,7 +51,7 @@ def score(sample: Sample, prediction: Prediction | None, rules: Rules = STRICT) 
 
 
 def score_all(pairs: Iterable[tuple[Sample, Prediction | None]], rules: Rules) -> list[ScoredSample]:
-    """The verdicts on the samples of one job, in their order.
+    """Return the verdicts on the samples of one job, in their order.
 
     In compat mode ms-vlmeval's reading of tables comes first: a column of nothing but numbers is one of numbers.
     """

@@ -92,5 +92,5 @@ Aggregator = Callable[[Sequence[ScoredSample], Mode], dict[str, Metric]]
 
 
 def mode_name(mode: Mode) -> str:
-    """How a summary names `mode`."""
+    """Return how a summary names `mode`."""
     return COMPAT if mode == "compat" else mode

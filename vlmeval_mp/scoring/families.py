@@ -103,12 +103,12 @@ OF_KIND: dict[Kind, str] = {"mcq": "mcq", "yorn": "yesno", "vqa": "open"}
 
 
 def family_of(sample: Sample, scorer: str = "") -> str:
-    """The name of the family that scores `sample` where the data set names `scorer`."""
+    """Return the name of the family that scores `sample` where the data set names `scorer`."""
     return scorer or OF_KIND[sample.kind]
 
 
 def scorer_for(family: str, mode: Mode) -> Scorer:
-    """The scorer of `family` in `mode`."""
+    """Return the scorer of `family` in `mode`."""
     found = check(family)
     if mode == "official" and found.official is not None:
         return found.official
@@ -116,30 +116,33 @@ def scorer_for(family: str, mode: Mode) -> Scorer:
 
 
 def mode_for(scorer: str, mode: Mode) -> Mode:
-    """`mode`, or "strict" where "official" is asked for and the family `scorer` has no official rule."""
+    """Return `mode`, or "strict" where "official" is asked for and the family `scorer` has no official rule."""
     return "strict" if mode == "official" and not has_official(scorer) else mode
 
 
 def has_official(scorer: str) -> bool:
-    """Whether the family that a data set names has an official rule of its own."""
+    """Return whether the family that a data set names has an official rule of its own."""
     return scorer in FAMILIES and check(scorer).official is not None
 
 
 def aggregator_of(scorer: str, *, circular: bool = False) -> Aggregator:
-    """What turns the verdicts of a data set that names `scorer` into metrics; `circular`: it is asked in rotations."""
+    """Return what turns the verdicts of a data set that names `scorer` into metrics.
+
+    `circular`: it is asked in rotations.
+    """
     if circular:
         return jointly.circular
     return check(scorer).aggregate if scorer else metrics.mean
 
 
 def breakdowns_of(scorer: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """`by` and `listed` of the family that a data set names."""
+    """Return `by` and `listed` of the family that a data set names."""
     family = check(scorer) if scorer else None
     return (family.by, family.listed) if family else ((), ())
 
 
 def check(family: str) -> Family:
-    """The family called `family`.
+    """Return the family called `family`.
 
     Raises:
         ConfigError: there is none; names the nearest.

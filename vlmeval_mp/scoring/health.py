@@ -78,7 +78,7 @@ def signs(sample: Sample, prediction: Prediction, score: Score) -> list[str]:
 
 
 def loops(text: str) -> bool:
-    """Whether `text` ends in one passage, four times or more in a row."""
+    """Return whether `text` ends in one passage, four times or more in a row."""
     if len(text) < _LOOP:
         return False
     tail = text[-_TAIL:].rstrip()
@@ -88,7 +88,7 @@ def loops(text: str) -> bool:
 
 
 def _repeated(text: str) -> bool:
-    """Whether `text` begins with a passage, `_TURNS` times in a row.
+    """Return whether `text` begins with a passage, `_TURNS` times in a row.
 
     It is found by the borders of its beginnings (Knuth, Morris and Pratt 1977).
     """
@@ -106,7 +106,7 @@ def _repeated(text: str) -> bool:
 
 
 def in_other_script(question: str, reply: str) -> bool:
-    """Whether less than a fifth of a reply's letters are of the script that its question is mostly in."""
+    """Return whether less than a fifth of a reply's letters are of the script that its question is mostly in."""
     if len(reply) < _LETTERS or (reply.isascii() and question.isascii()):
         return False
     said = _counted(reply)

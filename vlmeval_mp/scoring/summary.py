@@ -27,7 +27,7 @@ def summarize(
     watch: Watch | None = None,
     official: Sequence[ScoredSample] | None = None,
 ) -> Summary:
-    """The summary of one job; `other` and `official` are the same samples scored in those modes, if
+    """Return the summary of one job; `other` and `official` are the same samples scored in those modes, if
     that was done.
 
     `watch` has seen all of its samples; None lets them be looked at here.
@@ -81,7 +81,7 @@ def summarize(
 
 
 def _unknown(scored: Sequence[ScoredSample], rules: Rules) -> list[str]:
-    """A sentence for each column that was asked for and is not there."""
+    """Return a sentence for each column that was asked for and is not there."""
     asked = {"clusters": rules.cluster, "groups": rules.group}
     return [
         f"no sample has anything in column {column!r}, so there are no {what} by it"
@@ -93,7 +93,7 @@ def _unknown(scored: Sequence[ScoredSample], rules: Rules) -> list[str]:
 def _metrics(
     scored: Sequence[ScoredSample], rules: Rules, mode: Mode
 ) -> tuple[dict[str, Metric], tuple[float, float] | None]:
-    """The metrics, the primary one first, and what that one lies between where there is no number for it."""
+    """Return the metrics, the primary one first, and what that one lies between where there is no number for it."""
     aggregate = aggregator_of(rules.scorer, circular=rules.circular)
     metrics = aggregate(scored, mode)
     if not bounds.rests_on_remnant(scored):
@@ -105,12 +105,12 @@ def _metrics(
 
 
 def imported_of(scored: Sequence[ScoredSample]) -> dict[str, int]:
-    """How many answers were taken over from each file."""
+    """Return how many answers were taken over from each file."""
     return dict(sorted(Counter(s.prediction.source for s in scored if s.prediction and s.prediction.source).items()))
 
 
 def counts_of(scored: Sequence[ScoredSample]) -> Counts:
-    """How many samples there are of each kind."""
+    """Return how many samples there are of each kind."""
     failed = sum(s.failed for s in scored)
     valued = sum(s.score.value is not None and not s.failed for s in scored)
     answered = [s.prediction for s in scored if s.prediction is not None and s.prediction.error is None]
@@ -140,13 +140,13 @@ def _other(scored: Sequence[ScoredSample], other: Sequence[ScoredSample], rules:
 
 
 def _unwinnable(scored: Sequence[ScoredSample]) -> bool:
-    """Whether no answer to any of the samples could be right by the rule that they are scored by."""
+    """Return whether no answer to any of the samples could be right by the rule that they are scored by."""
     notes = {each.score.note for each in scored if each.score.value is not None}
     return notes == {SINGLE}
 
 
 def _groups(groups: Mapping[str, Sequence[ScoredSample]], rules: Rules) -> dict[str, Group]:
-    """Metrics and counts per group, sorted by name."""
+    """Return metrics and counts per group, sorted by name."""
     return {name: _group(part, rules) for name, part in sorted(groups.items())}
 
 

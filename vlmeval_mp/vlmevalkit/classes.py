@@ -38,13 +38,13 @@ DISTRIBUTION = {
 
 
 def resolve_all(spec: RunSpec, folders: Sequence[Path]) -> RunSpec:
-    """`spec` with each model of the vlmevalkit engine resolved."""
+    """Return `spec` with each model of the vlmevalkit engine resolved."""
     models = tuple(resolve(m, folders) if m.engine == "vlmevalkit" else m for m in spec.models)
     return msgspec.structs.replace(spec, models=models)
 
 
 def resolve(model: ModelSpec, folders: Sequence[Path]) -> ModelSpec:
-    """`model` with its class named, its arguments complete, and the folder of a user's module fixed.
+    """Return `model` with its class named, its arguments complete, and the folder of a user's module fixed.
 
     `folders` are where a user's module is looked for after `sys.path`. VLMEvalKit's model names become their class and
     arguments; arguments that the config gives win.
@@ -110,7 +110,7 @@ def _kit_folder(name: str) -> Path:
 
 
 def _folder_of(module: str, folders: Sequence[Path]) -> str:
-    """The folder to add to `sys.path` for `module`; "" if it can be imported without."""
+    """Return the folder to add to `sys.path` for `module`; "" if it can be imported without."""
     ours = {folder.resolve() for folder in folders}
     if find(module, [place for place in sys.path if Path(place).resolve() not in ours]) is not None:
         return ""
@@ -122,7 +122,7 @@ def _folder_of(module: str, folders: Sequence[Path]) -> str:
 
 
 def find(module: str, path: Sequence[str]) -> importlib.machinery.ModuleSpec | None:
-    """Where `module` would be imported from with this `path`; imports nothing, not even its packages."""
+    """Return where `module` would be imported from with this `path`; imports nothing, not even its packages."""
     places: Sequence[str] | None = path
     spec = None
     name = ""
@@ -195,7 +195,7 @@ def load(name: str, folder: str) -> type:
 
 
 def missing(name: str, error: ImportError) -> DependencyError:
-    """What to tell the user when a class needs a package that is not there."""
+    """Return what to tell the user when a class needs a package that is not there."""
     top = (error.name or "").partition(".")[0]
     if not top or top == package.PACKAGE:
         return DependencyError(f"{name} lacks something that it needs: {error}")

@@ -58,13 +58,13 @@ class NoJudgeError(VlmevalError):
 
 
 def interpreter() -> str:
-    """The Python that has `vlmeval`: the user's own, else this one."""
+    """Return the Python that has `vlmeval`: the user's own, else this one."""
     return os.environ.get(VARIABLE) or sys.executable
 
 
 @functools.cache
 def version(python: str) -> str:
-    """`ms-vlmeval 0.0.20`, or where the checkout is that `python` has.
+    """Return `ms-vlmeval 0.0.20`, or where the checkout is that `python` has.
 
     Raises:
         DependencyError: it has none.
@@ -112,7 +112,7 @@ def ask(
     seconds: float = SILENCE_SECONDS,
     judge: bool = False,
 ) -> Answer:
-    """The lines of the answer, the one with the version first.
+    """Return the lines of the answer, the one with the version first.
 
     `seconds` bounds the wait for each line. With `judge`, keys and address of the environment reach the child.
 
@@ -144,7 +144,7 @@ def ask(
 
 
 def environment(ours: Mapping[str, str], lmu_data: Path | None, judge: bool) -> dict[str, str]:
-    """What the child sees of our environment: no key and no judge's address, unless the user named a judge."""
+    """Return what the child sees of our environment: no key and no judge's address, unless the user named a judge."""
     kept = {
         name: value
         for name, value in ours.items()
@@ -229,7 +229,7 @@ def _error(name: str, error: Mapping[str, str], errors: IO[bytes], log: Path | N
 
 
 def _tail(errors: IO[bytes], log: Path | None) -> str:
-    """Where to read on; the last lines where there is no log."""
+    """Return where to read on; the last lines where there is no log."""
     if log is not None:
         return f"; the whole output is in {log}"
     errors.seek(0)

@@ -74,7 +74,7 @@ def evaluate_job(
 
 
 def _evaluated(folder: Path | None, model: str, texts: Mapping[str, str], rules: Rules) -> tuple[Json, list[str], str]:
-    """What the evaluator gave, or nothing and why: a note that it needs a judge, or a problem."""
+    """Return what the evaluator gave, or nothing and why: a note that it needs a judge, or a problem."""
     with _scratch(folder) as scratch:
         log = folder / FILES / LOG if folder else scratch.with_name(LOG)
         try:
@@ -167,7 +167,7 @@ def _counts(scored: Sequence[ScoredSample], evaluated: bool) -> Counts:
 
 
 def _stderr(scored: Sequence[ScoredSample], verdicts: Mapping[str, float], primary: float | None) -> float | None:
-    """The standard error of the primary metric, in its unit, where it is the mean of the verdicts; else None."""
+    """Return the standard error of the primary metric, in its unit, where it is the mean of the verdicts; else None."""
     if not verdicts or primary is None:
         return None
     values = [verdicts[s.sample.index] for s in scored]

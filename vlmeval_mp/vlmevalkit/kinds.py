@@ -80,7 +80,9 @@ def _read(folder: Path) -> dict[str, _Class]:
 
 
 def _listed(init: Path) -> list[str]:
-    """The classes in the lists of the package's `__init__`, in their order, which decides where two serve one name."""
+    """Return the classes in the lists of the package's `__init__`, in their order, which decides where two
+    serve one name.
+    """
     found: list[str] = []
     for node in ast.parse(init.read_text(encoding="utf-8")).body:
         if isinstance(node, ast.Assign | ast.AugAssign) and isinstance(node.value, ast.List):
@@ -121,7 +123,7 @@ def _strings(nodes: list[ast.expr] | list[ast.expr | None]) -> tuple[str, ...]:
 
 
 def _line(name: str, classes: dict[str, _Class]) -> list[_Class]:
-    """The class and its ancestors, nearest first."""
+    """Return the class and its ancestors, nearest first."""
     found: list[_Class] = []
     waiting = [name]
     while waiting:
@@ -137,7 +139,9 @@ def _text(line: list[_Class], key: str) -> str | None:
 
 
 def _datasets(line: list[_Class]) -> list[str]:
-    """The names that a class serves: texts in its `supported_datasets`, the tables that refers to, those with URLs."""
+    """Return the names that a class serves: texts in its `supported_datasets`, the tables that refers to,
+    those with URLs.
+    """
     function = next((each.names for each in line if each.names is not None), None)
     found: list[str] = []
     for node in ast.walk(function) if function is not None else ():

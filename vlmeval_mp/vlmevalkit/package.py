@@ -25,7 +25,7 @@ INSTALL = "scripts/install vlmevalkit (or: pip install --no-deps ms-vlmeval==0.0
 
 
 def folder() -> Path | None:
-    """Where the package `vlmeval` is; None if there is none. Imports nothing."""
+    """Return where the package `vlmeval` is; None if there is none. Imports nothing."""
     loaded = sys.modules.get(PACKAGE)
     places = getattr(loaded, "__path__", None)
     if places is None:
@@ -36,7 +36,8 @@ def folder() -> Path | None:
 
 @functools.cache
 def exports(init: Path) -> dict[str, tuple[str, str]]:
-    """What a package's `__init__` takes out of its own modules: name → (module below the package, its name there).
+    """Return what a package's `__init__` takes out of its own modules: name → (module below the package, its name
+    there).
 
     Raises:
         OSError, SyntaxError: the file cannot be read or is not Python.
@@ -89,7 +90,7 @@ class _ClassNames:
 
 
 def registry(root: Path) -> dict[str, BoundClass]:
-    """`supported_VLM` of VLMEvalKit's config.py, with names in place of classes.
+    """Return `supported_VLM` of VLMEvalKit's config.py, with names in place of classes.
 
     Raises:
         Exception: whatever an edited config.py raises.

@@ -35,7 +35,7 @@ class Benchmark(Struct, frozen=True):
 
 
 def known() -> dict[str, Benchmark]:
-    """Every benchmark, by name.
+    """Return every benchmark, by name.
 
     Raises:
         DependencyError: `VLMEVALKIT_PYTHON` is set and has no usable `vlmeval`.
@@ -56,7 +56,7 @@ def _asked(python: str) -> dict[str, Benchmark]:
 
 
 def ask(python: str) -> dict[str, list[str]]:
-    """The registry of the VLMEvalKit that `python` has."""
+    """Return the registry of the VLMEvalKit that `python` has."""
     *_, last = client.ask({"do": "names"}, python=python)
     found: dict[str, list[str]] = last["end"]["names"]
     return found
@@ -67,7 +67,7 @@ def _benchmarks(registry: dict[str, list[str]]) -> dict[str, Benchmark]:
 
 
 def as_text(registry: dict[str, list[str]]) -> str:
-    """`registry.json`: one name a line, so that a new version's differences can be read."""
+    """Return `registry.json`: one name a line, so that a new version's differences can be read."""
     lines = (f"{json.dumps(name)}: {json.dumps(entry)}" for name, entry in sorted(registry.items()))
     return "{\n" + ",\n".join(lines) + "\n}\n"
 

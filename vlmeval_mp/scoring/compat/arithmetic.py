@@ -112,14 +112,14 @@ def _tree(text: str) -> ast.expr:
 
 
 def _unwrapped(text: str) -> str:
-    """`text` without quotes, dollars, boxes and brackets around all of it."""
+    """Return `text` without quotes, dollars, boxes and brackets around all of it."""
     while (wrapped := _WRAPPED.fullmatch(text.strip())) and not re.search(r"[()\[\]]|\}[^{]*\{.*\{", wrapped[1]):
         text = wrapped[1]
     return text
 
 
 def _latex(text: str) -> ast.expr:
-    """What latex2sympy makes of `text`, where that is a sum of plain numbers."""
+    """Return what latex2sympy makes of `text`, where that is a sum of plain numbers."""
     if _REFUSED.search(text) or re.search("[c-z]", _COMMAND.sub("", text)):
         raise _FailedError  # no LaTeX, or a product of symbols
     if len(text) > _LONGEST:
@@ -141,7 +141,7 @@ class _Eval:
         self.known = known
 
     def of(self, node: ast.expr) -> Any:
-        """A number, or `_OBJECT`; raises `_FailedError` or `UnknownError`."""
+        """Return a number, or `_OBJECT`; raises `_FailedError` or `UnknownError`."""
         match node:
             case ast.Constant(value=bool() | int() | float() | complex() as value):
                 return value

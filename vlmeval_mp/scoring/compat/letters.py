@@ -31,7 +31,7 @@ _BLANKED = str.maketrans(dict.fromkeys(".()[],:;!*#{}", " "))
 
 
 def infer(text: str, options: Mapping[str, str]) -> str:
-    """The letter that `can_infer` finds, "Z" for a refusal, "" for nothing."""
+    """Return the letter that `can_infer` finds, "Z" for a refusal, "" for nothing."""
     return _infer_letter(text, options) or _infer_text(text, options)
 
 
@@ -56,7 +56,7 @@ def _infer_text(text: str, options: Mapping[str, str]) -> str:
 
 
 def there(options: Mapping[str, str]) -> dict[str, str]:
-    """The options that are not missing once read back."""
+    """Return the options that are not missing once read back."""
     return {letter: text for letter, text in options.items() if not missing(text)}
 
 

@@ -72,7 +72,7 @@ def mathvision(sample: Sample, prediction: Prediction) -> Score:
 
 
 def _choices(sample: Sample) -> dict[str, str] | None:
-    """The choices by letter; None where their list cannot be read."""
+    """Return the choices by letter; None where their list cannot be read."""
     try:
         items: Any = literal(sample.extra.get("choices", ""))
         return {chr(65 + place): str(item) for place, item in enumerate(items)}

@@ -33,12 +33,12 @@ Pair = tuple[Sample, Prediction | None]
 
 
 def missing(text: str) -> bool:
-    """Whether a cell holding `text` is read back as missing."""
+    """Return whether a cell holding `text` is read back as missing."""
     return text in MISSING
 
 
 def cell(text: str) -> str:
-    """`text` as `str` shows it after the round trip."""
+    """Return `text` as `str` shows it after the round trip."""
     return NAN if text in MISSING else text
 
 
@@ -68,7 +68,7 @@ class Columns:
 
 
 def as_read(pairs: Sequence[Pair]) -> list[Pair]:
-    """The samples and predictions of one job with each column retyped as a table of these rows would be.
+    """Return the samples and predictions of one job with each column retyped as a table of these rows would be.
 
     Options, the answer and answered predictions change only in columns that hold nothing but numbers or truth values;
     missing cells stay as they were written, for the scorers to judge.
@@ -91,7 +91,7 @@ def as_read(pairs: Sequence[Pair]) -> list[Pair]:
 
 
 def _retyped(column: list[str]) -> dict[int, str] | None:
-    """The cells of a column that pandas takes for numbers or truth values, by row; None if it stays text."""
+    """Return the cells of a column that pandas takes for numbers or truth values, by row; None if it stays text."""
     there = [text for text in column if text not in MISSING]
     if not there or not all(map(_TYPED.fullmatch, there)):
         return None

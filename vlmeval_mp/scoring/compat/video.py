@@ -49,7 +49,7 @@ def _without_prefixes(text: str) -> str:
 
 
 def _asked_options(sample: Sample) -> dict[str, str]:
-    """The options that the fall-back sees: lettered columns, and lines of the question; not the `candidates`."""
+    """Return the options that the fall-back sees: lettered columns, and lines of the question; not the `candidates`."""
     options = {} if listed.COLUMN in sample.extra else there(sample.options)
     for letter, line in zip(string.ascii_uppercase, sample.question.split("\n")[1:], strict=False):
         _, mark, behind = line.partition(f"{letter}.")
@@ -87,14 +87,16 @@ def mlvu(sample: Sample, prediction: Prediction) -> Score:
 
 
 def _right(sample: Sample) -> tuple[str, str]:
-    """Letter and text of the right option, the last of those that are equal; "@" if it is none of them."""
+    """Return letter and text of the right option, the last of those that are equal; "@" if it is none of them."""
     answer = cell(listed.answer(sample))
     places = [place for place, text in enumerate(listed.elements(sample)) if text == answer]
     return chr(ord("A") + places[-1]) if places else "@", answer
 
 
 def _inferred(sample: Sample, text: str) -> Score:
-    """What `infer` finds among the candidates, against the first that equals the answer, and so on from its letter."""
+    """Return what `infer` finds among the candidates, against the first that equals the answer, and so on
+    from its letter.
+    """
     gold = cell(listed.answer(sample))
     for letter, option in zip(string.ascii_uppercase, listed.elements(sample), strict=False):
         gold = letter if option == gold else gold

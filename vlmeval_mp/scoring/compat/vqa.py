@@ -40,7 +40,7 @@ def _row(sample: Sample, prediction: Prediction, rule: Matches, over: Callable[[
 
 
 def _answers(text: str) -> list[str]:
-    """The references: the items of a list literal, else the text itself."""
+    """Return the references: the items of a list literal, else the text itself."""
     items = literal(text)
     return items if isinstance(items, list) else [text]
 

@@ -19,7 +19,10 @@ _MARKS = ';/[]"{}()=+\\_-><@`,?!'
 
 
 def without_punctuation(text: str) -> str:
-    """`text` without marks that touch a space, and with spaces for the others; with a "1,000" in it, without any."""
+    """Return `text` without marks that touch a space, and with spaces for the others.
+
+    With a "1,000" in it, without any.
+    """
     comma = _DIGIT_COMMA.search(text) is not None
     out = text
     for mark in _MARKS:

@@ -27,17 +27,19 @@ _QUOTED = re.compile(r"'[^']*'|\"[^\"]*\"|\d+")
 
 
 def undetermined(each: ScoredSample) -> bool:
-    """Whether a sample has no verdict though nothing failed (it needs a judge, or has no usable gold), or no answer."""
+    """Return whether a sample has no verdict though nothing failed (it needs a judge, or has no usable
+    gold), or no answer.
+    """
     return each.prediction is None or (not each.failed and each.score.value is None)
 
 
 def rests_on_remnant(scored: Sequence[ScoredSample]) -> bool:
-    """Whether too many samples are undetermined for a number over the others to speak for all."""
+    """Return whether too many samples are undetermined for a number over the others to speak for all."""
     return sum(map(undetermined, scored)) > REMNANT * len(scored)
 
 
 def bounds(scored: Sequence[ScoredSample], aggregate: Aggregator, mode: Mode) -> tuple[float, float] | None:
-    """The least and the greatest that the primary metric can be; None if there is nothing to make it of.
+    """Return the least and the greatest that the primary metric can be; None if there is nothing to make it of.
 
     Failed samples are wrong in the one, and left out of the other, as in the two numbers of a complete job.
     """

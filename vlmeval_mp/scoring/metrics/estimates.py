@@ -48,7 +48,10 @@ NOTHING = Estimate(None)
 
 
 def ratio(tops: Mapping[int, float], bottoms: Mapping[int, float]) -> Estimate:
-    """The sum of `tops` over that of `bottoms`, both by place; a place without a top has 0. No bottoms: nothing."""
+    """Return the sum of `tops` over that of `bottoms`, both by place; a place without a top has 0.
+
+    No bottoms: nothing.
+    """
     if not math.fsum(bottoms.values()):
         return NOTHING
     found = Ratio(tops, bottoms)
@@ -56,12 +59,12 @@ def ratio(tops: Mapping[int, float], bottoms: Mapping[int, float]) -> Estimate:
 
 
 def mean(values: Mapping[int, float]) -> Estimate:
-    """The mean of `values`, by place."""
+    """Return the mean of `values`, by place."""
     return ratio(values, dict.fromkeys(values, 1.0))
 
 
 def total(estimates: Iterable[Estimate]) -> Estimate:
-    """The sum of those that have a value; nothing if none has."""
+    """Return the sum of those that have a value; nothing if none has."""
     there = [(each.value, each.ratios) for each in estimates if each.value is not None]
     if not there:
         return NOTHING
@@ -69,7 +72,7 @@ def total(estimates: Iterable[Estimate]) -> Estimate:
 
 
 def average(estimates: Iterable[Estimate]) -> Estimate:
-    """The mean of those that have a value, each counting the same: a macro mean."""
+    """Return the mean of those that have a value, each counting the same: a macro mean."""
     there = [each for each in estimates if each.value is not None]
     return total(there) * (1 / len(there)) if there else NOTHING
 
@@ -81,7 +84,10 @@ class Clusters:
     numbers: Sequence[int]
 
     def metric(self, estimate: Estimate) -> Metric:
-        """`estimate` with its standard error and interval; without either where fewer than two clusters take part."""
+        """Return `estimate` with its standard error and interval.
+
+        Without either where fewer than two clusters take part.
+        """
         parts = estimate.ratios
         single = len(parts) == 1 and isinstance(self.numbers, range) and len(parts[0].bottoms) > 1
         if single and (alone := _alone(parts[0])) is not None:  # no set of a million places is made for this
@@ -114,7 +120,7 @@ class Clusters:
 
 
 def _alone(part: Ratio) -> Metric | None:
-    """The share of right samples of which each is a cluster, as `_mean` has it; None if it is no such share."""
+    """Return the share of right samples of which each is a cluster, as `_mean` has it; None if it is no such share."""
     if set(part.bottoms.values()) != {1.0} or not set(part.tops.values()) <= {0.0, 1.0}:
         return None
     n = len(part.bottoms)
@@ -134,7 +140,9 @@ def _mean(part: Ratio, tops: Sequence[float], sizes: Sequence[float]) -> Metric:
 
 
 def clusters_of(scored: Sequence[ScoredSample], groups: Iterable[Sequence[int]] = ()) -> Clusters:
-    """The clusters of scored samples: as `clusters`, and those with the same name in `Scored.cluster` are one."""
+    """Return the clusters of scored samples: as `clusters`, and those with the same name in
+    `Scored.cluster` are one.
+    """
     named: dict[str, list[int]] = {}
     for place, each in enumerate(scored):
         if each.cluster:

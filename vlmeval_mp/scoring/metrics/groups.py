@@ -14,7 +14,7 @@ from vlmeval_mp.scoring.strict.openended import references
 
 
 def grouped(scored: Sequence[ScoredSample], column: str, listed: Sequence[str] = ()) -> dict[str, list[ScoredSample]]:
-    """The samples of each value of `column`, or for "a/b" of each pair of values, written "x/y".
+    """Return the samples of each value of `column`, or for "a/b" of each pair of values, written "x/y".
 
     A cell of a `listed` column names several groups, and the sample is in each. Samples with an empty cell are in none;
     pairs whose first column says the same everywhere are left out, as they say nothing that the second does not.

@@ -27,7 +27,7 @@ REASONING = ("code_reasoning", "commonsense_reasoning", "numerical_calculation",
 
 
 def all_right(known: Values, groups: Iterable[Sequence[int]]) -> Values:
-    """The verdict of each group that has one, at the place of its first sample."""
+    """Return the verdict of each group that has one, at the place of its first sample."""
     found: Values = {}
     for places in groups:
         there = [known[place] for place in places if place in known]
@@ -62,7 +62,7 @@ def circular(scored: Sequence[ScoredSample], mode: Mode) -> dict[str, Metric]:
 
 
 def question_of(sample: Sample) -> str:
-    """The question that a sample is a rotation of."""
+    """Return the question that a sample is a rotation of."""
     named = sample.extra.get("g_index", "").strip()
     given = _whole(named)
     own = _whole(sample.index)
@@ -85,7 +85,7 @@ def _led_by(places: list[int], first: int | None) -> list[int]:
 
 
 def _whole(text: str) -> int | None:
-    """`text` as a whole number; pandas writes one as "7.0" where a column has gaps."""
+    """Return `text` as a whole number; pandas writes one as "7.0" where a column has gaps."""
     digits = text.strip().removesuffix(".0")
     return int(digits) if digits.isdecimal() else None
 
@@ -117,7 +117,7 @@ def mme(scored: Sequence[ScoredSample], mode: Mode) -> dict[str, Metric]:
 
 
 def _images(scored: Sequence[ScoredSample], places: Sequence[int], mode: Mode) -> list[list[int]]:
-    """The places of the questions about each image that has two or more."""
+    """Return the places of the questions about each image that has two or more."""
     images: Groups = {}
     for place in places:
         sample = scored[place].sample
@@ -158,7 +158,9 @@ def _three(
 
 
 def _part_of(sample: Sample, place: int, column: str) -> str:
-    """The figure or question of a sample: its l2-category, its set, and the number, from the index or from columns."""
+    """Return the figure or question of a sample: its l2-category, its set, and the number, from the index
+    or from columns.
+    """
     pieces = sample.index.split("_")
     named = (sample.extra.get("set_id", ""), sample.extra.get(column, sample.index))
     ids = (pieces[3], pieces[place]) if len(pieces) > 5 else named

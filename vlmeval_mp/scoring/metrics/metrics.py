@@ -18,12 +18,12 @@ Values = dict[int, float]
 
 
 def mean(scored: Sequence[ScoredSample], mode: Mode) -> dict[str, Metric]:
-    """`accuracy` and `accuracy_all`, each with its standard error."""
+    """Return `accuracy` and `accuracy_all`, each with its standard error."""
     return mean_called("accuracy")(scored, mode)
 
 
 def mean_called(name: str) -> Aggregator:
-    """The plain mean under the name by which a benchmark publishes it."""
+    """Return the plain mean under the name by which a benchmark publishes it."""
 
     def aggregate(scored: Sequence[ScoredSample], mode: Mode) -> dict[str, Metric]:  # noqa: ARG001 - both modes alike
         found = estimates.clusters_of(scored)
@@ -36,7 +36,8 @@ def mean_called(name: str) -> Aggregator:
 
 
 def macro(name: str, column: str) -> Aggregator:
-    """The mean over the values of `column` of the means within each: what a benchmark of several tasks publishes.
+    """Return the mean over the values of `column` of the means within each: what a benchmark of several tasks
+    publishes.
 
     Compat puts ms-vlmeval's own overall first, in which each sample counts the same.
     """
@@ -53,7 +54,7 @@ def macro(name: str, column: str) -> Aggregator:
 
 
 def first_split(split: str) -> Aggregator:
-    """The mean of the split that a benchmark is compared on, then of the others, then of all samples."""
+    """Return the mean of the split that a benchmark is compared on, then of the others, then of all samples."""
 
     def aggregate(scored: Sequence[ScoredSample], mode: Mode) -> dict[str, Metric]:
         found = estimates.clusters_of(scored)
@@ -71,28 +72,28 @@ def first_split(split: str) -> Aggregator:
 
 
 def values(scored: Sequence[ScoredSample]) -> Values:
-    """The verdicts that are there, by place."""
+    """Return the verdicts that are there, by place."""
     return {place: s.score.value for place, s in enumerate(scored) if s.score.value is not None}
 
 
 def asked(scored: Sequence[ScoredSample]) -> Values:
-    """The verdicts with each failed sample as wrong, by place."""
+    """Return the verdicts with each failed sample as wrong, by place."""
     verdicts = ((place, s.score.value, s.failed) for place, s in enumerate(scored))
     return {place: value or 0.0 for place, value, failed in verdicts if failed or value is not None}
 
 
 def part(known: Values, places: Iterable[int]) -> Values:
-    """Those of `known` that are at `places`."""
+    """Return those of `known` that are at `places`."""
     return {place: known[place] for place in places if place in known}
 
 
 def average_of(known: Values, groups: Iterable[Sequence[int]]) -> Estimate:
-    """The mean of the means of groups of places."""
+    """Return the mean of the means of groups of places."""
     return estimates.average(estimates.mean(part(known, places)) for places in groups)
 
 
 def by(scored: Sequence[ScoredSample], name: Callable[[Sample], str]) -> dict[str, list[int]]:
-    """The places of the samples of each name, in order of appearance; samples without a name are in none."""
+    """Return the places of the samples of each name, in order of appearance; samples without a name are in none."""
     groups: dict[str, list[int]] = {}
     for place, each in enumerate(scored):
         if found := name(each.sample):
@@ -101,13 +102,13 @@ def by(scored: Sequence[ScoredSample], name: Callable[[Sample], str]) -> dict[st
 
 
 def mean_of(samples: Sequence[Sample], given: Sequence[float | None]) -> Metric:
-    """The mean of the values that are there, with the clustered standard error of `estimates`."""
+    """Return the mean of the values that are there, with the clustered standard error of `estimates`."""
     known = {place: value for place, value in enumerate(given) if value is not None}
     return estimates.clusters(samples).metric(estimates.mean(known))
 
 
 def standard_error(samples: Sequence[Sample], given: Sequence[float | None]) -> float | None:
-    """The standard error of the mean of the values that are there; None for fewer than two independent ones.
+    """Return the standard error of the mean of the values that are there; None for fewer than two independent ones.
 
     Samples about the same image or video are not independent, so where any share one, they form clusters (connected
     through every shared digest) and the cluster-robust form counts: the root of the sum over clusters of (sum of

@@ -29,7 +29,7 @@ AREAS: dict[str, tuple[str, ...]] = {
 
 
 def yes_rates(first: str, *, exploded: bool = False) -> Aggregator:
-    """`f1`, `precision` and `recall` of yes, `accuracy`, `yes_ratio`; the metric called `first` comes first.
+    """Return `f1`, `precision` and `recall` of yes, `accuracy`, `yes_ratio`; the metric called `first` comes first.
 
     A reply that says neither counts as no yes, and as wrong in accuracy; so does a failed sample in `f1_all` and
     `accuracy_all`. `exploded`: in compat, a sample of several
@@ -97,7 +97,7 @@ def ocrbench(scored: Sequence[ScoredSample], mode: Mode) -> dict[str, Metric]:  
 
 
 def _count(known: Values) -> estimates.Estimate:
-    """The sum, with the error that it has as a mean."""
+    """Return the sum, with the error that it has as a mean."""
     return estimates.mean(known) * len(known)
 
 

@@ -60,6 +60,6 @@ def _mean(known: Values, group: Sequence[int]) -> float:
 
 
 def _power(known: Values, group: Sequence[int], k: int) -> float:
-    """The share of all choices of `k` of the group in which every one is right."""
+    """Return the share of all choices of `k` of the group in which every one is right."""
     right = sum(known.get(place) == 1.0 for place in group)
     return comb(right, k) / comb(len(group), k)

@@ -48,7 +48,7 @@ def _options(sample: Sample) -> dict[str, str]:
 
 
 def read_answer(reply: str) -> str:
-    """The answer that the official tool reads out of `reply`, in lower case."""
+    """Return the answer that the official tool reads out of `reply`, in lower case."""
     answer = reply.strip()
     for letter in "ABCDE":
         ends, begins = (f" {letter}.", f" ({letter})."), (f"{letter}\n", f"({letter})\n", f"({letter}) {letter}\n")
@@ -90,7 +90,7 @@ def _plain(text: str) -> str:
 
 
 def equal(said: str, wanted: str) -> bool:
-    """Whether two answers are the same by the official rule."""
+    """Return whether two answers are the same by the official rule."""
     said, wanted = said.lower().strip(), wanted.lower().strip()
     if not said.replace(" ", "") or not wanted.replace(" ", ""):
         return False
@@ -104,7 +104,7 @@ def equal(said: str, wanted: str) -> bool:
 
 
 def _items(text: str) -> list[object]:
-    """The parts of a pair or list, numbers rounded to two places; else the text alone."""
+    """Return the parts of a pair or list, numbers rounded to two places; else the text alone."""
     if len(text) > 2 and (text[0], text[-1]) in (("(", ")"), ("[", "]")) and "," in text:
         parts = [part.strip() for part in text[1:-1].split(",")]
         numbers = [value(part) for part in parts]

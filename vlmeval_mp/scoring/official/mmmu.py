@@ -39,7 +39,7 @@ def score_mmmu(sample: Sample, prediction: Prediction) -> Score:
 
 
 def read_letter(text: str, options: Mapping[str, str]) -> str:
-    """The letter that the official parser finds, "" where it draws one."""
+    """Return the letter that the official parser finds, "" where it draws one."""
     for mark in ",.!?;:'":
         text = text.strip(mark)
     text = f" {text} "
@@ -55,7 +55,7 @@ def read_letter(text: str, options: Mapping[str, str]) -> str:
 
 
 def open_answers(text: str) -> list[str | float]:
-    """What the official parser takes for possible answers of an open question."""
+    """Return what the official parser takes for possible answers of an open question."""
     lowered = text.strip().strip(".").lower()
     sentences = _SENTENCE.split(lowered)
     parts = []

@@ -25,12 +25,12 @@ _SIGNS = re.compile(r"[\\$^=π√°×]")
 
 
 def holds_math(text: str) -> bool:
-    """Whether `text` looks like a formula, so that its spaces say nothing."""
+    """Return whether `text` looks like a formula, so that its spaces say nothing."""
     return _SIGNS.search(text) is not None
 
 
 def one_spelling(text: str, *, formula: bool) -> str:
-    r"""`text` without dollars and size commands, with signs for their names, \frac{1}{4} and \frac14 as 1/4.
+    r"""Return `text` without dollars and size commands, with signs for their names, \frac{1}{4} and \frac14 as 1/4.
 
     With `formula`, spaces around signs go as well.
     """

@@ -38,19 +38,21 @@ _REACH = 40
 
 
 def lone_letter(text: str, letters: str) -> str:
-    """The letter that is all of `text` but for punctuation; alone, a lower-case one counts."""
+    """Return the letter that is all of `text` but for punctuation; alone, a lower-case one counts."""
     match = _LONE.fullmatch(text) if len(text) < 40 else None
     letter = match[1].upper() if match else ""
     return letter if letter and letter in letters else ""
 
 
 def without_not_available(text: str) -> str:
-    """`text` without "N/A", whose letters are no options."""
+    """Return `text` without "N/A", whose letters are no options."""
     return _NOT_AVAILABLE.sub("—", text) if "/" in text else text
 
 
 def speak_of_letters(texts: Iterable[str], letters: str) -> bool:
-    """Whether a letter behind "point" or "image" may be an option: the options have no words, or are such names."""
+    """Return whether a letter behind "point" or "image" may be an option: the options have no words, or are
+    such names.
+    """
     texts = list(texts)
     return not any(text.strip() for text in texts) or any(
         letter in letters for text in texts for letter in _HOLDS_LETTER.findall(text)
@@ -106,14 +108,16 @@ class Letters:
         )
 
     def names_thing(self, text: str, start: int) -> bool:
-        """Whether the letter at `start` is the name of a thing: "point A", "panels A and B", "triangle (C)"."""
+        """Return whether the letter at `start` is the name of a thing: "point A", "panels A and B", "triangle (C)"."""
         before = text[max(0, start - _REACH) : start].rpartition("\n")[2].rstrip(" ([\"'“‘")
         if not before or not (before[-1].isalpha() or before[-1] in ",&."):
             return False
         return _NAMED_SO.search(before + " ") is not None
 
     def names_word_before(self, text: str, start: int) -> bool:
-        """Whether the bare letter at `start` follows a noun, and so is rather its name ("capacitor C", "Mr B")."""
+        """Return whether the bare letter at `start` follows a noun, and so is rather its name ("capacitor
+        C", "Mr B").
+        """
         if not text[start - 1 : start].isspace() or start < 2:
             return False
         before = text[max(0, start - _REACH) : start].rpartition("\n")[2].rstrip(" ([\"'“‘")
@@ -124,7 +128,7 @@ class Letters:
 
 
 def _word(letters: str) -> str:
-    """One of `letters` as a word of its own, in a group."""
+    """Return one of `letters` as a word of its own, in a group."""
     plain = "".join(x for x in letters if x not in _ARTICLE_LIKE)
     wordy = "".join(x for x in letters if x in _ARTICLE_LIKE)
     ways = [f"[{re.escape(plain)}]{EDGE}"] if plain else []
@@ -134,5 +138,5 @@ def _word(letters: str) -> str:
 
 @lru_cache(maxsize=64)
 def letters_of(letters: str) -> Letters:
-    """The patterns of `letters`, made once."""
+    """Return the patterns of `letters`, made once."""
     return Letters(letters)

@@ -37,17 +37,17 @@ _NEUTRAL_NO = re.compile(
 
 
 def denied_before(text: str, start: int) -> bool:
-    """Whether the words before `start` deny what stands there."""
+    """Return whether the words before `start` deny what stands there."""
     near = text[max(0, start - _REACH) : start]
     lowered = near.lower()
     return any(word in lowered for word in _DENYING) and _BEFORE.search(near) is not None
 
 
 def denied_after(text: str, end: int) -> bool:
-    """Whether the words behind `end` call what stands before it wrong."""
+    """Return whether the words behind `end` call what stands before it wrong."""
     return _AFTER.match(text[end : end + _REACH]) is not None
 
 
 def without_neutral_no(text: str) -> str:
-    """`text` without every "no" that is part of a phrase: "no information", "no idea", "no longer", "No. 5"."""
+    """Return `text` without every "no" that is part of a phrase: "no information", "no idea", "no longer", "No. 5"."""
     return _NEUTRAL_NO.sub(" ", text)

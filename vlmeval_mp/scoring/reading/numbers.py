@@ -33,7 +33,7 @@ class Amount:
 
 
 def amount(text: str) -> Amount | None:
-    """The number that `text` is, or None."""
+    """Return the number that `text` is, or None."""
     text = unicodedata.normalize("NFKC", text).strip()
     percent = text.endswith("%")
     found = value(text.rstrip("%").rstrip("\\ ") if percent else text)
@@ -41,13 +41,13 @@ def amount(text: str) -> Amount | None:
 
 
 def plain(text: str) -> Amount | None:
-    """The number that `text` is, written in digits: no fraction, no sum, no LaTeX."""
+    """Return the number that `text` is, written in digits: no fraction, no sum, no LaTeX."""
     text = unicodedata.normalize("NFKC", text).translate(_MINUS).strip()
     return amount(text) if len(text) <= LONGEST and _PLAIN.fullmatch(text) else None
 
 
 def value(text: str) -> float | None:
-    """The value of `text`, a number or a sum of numbers, plain or in LaTeX; None if it is anything else."""
+    """Return the value of `text`, a number or a sum of numbers, plain or in LaTeX; None if it is anything else."""
     if len(text) > LONGEST:
         return None
     text = unicodedata.normalize("NFKC", re.sub("[⁰¹²³]", "?", text)).replace("⁄", "/")
@@ -66,7 +66,7 @@ def value(text: str) -> float | None:
 
 
 def same(one: float, other: float) -> bool:
-    """Whether two numbers are equal but for rounding in the last digits."""
+    """Return whether two numbers are equal but for rounding in the last digits."""
     return math.isclose(one, other, rel_tol=1e-6, abs_tol=1e-9)
 
 

@@ -63,7 +63,7 @@ class Options:
         self.in_prose = {text: own for text, own in self.by_text.items() if not _ONE_LETTER.fullmatch(text)}
 
     def fold(self, text: str) -> str:
-        """`text` without case, outer punctuation, odd spacing and the freedoms of LaTeX."""
+        """Return `text` without case, outer punctuation, odd spacing and the freedoms of LaTeX."""
         text = one_spelling(minus(compatible(text)), formula=self.formula)
         text = _DECADE.sub(r"\1s", _HYPHEN.sub(" ", " ".join(text.casefold().split())))
         if self._units:
@@ -71,7 +71,7 @@ class Options:
         return text.strip(" .,;:!?\"'`*“”‘’。") or text
 
     def same(self, text: str) -> str:
-        """The one option whose text, or whose value, is all of `text`."""
+        """Return the one option whose text, or whose value, is all of `text`."""
         if len(text) > 3 * self.longest + 40:
             return ""
         exact = self.stripped.get(text.strip(), [])
@@ -82,7 +82,10 @@ class Options:
         return found[0] if found and len(found) == 1 else ""
 
     def begins(self, text: str) -> tuple[str, int]:
-        """The option whose words stand at the beginning of the folded `text`, and where they end; "" if none does."""
+        """Return the option whose words stand at the beginning of the folded `text`, and where they end.
+
+        "" if none does.
+        """
         start = _ARTICLE.match(text)
         for offset in {start.end() if start else 0, 0}:
             for wanted, letters in self.in_prose.items():
@@ -91,7 +94,7 @@ class Options:
         return "", 0
 
     def prefix(self, text: str) -> tuple[str, int]:
-        """The option whose words `text` begins with, and where they end in `text` itself; "" and 0 if none does.
+        """Return the option whose words `text` begins with, and where they end in `text` itself; "" and 0 if none does.
 
         Found where folding leaves the beginning's length alone, as it does with plain words.
         """
@@ -102,7 +105,10 @@ class Options:
         return self.begins(plain)
 
     def opens(self, text: str) -> str:
-        """The option that `text` begins with, `SEVERAL` if it goes on with another ("a cat or a dog"); else ""."""
+        """Return the option that `text` begins with, `SEVERAL` if it goes on with another ("a cat or a dog").
+
+        Else "".
+        """
         folded = self.fold(text[: 2 * self.longest + 200])
         if "no" in self.by_text:
             folded = without_neutral_no(folded)
@@ -116,7 +122,7 @@ class Options:
         return SEVERAL if other and other != letter else letter
 
     def ends(self, text: str) -> bool:
-        """Whether `text` ends with the words of an option."""
+        """Return whether `text` ends with the words of an option."""
         folded = self.fold(text)
         return any(
             folded.endswith(wanted) and len(folded) - len(wanted) in whole_words(wanted, folded)
@@ -124,7 +130,7 @@ class Options:
         )
 
     def named(self, text: str) -> set[str]:
-        """Letters of the options whose text stands in `text` as whole words, outside a longer option's text."""
+        """Return letters of the options whose text stands in `text` as whole words, outside a longer option's text."""
         if not self.in_prose:
             return set()
         folded = self.fold(_ENUMERATION.sub(" ", text) if "\n" in text else text)
@@ -133,7 +139,7 @@ class Options:
         return self._standing(folded, self.in_prose) or self._standing(folded, self._other_numbers)
 
     def _standing(self, folded: str, texts: Mapping[str, list[str]]) -> set[str]:
-        """Letters of those of `texts`, the longest first, that stand in `folded` and are not denied there."""
+        """Return letters of those of `texts`, the longest first, that stand in `folded` and are not denied there."""
         found: set[str] = set()
         for wanted, letters in texts.items():
             places = whole_words(wanted, folded)
@@ -148,7 +154,7 @@ class Options:
         return denied_before(text, start) or denied_after(text, end)
 
     def _of_value(self, text: str) -> list[str]:
-        """The options that are the number that `text` is."""
+        """Return the options that are the number that `text` is."""
         if not self.values or not _DIGIT.search(text):
             return []
         said = _amount(text)
@@ -177,7 +183,10 @@ class Options:
 
 @lru_cache(maxsize=2048)
 def options_of(items: tuple[tuple[str, str], ...]) -> Options:
-    """The options with these letters and texts, folded; the same object for the same items, since several rules ask."""
+    """Return the options with these letters and texts, folded.
+
+    The same object for the same items, since several rules ask.
+    """
     return Options(items)
 
 
@@ -186,7 +195,7 @@ def _amount(text: str) -> numbers.Amount | None:
 
 
 def _blank(text: str, places: list[int], length: int) -> str:
-    """`text` with what stands at `places` made unmatchable."""
+    """Return `text` with what stands at `places` made unmatchable."""
     pieces, position = [], 0
     for place in places:
         pieces += [text[position:place], "\0" * length]
@@ -195,6 +204,9 @@ def _blank(text: str, places: list[int], length: int) -> str:
 
 
 def _spaced_units(texts: Iterable[str]) -> re.Pattern[str] | None:
-    """What finds a number and, behind a space, a unit that an option writes without one ("4.5cm"); None without."""
+    """Return what finds a number and, behind a space, a unit that an option writes without one ("4.5cm").
+
+    None without.
+    """
     units = {unit.casefold() for text in texts for unit in _UNIT.findall(text)}
     return re.compile(rf"(\d)\s+({'|'.join(map(re.escape, sorted(units)))})(?![a-z])") if units else None

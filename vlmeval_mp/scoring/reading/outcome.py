@@ -37,7 +37,7 @@ _CANNOT_TELL = re.compile(
 
 
 def cannot_tell(text: str) -> bool:
-    """Whether a reply begins by saying that it cannot see, tell or answer."""
+    """Return whether a reply begins by saying that it cannot see, tell or answer."""
     return _CANNOT_TELL.search(text[:_OPENING]) is not None
 
 
@@ -49,12 +49,12 @@ _WHICH = re.compile(
 
 
 def cannot_tell_which(text: str) -> bool:
-    """Whether a reply says that it cannot tell which of several things is the right one."""
+    """Return whether a reply says that it cannot tell which of several things is the right one."""
     return _WHICH.search(text) is not None
 
 
 def without_answer(text: str, said: str | None, marks: tuple[str, ...] = ()) -> Reading:
-    """Why the reply `text`, out of which a scorer took `said`, gives no answer; "" if it gives one.
+    """Return why the reply `text`, out of which a scorer took `said`, gives no answer; "" if it gives one.
 
     `marks` are the model's own around its reasoning. `said` is "" where the scorer found no answer, and None where it
     looks for references in the whole reply. An answer that is itself a refusal ("I cannot see it", taken whole by a

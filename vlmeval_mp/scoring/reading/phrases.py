@@ -28,7 +28,7 @@ _SCRIPTS = (
 
 
 def whole_words(wanted: str, text: str) -> list[int]:
-    """The places of `wanted`, which is not empty, in `text`, where no letter or digit continues it."""
+    """Return the places of `wanted`, which is not empty, in `text`, where no letter or digit continues it."""
     places, start = [], text.find(wanted)
     while start >= 0:
         end = start + len(wanted)
@@ -43,7 +43,9 @@ def whole_words(wanted: str, text: str) -> list[int]:
 
 
 def _joined(near: str, edge: str, *, before: bool) -> bool:
-    """Whether the characters `near`, nearest first, continue the word or number whose outermost one is `edge`."""
+    """Return whether the characters `near`, nearest first, continue the word or number whose outermost one
+    is `edge`.
+    """
     if not near or not edge.isalnum():
         return False
     own, other = _script(edge), _script(near[0])
@@ -59,11 +61,11 @@ def _joined(near: str, edge: str, *, before: bool) -> bool:
 
 
 def _particle(text: str, start: int) -> bool:
-    """Whether what is left of the Korean word at `start` is nothing but particles and endings."""
+    """Return whether what is left of the Korean word at `start` is nothing but particles and endings."""
     match = _PARTICLES.match(text, start, start + 12)
     return match is not None and not (match.end() < len(text) and _script(text[match.end()]) == "hangul")
 
 
 def _script(char: str) -> str:
-    """The script of `char` where it matters to the borders of words; "running": words stand side by side."""
+    """Return the script of `char` where it matters to the borders of words; "running": words stand side by side."""
     return next((name for name, first, last in _SCRIPTS if first <= char <= last), "")

@@ -8,7 +8,7 @@ from vlmeval_mp.core.records import Prediction
 
 
 def applied(name: str, prediction: Prediction) -> Prediction:
-    """`prediction` as the scorer sees it under the post-processing called `name`; "" is none."""
+    """Return `prediction` as the scorer sees it under the post-processing called `name`; "" is none."""
     if not name or prediction.error is not None:
         return prediction
     assert name == "last_boxed"
@@ -16,7 +16,9 @@ def applied(name: str, prediction: Prediction) -> Prediction:
 
 
 def last_boxed(text: str) -> str:
-    r"""The content of the last `\boxed{…}`, as VLMEvalKit's Qwen classes cut it: without one, up to a stray brace."""
+    r"""Return the content of the last `\boxed{…}`, as VLMEvalKit's Qwen classes cut it: without one, up to
+    a stray brace.
+    """
     rest = text.rpartition("\\boxed{")[2]
     depth = 1
     for place, character in enumerate(rest):

@@ -24,7 +24,7 @@ _ANSWERED = re.compile(r"</(?:answer|final_answer|ans)>", re.IGNORECASE)
 
 
 def without_reasoning(text: str, marks: tuple[str, ...] = ()) -> str:
-    """`text` without its reasoning; nothing where the reasoning never ended.
+    """Return `text` without its reasoning; nothing where the reasoning never ended.
 
     `marks` may be a pair of a model's own: what stands before its reasoning and what behind. What stands before the
     last closing mark led to the answer and is not it, unless nothing stands behind that mark: then the reasoning

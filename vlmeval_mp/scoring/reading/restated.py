@@ -85,7 +85,7 @@ def restated(question: str, reply: str) -> str:
 
 
 def _asked(question: str) -> _Question | None:
-    """The yes/no question that `question` ends with."""
+    """Return the yes/no question that `question` ends with."""
     every = list(_ASKS.finditer(question))
     if not every or question[every[-1].end() :].strip(" \n\"'”"):
         return None
@@ -119,7 +119,10 @@ def _answer(asked: _Question, sentence: str) -> str:
 
 
 def _span(asked: tuple[str, ...], words: list[str]) -> tuple[int, int] | None:
-    """The places of the first and the last word of `asked` in `words`; None unless all come first and in order."""
+    """Return the places of the first and the last word of `asked` in `words`.
+
+    None unless all come first and in order.
+    """
     wanted = list(asked)
     first = -1
     for place, word in enumerate(words):
@@ -134,7 +137,7 @@ def _span(asked: tuple[str, ...], words: list[str]) -> tuple[int, int] | None:
 
 
 def _may_end(rest: str) -> bool:
-    """Whether a sentence ends before `rest`, or goes on with a reason or a place."""
+    """Return whether a sentence ends before `rest`, or goes on with a reason or a place."""
     bare = rest.lstrip(" )\"'”*")
     if not bare or bare[0] in ".!,;:(":
         return True
@@ -143,7 +146,7 @@ def _may_end(rest: str) -> bool:
 
 
 def _states(asked: _Question, places: list[tuple[int, int, str]], first: int, last: int) -> bool:
-    """Whether the words `first` to `last` are a statement: a verb stands before the last of them.
+    """Return whether the words `first` to `last` are a statement: a verb stands before the last of them.
 
     Where the question begins with a form of "do", its own verb is among its words.
     """
@@ -154,7 +157,7 @@ def _states(asked: _Question, places: list[tuple[int, int, str]], first: int, la
 
 
 def _stem(word: str) -> str:
-    """`word` without the ending of a third person or a plural; one form of "have"."""
+    """Return `word` without the ending of a third person or a plural; one form of "have"."""
     if word == "has":
         return "have"
     return word[:-1] if len(word) > 3 and word.endswith("s") and not word.endswith("ss") else word

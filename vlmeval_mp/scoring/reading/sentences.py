@@ -31,20 +31,20 @@ _LEAD = re.compile(r"\s*(?:approximately|about|therefore|thus|simply|just|an?|th
 
 
 def first_sentence(line: str) -> str:
-    """The first sentence of `line`."""
+    """Return the first sentence of `line`."""
     end = _END.search(line, 0, _LONGEST)
     return line[: end.start()] if end else line[:_LONGEST]
 
 
 def last_sentence(line: str) -> str:
-    """The last sentence of `line`."""
+    """Return the last sentence of `line`."""
     tail = line[-_LONGEST:]
     ends = [end.end() for end in _END.finditer(tail)]
     return tail[ends[-1] :] if ends else tail
 
 
 def sentences(text: str) -> list[str]:
-    """The sentences of all lines of `text`."""
+    """Return the sentences of all lines of `text`."""
     found = []
     for line in text.split("\n"):
         start = 0
@@ -56,27 +56,27 @@ def sentences(text: str) -> list[str]:
 
 
 def concludes(sentence: str) -> bool:
-    """Whether `sentence` begins as a conclusion does ("therefore", "based on"), and is sure of it."""
+    """Return whether `sentence` begins as a conclusion does ("therefore", "based on"), and is sure of it."""
     return _CONCLUDES.match(sentence) is not None and not _UNSURE.search(sentence)
 
 
 def prefers(sentence: str) -> bool:
-    """Whether `sentence` finds one thing better, nearer or more like what was asked for."""
+    """Return whether `sentence` finds one thing better, nearer or more like what was asked for."""
     return _PREFERS.search(sentence) is not None and not _UNSURE.search(sentence)
 
 
 def unsure(sentence: str) -> bool:
-    """Whether `sentence` says that it cannot tell."""
+    """Return whether `sentence` says that it cannot tell."""
     return _UNSURE.search(sentence) is not None
 
 
 def sets_off(sentence: str) -> bool:
-    """Whether `sentence` speaks of the thing that was not preferred ("whereas", "too large", "further away")."""
+    """Return whether `sentence` speaks of the thing that was not preferred ("whereas", "too large", "further away")."""
     return _SETS_OFF.search(sentence) is not None
 
 
 def result_of(sentence: str) -> str:
-    """What follows the last "is" or "=" of `sentence`: its result, if it states one; else ""."""
+    """Return what follows the last "is" or "=" of `sentence`: its result, if it states one; else ""."""
     verbs = [
         verb for verb in _VERB.finditer(sentence) if not (verb[0] == "=" and _is_condition(sentence, verb.start()))
     ]

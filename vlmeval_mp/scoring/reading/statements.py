@@ -109,13 +109,16 @@ def last_statement(text: str, options: Options) -> Statement | None:
 
 
 def taken_back(text: str) -> int | None:
-    """Where `text`, which follows an answer, takes something back ("on second thought", "wait"); None if nowhere."""
+    """Return where `text`, which follows an answer, takes something back ("on second thought", "wait").
+
+    None if nowhere.
+    """
     found = _TAKEN_BACK.search(text)
     return found.start() if found else None
 
 
 def _statements(text: str, options: Options, patterns: Letters) -> Iterator[Statement]:
-    """The last `_MOST` statements from last to first; letter "" where one names several options in no order."""
+    """Yield the last `_MOST` statements from last to first; letter "" where one names several options in no order."""
     lowered = text.lower()
     if len(lowered) != len(text):  # a few letters grow when lowered, and places must agree
         lowered = text
@@ -156,14 +159,14 @@ def _said(text: str, match: re.Match[str], options: Options, patterns: Letters) 
 
 
 def _in_sentence(tail: str, end: int, options: Options) -> Statement | None:
-    """What a sentence ends with behind ", thus": an option's text alone."""
+    """Return what a sentence ends with behind ", thus": an option's text alone."""
     length = _line_length(tail)
     letter = options.same(tail[:length])
     return Statement(letter, end + length) if letter else None
 
 
 def behind(text: str, options: Options, patterns: Letters, *, firm: bool) -> str | None:
-    """The option named right at the start of `text`, which follows a marker.
+    """Return the option named right at the start of `text`, which follows a marker.
 
     "" if several are named there, None if none. Behind a `firm` marker it may also be the only option of its line.
     """
@@ -192,21 +195,23 @@ def behind(text: str, options: Options, patterns: Letters, *, firm: bool) -> str
 
 
 def _behind_own(text: str, place: int, letter: str, options: Options) -> int:
-    """Where the text of the option `letter` ends, if it stands at `place` behind its letter; else `place`."""
+    """Return where the text of the option `letter` ends, if it stands at `place` behind its letter; else `place`."""
     rest = text[place:].lstrip(" )].:-*")
     own, end = options.prefix(rest)
     return len(text) - len(rest) + end if own == letter else place
 
 
 def _is_word_of(match: re.Match[str], letter: str, options: Options) -> bool:
-    """Whether the letter that `match` found begins the words of the option `letter`: "C major" is no option C."""
+    """Return whether the letter that `match` found begins the words of the option `letter`: "C major" is no
+    option C.
+    """
     found = next(group for group in match.groups() if group)
     folded = options.folded[letter]
     return folded.startswith(found.lower()) and len(folded) > 1
 
 
 def _line_length(text: str) -> int:
-    """How much of `text` the statement takes: to the end of its sentence, at least its option."""
+    """Return how much of `text` the statement takes: to the end of its sentence, at least its option."""
     lead = len(text) - len(text.lstrip())
     end = _SENTENCE_END.search(text, lead)
     return end.start() if end else len(text)

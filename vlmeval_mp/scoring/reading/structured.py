@@ -19,7 +19,7 @@ _NOTHING = frozenset({"null", "none", ""})
 
 
 def as_statement(text: str, stated: str) -> str:
-    """`text` with its last JSON object replaced by a line of `stated` and the answer in it.
+    """Return `text` with its last JSON object replaced by a line of `stated` and the answer in it.
 
     What stands outside the object stays. Without an object that has a key such as "answer" or "choice", `text` as it
     is; a key of the first kind counts before the others. A value null leaves nothing.

@@ -36,12 +36,12 @@ _CONCLUDES_AT_END = re.compile(
 
 
 def without_thinking(text: str) -> str:
-    """`text` without its reasoning; reasoning that never ended leaves no answer behind it."""
+    """Return `text` without its reasoning; reasoning that never ended leaves no answer behind it."""
     return without_reasoning(text)
 
 
 def answer_text(text: str) -> str:
-    """What of a reply may be its answer.
+    """Return what of a reply may be its answer.
 
     Drops reasoning, an invented next turn and invisible characters; folds full-width forms (NFKC) and the many minus
     signs; turns a JSON answer, boxes and answer tags into lines "Answer: …".
@@ -59,17 +59,17 @@ def answer_text(text: str) -> str:
 
 
 def compatible(text: str) -> str:
-    """`text` in NFKC, full-width forms folded, but with 10² as 10^2 and not as 102."""
+    """Return `text` in NFKC, full-width forms folded, but with 10² as 10^2 and not as 102."""
     return text if text.isascii() else unicodedata.normalize("NFKC", _SUPERSCRIPT.sub(r"^\1", text))
 
 
 def minus(text: str) -> str:
-    """`text` with "-" for every other sign that stands for a minus before a number (U+2212 and its like)."""
+    """Return `text` with "-" for every other sign that stands for a minus before a number (U+2212 and its like)."""
     return text if text.isascii() else _MINUS.sub("-", text)
 
 
 def without_marks(text: str) -> str:
-    """`text` without Markdown emphasis, code and heading marks."""
+    """Return `text` without Markdown emphasis, code and heading marks."""
     return _MARK.sub("", text)
 
 
@@ -89,7 +89,7 @@ def _rewrite_boxes(text: str) -> str:
 
 
 def _in_passing(before: str, text: str, end: int) -> bool:
-    """Whether a box between `before` and `end` is a word of its sentence, not what the sentence leads to."""
+    """Return whether a box between `before` and `end` is a word of its sentence, not what the sentence leads to."""
     line = before[-60:].rpartition("\n")[2]
     if _CONCLUDES_AT_END.search(line):
         return False

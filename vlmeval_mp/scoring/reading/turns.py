@@ -20,7 +20,7 @@ _ANSWERS = re.compile(r"\banswer\b|答案|정답|答え|respuesta|réponse|antwo
 
 
 def first_turn(text: str) -> str:
-    """`text` up to the turn that its model invented, or all of it.
+    """Return `text` up to the turn that its model invented, or all of it.
 
     A reply that begins with the question is repeating its prompt: there the first answer ends the turn. So does a line
     that announces the question ("Let me look at the question:").

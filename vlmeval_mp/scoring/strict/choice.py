@@ -70,7 +70,7 @@ def score_choice(sample: Sample, prediction: Prediction) -> Score:
 
 
 def read_choice(text: str, options: Mapping[str, str], question: str = "") -> tuple[str, str]:
-    """The letter of the option that `text` names in answer to `question`, or "" and why there is none."""
+    """Return the letter of the option that `text` names in answer to `question`, or "" and why there is none."""
     if text in options:
         return text, ""
     items = tuple(options.items())
@@ -121,7 +121,7 @@ class _Reply:
     # --- the rules -------------------------------------------------------------------------------------------------
 
     def _closing(self, said: Statement) -> str:
-        """The letter of a statement, or that of a last line behind it which is nothing but an option."""
+        """Return the letter of a statement, or that of a last line behind it which is nothing but an option."""
         if said.end < len(self.plain) and len(self.lines) > 1:
             last = self._whole(self.lines[-1])
             if last and not self._whole(self.lines[-2]) and self.plain.rfind(self.lines[-1]) >= said.end:
@@ -129,7 +129,7 @@ class _Reply:
         return said.letter
 
     def _whole(self, line: str) -> str:
-        """The option that `line` is: its letter, its text, or both."""
+        """Return the option that `line` is: its letter, its text, or both."""
         letter = lone_letter(line, self.options.letters)
         if letter:
             return letter
@@ -141,7 +141,7 @@ class _Reply:
         return self.options.same(line)
 
     def _alone(self) -> set[str]:
-        """Options that are all of a line, or all of what is in bold."""
+        """Return options that are all of a line, or all of what is in bold."""
         spans: list[str] = _BOLD.findall(self.text) if "**" in self.text or "__" in self.text else []
         return {letter for each in dict.fromkeys((*self.lines, *spans)) if (letter := self._whole(each.strip()))}
 
@@ -164,7 +164,7 @@ class _Reply:
         return {m[1].upper() for m in self.patterns.small.finditer(self.text) if not self._names_thing(self.text, m)}
 
     def _opening(self) -> str:
-        """The option that the reply opens with, if its sentence or clause ends there."""
+        """Return the option that the reply opens with, if its sentence or clause ends there."""
         first = self.lines[0] if self.lines else ""
         reason = self.patterns.leads_reason.match(first)
         if reason:
@@ -186,7 +186,7 @@ class _Reply:
         return leads[1] if leads and not ends_list and not compares else ""
 
     def _weak(self) -> str:
-        """The only option that letters and words name, else the one that the end or the beginning claims."""
+        """Return the only option that letters and words name, else the one that the end or the beginning claims."""
         text = self._without_foreign_list()
         bare, named = self._bare(text), self.options.named(text)
         found = bare | named
@@ -201,13 +201,13 @@ class _Reply:
         return self._claim() or SEVERAL
 
     def _other_result(self) -> bool:
-        """Whether the reply ends on a number that is none of the options, wherever it passed one on its way."""
+        """Return whether the reply ends on a number that is none of the options, wherever it passed one on its way."""
         last = last_sentence(self.lines[-1]) if self.lines else ""
         result = result_of(last)
         return bool(_NUMBER.match(result)) and not (self.options.ends(last) or self.options.opens(result))
 
     def _value_of_result(self) -> str:
-        """The option that the last sentence's result is by its value: "the length is 3.0" is 3."""
+        """Return the option that the last sentence's result is by its value: "the length is 3.0" is 3."""
         result = result_of(last_sentence(self.lines[-1])) if self.lines else ""
         return self.options.same(result) if _NUMBER.fullmatch(result) else ""
 
@@ -223,7 +223,9 @@ class _Reply:
         return len({m[1] for m in self.patterns.led.finditer(self.plain)}) > 1
 
     def _without_foreign_list(self) -> str:
-        """The reply without lines led by letters that the question does not have: options that the model made up."""
+        """Return the reply without lines led by letters that the question does not have: options that the
+        model made up.
+        """
         if not any(_FOREIGN.match(line) and line.lstrip("([")[:1] not in self.options.letters for line in self.lines):
             return self.plain
         return "\n".join(line for line in self.lines if not _FOREIGN.match(line))
@@ -246,7 +248,7 @@ class _Reply:
         return name and not speak_of_letters(self.options.texts.values(), self.options.letters)
 
     def _unless_taken_back(self, letter: str, end: int) -> str:
-        """`letter`, unless what follows takes it back and names another option."""
+        """Return `letter`, unless what follows takes it back and names another option."""
         rest = self.plain[end:]
         back = taken_back(rest) if letter else None
         if back is None or letter == SEVERAL:

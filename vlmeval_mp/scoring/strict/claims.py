@@ -95,7 +95,7 @@ def claimed(lines: Sequence[str], options: Options, mentioned: Mentioned, *, lis
 
 
 def _result(sentence: str, options: Options) -> str:
-    """The option that is the result of `sentence`, where it stands alone or a place or reason follows."""
+    """Return the option that is the result of `sentence`, where it stands alone or a place or reason follows."""
     if _OPEN.search(sentence):
         return ""
     whole = result_of(sentence)
@@ -112,7 +112,7 @@ def _result(sentence: str, options: Options) -> str:
 
 
 def _concluded(text: str, options: Options) -> str:
-    """The option that is the subject of the last sentence of `text` that begins as a conclusion does."""
+    """Return the option that is the subject of the last sentence of `text` that begins as a conclusion does."""
     every = sentences(text)
     for place in range(len(every) - 1, -1, -1):
         so = _SO.match(every[place])
@@ -145,7 +145,7 @@ def _subject(sentence: str, said: str, options: Options) -> str:
 
 
 def _begins(text: str, options: Options) -> tuple[str, int]:
-    """The option that `text` begins with, by its letter in brackets, its words, or both; and where it ends."""
+    """Return the option that `text` begins with, by its letter in brackets, its words, or both; and where it ends."""
     marked = _LETTER.match(text)
     if marked and marked[1].upper() in options.letters:
         letter, end = marked[1].upper(), marked.end()
@@ -173,6 +173,6 @@ def _mentioned(lines: Sequence[str], last: str, mentioned: Mentioned) -> str:
 
 
 def _explained(line: str, first: str) -> bool:
-    """Whether the sentence behind the `first` of `line` gives the reason for it."""
+    """Return whether the sentence behind the `first` of `line` gives the reason for it."""
     rest = line[len(first) :].lstrip(" .!\"'")
     return bool(rest) and not unsure(first) and _EXPLAINS.match(rest) is not None

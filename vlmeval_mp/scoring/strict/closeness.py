@@ -45,7 +45,7 @@ def _pairs(wanted: Amount, found: Amount) -> list[tuple[float, float]]:
 
 
 def score_anls(sample: Sample, prediction: Prediction) -> Score:
-    """The similarity to the nearest reference in 0..1, 0 below one half."""
+    """Return the similarity to the nearest reference in 0..1, 0 below one half."""
     said = read_open(prediction.prediction)
     whole = _even(answer_text(prediction.prediction))
     near = max(

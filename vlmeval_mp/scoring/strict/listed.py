@@ -18,18 +18,18 @@ COLUMN = "candidates"
 
 
 def elements(sample: Sample) -> tuple[str, ...]:
-    """The texts of the options in order: of the column, else those with letters."""
+    """Return the texts of the options in order: of the column, else those with letters."""
     return _listed(sample.extra.get(COLUMN, "")) or tuple(sample.options.values())
 
 
 def answer(sample: Sample) -> str:
-    """The text of the right option as the file has it, where it is one of the list."""
+    """Return the text of the right option as the file has it, where it is one of the list."""
     given = sample.extra.get("answer", sample.answer)
     return given if given in elements(sample) else sample.options.get(given, given)
 
 
 def as_choice(sample: Sample) -> Sample:
-    """`sample` with lettered options and, if its answer is one of them, a letter for its answer."""
+    """Return `sample` with lettered options and, if its answer is one of them, a letter for its answer."""
     options = sample.options or dict(zip(string.ascii_uppercase, elements(sample), strict=False))
     letter = sample.answer
     if letter not in options:

@@ -64,14 +64,14 @@ def score_mathvision(sample: Sample, prediction: Prediction) -> Score:
 
 
 def _with_choices(sample: Sample, letter: str) -> Sample:
-    """`sample` with the list of its `choices` as options, and a letter for its answer."""
+    """Return `sample` with the list of its `choices` as options, and a letter for its answer."""
     items = literal(sample.extra.get("choices", ""))
     options = dict(zip(string.ascii_uppercase, map(str, items), strict=False)) if isinstance(items, list) else {}
     return msgspec.structs.replace(sample, options=options or sample.options, answer=letter or sample.answer)
 
 
 def _number(said: str) -> Amount | None:
-    """The number that `said` is, but for a name before it ("x = 7") and a unit behind it."""
+    """Return the number that `said` is, but for a name before it ("x = 7") and a unit behind it."""
     said = _NAMED.sub("", said)
     found = amount(said)
     if found is None and (unit := _UNIT.fullmatch(said)):
@@ -90,7 +90,7 @@ def _same_number(sample: Sample, said: str) -> bool:
 
 
 def _precision(sample: Sample) -> int:
-    """Places behind the point: as the question says, else as many as its answer has."""
+    """Return places behind the point: as the question says, else as many as its answer has."""
     stated = value(sample.extra.get("precision", ""))
     return int(stated) if stated is not None else len(sample.answer.strip().partition(".")[2])
 

@@ -44,14 +44,18 @@ def score_math_verify(sample: Sample, prediction: Prediction) -> Score:
 
 
 def _same_text(said: str, wanted: str) -> bool:
-    """Whether two answers are the same text, as `key` compares words; the signs and brackets of formulas all count."""
+    """Return whether two answers are the same text, as `key` compares words.
+
+    The signs and brackets of formulas all count.
+    """
     if _FORMULA.search(said) or _FORMULA.search(wanted):
         return "".join(said.split()) == "".join(wanted.split())
     return key(said) == key(wanted)
 
 
 def equal(said: str, wanted: str) -> bool:
-    """Whether math-verify finds two formulas equal; False for what it cannot read, and for what may cost too much.
+    """Return whether math-verify finds two formulas equal; False for what it cannot read, and for what may cost too
+    much.
 
     Raises:
         DependencyError: math-verify is not installed.
@@ -64,7 +68,7 @@ def equal(said: str, wanted: str) -> bool:
 
 
 def _in_dollars(text: str) -> str:
-    """`text` as a formula, which math-verify looks for between dollars."""
+    """Return `text` as a formula, which math-verify looks for between dollars."""
     return text if "$" in text or "\\boxed" in text or "\\(" in text else f"${text}$"
 
 

@@ -36,7 +36,7 @@ def score_mmmu(sample: Sample, prediction: Prediction) -> Score:
 
 
 def open_part(text: str) -> str:
-    """The part of a reply that may be its answer, in lower case."""
+    """Return the part of a reply that may be its answer, in lower case."""
     sentences = [s for s in _SENTENCE.split(without_marks(answer_text(text)).strip().rstrip(".")) if s.strip()]
     stated: list[str] = []
     parts: list[str] = []

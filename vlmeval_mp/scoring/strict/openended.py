@@ -44,7 +44,7 @@ def score_open(sample: Sample, prediction: Prediction) -> Score:
 
 
 def read_open(text: str) -> str:
-    """The answer in `text`: what its last statement says, or all of it."""
+    """Return the answer in `text`: what its last statement says, or all of it."""
     plain = without_marks(answer_text(text)).strip()
     end = 0
     for stated in _STATED.finditer(plain):
@@ -56,7 +56,7 @@ def read_open(text: str) -> str:
 
 @lru_cache(maxsize=1024)
 def references(answer: str) -> tuple[str, ...]:
-    """The references in `answer`: the items of a list literal, or `answer` itself."""
+    """Return the references in `answer`: the items of a list literal, or `answer` itself."""
     if answer.lstrip().startswith("["):
         items = literal(answer)
         if isinstance(items, list) and items:
@@ -65,7 +65,7 @@ def references(answer: str) -> tuple[str, ...]:
 
 
 def key(text: str) -> str:
-    """What two answers have in common exactly if they are the same answer."""
+    """Return what two answers have in common exactly if they are the same answer."""
     text = minus(compatible(text)).strip()
     number = _as_number(text.rstrip(".")) or _as_number(text)
     if number:
@@ -79,7 +79,7 @@ def key(text: str) -> str:
 
 
 def _as_number(text: str) -> str:
-    """`text` as a number in one spelling; "" if it is none."""
+    """Return `text` as a number in one spelling; "" if it is none."""
     match = _NUMBER.fullmatch(text) if len(text) <= _LONGEST_NUMBER else None
     if match is None or not match[2]:
         return ""

@@ -25,7 +25,7 @@ _STATED = re.compile(
 
 
 def gold_set(answer: str, options: Mapping[str, str]) -> frozenset[str]:
-    """The right options of an answer that names two or more letters and nothing else; else empty."""
+    """Return the right options of an answer that names two or more letters and nothing else; else empty."""
     items = literal(answer) if answer.lstrip().startswith("[") else None
     if isinstance(items, list):
         answer = ", ".join(map(str, items))
@@ -36,7 +36,7 @@ def gold_set(answer: str, options: Mapping[str, str]) -> frozenset[str]:
 
 
 def read_set(text: str, options: Mapping[str, str]) -> frozenset[str]:
-    """The options that `text` names as its answer; empty where that cannot be told."""
+    """Return the options that `text` names as its answer; empty where that cannot be told."""
     plain = without_marks(answer_text(text)).strip()
     whole = _listed(plain, options, whole=True)
     if whole:
@@ -55,7 +55,7 @@ def read_set(text: str, options: Mapping[str, str]) -> frozenset[str]:
 
 
 def _listed(text: str, options: Mapping[str, str], *, whole: bool) -> frozenset[str]:
-    """The letters of a list that `text` is, or begins with."""
+    """Return the letters of a list that `text` is, or begins with."""
     match = _LIST.fullmatch(text) if whole and len(text) < 80 else None if whole else _LIST.match(text[:80])
     if not match:
         return frozenset()

@@ -34,7 +34,7 @@ def score_tempcompass(sample: Sample, prediction: Prediction) -> Score:
 
 
 def _named_options(sample: Sample) -> dict[str, str]:
-    """Text by name, where every option of the list is "name: text"."""
+    """Return text by name, where every option of the list is "name: text"."""
     pairs = [text.partition(": ") for text in listed.elements(sample)]
     named = all(re.fullmatch(r"(?:Caption|Sentence|Option) \w+", name) for name, _, _ in pairs)
     return {name: text for name, _, text in pairs} if named else {}

@@ -31,7 +31,7 @@ _MARK = re.compile(r"[;/\[\]\"{}()=+\\_\->@<`,?!*]")
 
 
 def score_textvqa(sample: Sample, prediction: Prediction) -> Score:
-    """The VQA accuracy in 0..1."""
+    """Return the VQA accuracy in 0..1."""
     said = read_open(prediction.prediction)
     wanted = [normal(reference) for reference in references(sample.answer)]
     value = max(_accuracy(wanted, normal(text)) for text in (said, answer_text(prediction.prediction)))
@@ -46,7 +46,7 @@ def _accuracy(wanted: list[str], said: str) -> float:
 
 
 def normal(text: str) -> str:
-    """`text` as the VQA evaluation compares it."""
+    """Return `text` as the VQA evaluation compares it."""
     signed = _NEGATIVE.sub("−", minus(text.lower()))
     plain = _MARK.sub(" ", _PERIOD.sub("", _COMMA.sub("", signed)))
     words = (NUMBER_WORDS.get(word, word) for word in plain.split())

@@ -31,7 +31,7 @@ def table(built: Any, predictions: dict[str, str], path: Path, dump: Any) -> int
 
 
 def run(built: Any, file: Path, judge: str, arguments: dict[str, Any]) -> Any:
-    """What `evaluate` gives."""
+    """Return what `evaluate` gives."""
     given = {"model": judge, "nproc": FEW, "verbose": False, "retry": 6, "timeout": 600, **arguments}
     try:
         return built.evaluate(str(file), **given)
@@ -43,12 +43,12 @@ def run(built: Any, file: Path, judge: str, arguments: dict[str, Any]) -> Any:
 
 
 def wants_xlsx(fault: Exception) -> bool:
-    """Whether an evaluator failed because it reads its files as Excel's, whatever they are."""
+    """Return whether an evaluator failed because it reads its files as Excel's, whatever they are."""
     return isinstance(fault, ValueError | AssertionError) and any(word in str(fault) for word in ("xlsx", "Excel file"))
 
 
 def metrics(built: Any, found: Any) -> tuple[dict[str, float], str]:
-    """Every number of a result by VLMEvalKit's flat names (those of its status.json), and its primary one."""
+    """Return every number of a result by VLMEvalKit's flat names (those of its status.json), and its primary one."""
     from vlmeval.smp.status_report import flatten_summary_metrics
 
     flat = {str(k): v for k, v in flatten_summary_metrics(found).items() if math.isfinite(v)}
@@ -57,7 +57,10 @@ def metrics(built: Any, found: Any) -> tuple[dict[str, float], str]:
 
 
 def verdicts(folder: Path, prediction_file: Path, indices: set[str]) -> tuple[dict[str, float], str]:
-    """Verdicts per index, and the file and column they are from; nothing where no file tells them for every sample."""
+    """Return verdicts per index, and the file and column they are from.
+
+    Nothing where no file tells them for every sample.
+    """
     for path in sorted(p for p in folder.iterdir() if p.suffix in TABLES and p.stem != prediction_file.stem):
         try:
             found = next(_columns(_read(path), indices), None)

@@ -21,7 +21,7 @@ class NoNetworkError(OSError):
 
 
 def judge_hosts(arguments: dict[str, Any]) -> set[str]:
-    """Hosts that a named judge may be reached through."""
+    """Return hosts that a named judge may be reached through."""
     places = [str(arguments.get("api_base") or os.environ.get("OPENAI_API_BASE") or "https://api.openai.com")]
     places += [value for name, value in os.environ.items() if name.lower() in PROXIES]
     return {host for place in places if (host := urlsplit(place).hostname)}
@@ -48,7 +48,7 @@ def secrets() -> list[str]:
 
 
 def hidden(text: str, values: Iterable[str]) -> str:
-    """`text` without the secrets in it."""
+    """Return `text` without the secrets in it."""
     for value in values:
         text = text.replace(value, "***")
     return text

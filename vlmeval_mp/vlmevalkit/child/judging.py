@@ -57,14 +57,17 @@ class ExactMatching(str):
 
 
 def exact_matching(notes: Notes) -> str:
-    """The name to give an evaluator where there is no judge."""
+    """Return the name to give an evaluator where there is no judge."""
     name = ExactMatching(EXACT)
     name.notes = notes
     return name
 
 
 def missed(kind: str, type_: str, judge: str, notes: Notes, fault: Exception | None) -> str:
-    """Why what the evaluator `kind` gave is no score: it wanted a judge, and there was none; "" if it did not."""
+    """Return why what the evaluator `kind` gave is no score: it wanted a judge, and there was none.
+
+    "" if it did not.
+    """
     if judge not in BY_RULES:
         return ""
     direct = fault is not None and type(fault).__module__.partition(".")[0] == "openai"
@@ -77,7 +80,7 @@ def missed(kind: str, type_: str, judge: str, notes: Notes, fault: Exception | N
 
 
 def api_module(folder: Path, notes: Notes, judge: str) -> types.ModuleType:
-    """The module to stand for `vlmeval.api`; `judge` is "", `EXACT` or the name of a judge."""
+    """Return the module to stand for `vlmeval.api`; `judge` is "", `EXACT` or the name of a judge."""
 
     class StandIn:
         is_api, fail_msg, verbose = True, FAILED, False
@@ -133,7 +136,7 @@ def _noting(notes: Notes) -> type:
 
 
 def reachable(judge: str, arguments: dict[str, Any]) -> str:
-    """Why the named judge does not answer; "" if it does."""
+    """Return why the named judge does not answer; "" if it does."""
     build = importlib.import_module("vlmeval.dataset.utils.judge_util").build_judge
     try:
         model = build(model=judge, **{**arguments, "retry": 1, "timeout": 30, "verbose": False})

@@ -87,7 +87,7 @@ class _Finder(importlib.abc.MetaPathFinder, importlib.abc.Loader):
 
 
 def package_folder() -> Path | None:
-    """Where `vlmeval` is, without importing it."""
+    """Return where `vlmeval` is, without importing it."""
     try:
         spec = importlib.util.find_spec("vlmeval")
     except ImportError:
@@ -96,7 +96,7 @@ def package_folder() -> Path | None:
 
 
 def version(folder: Path) -> str:
-    """`ms-vlmeval 0.0.20`; a checkout without metadata is named by its folder."""
+    """Return `ms-vlmeval 0.0.20`; a checkout without metadata is named by its folder."""
     from importlib import metadata
 
     try:
@@ -109,7 +109,7 @@ def version(folder: Path) -> str:
 
 
 def import_dataset(folder: Path, judge_module: types.ModuleType) -> types.ModuleType:
-    """`vlmeval.dataset`; `judge_module` becomes `vlmeval.api`."""
+    """Return `vlmeval.dataset`; `judge_module` becomes `vlmeval.api`."""
     warnings.simplefilter("ignore")
     package = types.ModuleType("vlmeval")
     package.__path__ = [str(folder)]

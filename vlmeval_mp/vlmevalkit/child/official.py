@@ -20,7 +20,7 @@ class UnsupportedError(Exception):
 
 
 def names(dataset: Any) -> dict[str, tuple[str, ...]]:
-    """Every name in the registry -> (class, TYPE, MODALITY, address of its file or the names it is made of)."""
+    """Return every name in the registry -> (class, TYPE, MODALITY, address of its file or the names it is made of)."""
     found: dict[str, tuple[str, ...]] = {}
     for kind in dataset.DATASET_CLASSES:
         several = kind in dataset.DATASET_COLLECTION
@@ -36,7 +36,7 @@ def names(dataset: Any) -> dict[str, tuple[str, ...]]:
 
 
 def build(dataset: Any, name: str) -> Any:
-    """The data set object, from local files.
+    """Return the data set object, from local files.
 
     Raises:
         UnsupportedError: no such name, or one that this adapter cannot run.
@@ -60,12 +60,12 @@ def build(dataset: Any, name: str) -> Any:
 
 
 def _parts(kind: Any, name: str) -> list[str]:
-    """The names that a collection is made of."""
+    """Return the names that a collection is made of."""
     return [str(part) for part in getattr(kind, "DATASET_SETS", {}).get(name, [])]
 
 
 def prompts(built: Any, media: Path) -> Iterator[dict[str, Any]]:
-    """Each row: its index, its columns as text, and the messages of `build_prompt`, or why there are none.
+    """Yield each row: its index, its columns as text, and the messages of `build_prompt`, or why there are none.
 
     Pictures that the TSV holds are written into `media`, not beside the user's data.
     """

@@ -80,7 +80,7 @@ class Server:
         }})  # fmt: skip
 
     def _run(self, built: Any, predictions: dict[str, str], arguments: Json) -> tuple[Any, Exception | None, Path]:
-        """What the evaluator gives or raises, and its prediction file: a TSV, or an xlsx if it insists."""
+        """Return what the evaluator gives or raises, and its prediction file: a TSV, or an xlsx if it insists."""
         from vlmeval.smp import dump
 
         request, scratch = self.request, Path(self.request["scratch"])
@@ -134,7 +134,7 @@ def serve(line: str) -> None:
 
 
 def _error(fault: Exception) -> Json:
-    """What a fault of VLMEvalKit's code means to the user."""
+    """Return what a fault of VLMEvalKit's code means to the user."""
     package = (getattr(fault, "name", None) or "").partition(".")[0]
     if isinstance(fault, light_import.MissingPackageError):
         return error("package", str(fault))
@@ -150,7 +150,7 @@ def _error(fault: Exception) -> Json:
 
 
 def _line(fault: Exception) -> str:
-    """Where a fault without words of its own was raised."""
+    """Return where a fault without words of its own was raised."""
     last = traceback.extract_tb(fault.__traceback__)[-1]
     return f"{last.line} ({Path(last.filename).name}, line {last.lineno})"
 
