@@ -192,7 +192,7 @@ def parse(payload: bytes) -> Prediction | None:
     """The prediction of one line; None if it is something else."""
     try:
         return _DECODER.decode(payload)
-    except (msgspec.DecodeError, msgspec.ValidationError):
+    except (msgspec.DecodeError, UnicodeDecodeError):
         return None
 
 

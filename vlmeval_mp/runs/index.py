@@ -7,6 +7,7 @@ bytes.
 
 from __future__ import annotations
 
+import contextlib
 import os
 from array import array
 from collections import Counter
@@ -78,7 +79,8 @@ class Index:
         for start, end, payload in linefiles.read(path, file.read):
             file.read = end
             if payload.startswith(INTENT):
-                self._alone[msgspec.json.decode(payload, type=Intent).row] += 1
+                with contextlib.suppress(msgspec.DecodeError, UnicodeDecodeError):
+                    self._alone[msgspec.json.decode(payload, type=Intent).row] += 1
             elif (prediction := parse(payload)) is not None and 0 <= prediction.row < len(self._file):
                 self._add(prediction.row, (number, start, end - start))
 
