@@ -1,8 +1,10 @@
-"""The README's picture: launch the demo in a folder of its own, and draw its state when two thirds are answered."""
+"""The README's pictures: launch the demo in a folder of its own, draw its state when two thirds are answered, and
+photograph its report in a headless Chromium."""
 
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -13,11 +15,15 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
 from vlmeval_mp import display
-from vlmeval_mp.core.paths import JobsPaths
+from vlmeval_mp.cli import report
+from vlmeval_mp.core.paths import JobsPaths, RunPaths
 from vlmeval_mp.runs.snapshot import Reader
 from vlmeval_mp.runs.state import fold
 
 WIDTH = 104
+SHOT = (1280, 900)
+"""Pixels of the report's picture."""
+BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 
 
 def main() -> int:
@@ -38,7 +44,21 @@ def main() -> int:
         target.parent.mkdir(exist_ok=True)
         target.write_text(picture)
         print(f"picture: {target} ({len(picture):,} bytes)")
-        return launch.returncode
+        return launch.returncode or photograph(paths)
+
+
+def photograph(paths: RunPaths) -> int:
+    """Make the report of the run and its picture; return 1 where there is no browser."""
+    browser = next(filter(None, map(shutil.which, BROWSERS)), None)
+    if browser is None:
+        print("picture: there is no Chromium to show the report (apt-get install chromium)")
+        return 1
+    page, target = report.make(paths), ROOT / "docs" / "report.png"
+    flags = ["--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars", f"--window-size={SHOT[0]},{SHOT[1]}"]
+    command = [browser, *flags, "--virtual-time-budget=4000", f"--screenshot={target}", page.as_uri()]
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, timeout=120)
+    print(f"picture: {target} ({target.stat().st_size:,} bytes)")
+    return 0
 
 
 if __name__ == "__main__":

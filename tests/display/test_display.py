@@ -819,7 +819,7 @@ def test_a_bar_can_be_read_without_colour_and_is_whole_only_at_the_end() -> None
     assert Bar(50, 0, 100, 10).cells() == (5, 0, 5)
     assert Bar(999, 1, 1000, 10).cells() == (8, 1, 1)
     assert Bar(100, 100, 100, 10).cells() == (0, 10, 0)
-    assert "█████····" in "\n".join(drawn(run(jobs=(job(done=210, total=420),), failed=0), 80))
+    assert "━━━━━····" in "\n".join(drawn(run(jobs=(job(done=210, total=420),), failed=0), 80))
 
 
 def test_a_worker_that_loads_says_at_what_for_how_long_and_how_long_it_took_last_time() -> None:

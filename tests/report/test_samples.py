@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from tests.report.runs import choice_tsv, finished_run, png, replies
 from vlmeval_mp.core.records import Prediction, Score
 from vlmeval_mp.report import gather, pictures, samples, write
 from vlmeval_mp.report.pages import Options
+from vlmeval_mp.scoring.compat.vqa import SINGLE
 
 RIGHT, WRONG, NOTHING = Score("0", 1.0, "A"), Score("0", 0.0, "B"), Score("0", 0.0)
 
@@ -24,6 +26,7 @@ def said(text: str = "A", **more: str) -> Prediction:
         (said(), [RIGHT, RIGHT], 0),
         (said("B"), [WRONG, WRONG], samples.WRONG),
         (said("B"), [WRONG, RIGHT], samples.WRONG | samples.DIFFER),
+        (said("A"), [RIGHT, Score("0", 0.0, "a", note=SINGLE)], 0),
         (said("B", finish_reason="length"), [WRONG], samples.WRONG | samples.TRUNCATED),
         (said("who knows"), [NOTHING], samples.WRONG | samples.UNREAD),
         (said(" \n"), [NOTHING], samples.WRONG | samples.UNREAD | samples.EMPTY),
@@ -114,3 +117,17 @@ def test_a_video_shows_a_frame_and_a_large_picture_becomes_small(tmp_path: Path)
     Image.new("RGB", (3000, 1500), (10, 200, 30)).save(large)
     small = pictures.thumbnail(Media("image", str(large)), large)
     assert small and Image.open(io.BytesIO(small)).size == (pictures.SIDE, pictures.SIDE // 2)
+
+
+async def test_a_benchmark_with_a_rule_of_its_authors_has_a_third_verdict_first_where_it_was_asked_for(
+    tmp_path: Path,
+) -> None:
+    own = choice_tsv(tmp_path / "VisOnlyQA-VLMEvalKit.tsv", 3)
+    paths = await finished_run(tmp_path, [own, choice_tsv(tmp_path / "x.tsv", 3)], {"m": {}})
+    theirs, plain = gather.run_view(paths).jobs
+    assert list(theirs.verdicts) == ["strict", "compat", "official"]
+    assert list(plain.verdicts) == ["strict", "compat"]
+    summary = theirs.summary
+    assert summary is not None
+    assert gather._first("strict", msgspec.structs.replace(summary, scoring="official")) == "official"
+    assert gather._first("strict", msgspec.structs.replace(summary, scoring="compat (ms-vlmeval 0.0.20)")) == "compat"

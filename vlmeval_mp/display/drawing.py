@@ -14,7 +14,7 @@ from vlmeval_mp.display.text import safe
 
 DIM = "bright_black"
 SPARKS = "▁▂▃▄▅▆▇█"
-_MARKS = ("█", "▒", "·")
+_MARKS = ("━", "╳", "·")
 _ASCII = ("#", "x", ".")
 
 Part = tuple[str, str]

@@ -11,6 +11,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import get_args
 
 import msgspec
 
@@ -31,11 +32,10 @@ from vlmeval_mp.runs import kept, results, snapshot
 from vlmeval_mp.runs.merge import merge
 from vlmeval_mp.runs.state import RunState, fold
 from vlmeval_mp.scoring import score_all
-from vlmeval_mp.scoring.base import Mode
+from vlmeval_mp.scoring.base import EVALUATOR, Mode
+from vlmeval_mp.scoring.families import has_official
 
 MODES: tuple[Mode, ...] = ("strict", "compat")
-OFFICIAL = "official"
-"""The name of verdicts that an evaluator of VLMEvalKit's gave."""
 
 
 class Origin(Struct, frozen=True):
@@ -131,10 +131,16 @@ def _verdicts(
     if not rules.pure:
         verdicts = results.scores_in(paths.results(job.model, job.dataset) / results.SCORES)
         left = {score.index: score for score in verdicts or ()}
-        return {OFFICIAL: [left.get(s.index, Score(index=s.index, value=None, note="not scored")) for s in samples]}
-    first: Mode = "compat" if summary and summary.scoring.startswith("compat") else rules.mode
-    modes = sorted(MODES, key=lambda mode: mode != first)
+        return {EVALUATOR: [left.get(s.index, Score(index=s.index, value=None, note="not scored")) for s in samples]}
+    official: tuple[Mode, ...] = ("official",) if has_official(rules.scorer) else ()
+    modes = sorted((*MODES, *official), key=lambda mode: mode != _first(rules.mode, summary))
     return {mode: [each.score for each in score_all(pairs, replace(rules, mode=mode))] for mode in modes}
+
+
+def _first(mode: Mode, summary: Summary | None) -> Mode:
+    """The mode of the numbers in `summary`, which may have been scored again; `mode` where there is none."""
+    said = summary.scoring.partition(" ")[0] if summary else mode
+    return next((known for known in get_args(Mode) if known == said), mode)
 
 
 class _Line(Struct, frozen=True):

@@ -15,6 +15,7 @@ from vlmeval_mp.report import pictures
 from vlmeval_mp.report.document import render
 from vlmeval_mp.report.gather import JobView, RunView
 from vlmeval_mp.report.pages import Options, Page
+from vlmeval_mp.scoring.compat.vqa import SINGLE
 
 WRONG, FAILED, TRUNCATED, UNREAD, EMPTY, DIFFER = (1 << bit for bit in range(6))
 """The bits by which the page filters."""
@@ -129,7 +130,8 @@ def _job(
 def flags_of(prediction: Prediction, verdicts: Sequence[Score]) -> int:
     """Return the filters that a sample falls under; the first verdict is that of the run's mode.
 
-    A reply is unread where no answer was taken out of it and it is not right anyway, or where its scorer says so.
+    A reply is unread where no answer was taken out of it and it is not right anyway, or where its scorer says so. Modes
+    differ only where their rules could have given the same.
     """
     if prediction.error is not None:
         return FAILED
@@ -139,7 +141,8 @@ def flags_of(prediction: Prediction, verdicts: Sequence[Score]) -> int:
     unread = not first.extracted and (first.value is None or first.value <= 0)
     bits |= UNREAD if unread or any(each.reading for each in verdicts) else 0
     bits |= EMPTY if not prediction.prediction.strip() else 0
-    return bits | (DIFFER if any(each.value != first.value for each in verdicts[1:]) else 0)
+    able = [each for each in verdicts if each.note != SINGLE]
+    return bits | (DIFFER if any(each.value != able[0].value for each in able[1:]) else 0)
 
 
 def _cut(texts: Sequence[str]) -> int:
