@@ -62,7 +62,9 @@ def compact_lines(count: int, width: int) -> int:
 
 
 def _urgency(worker: WorkerState) -> int:
-    """Who is shown first where there is no room for all: what is wrong, what loads, what works, what has ended."""
+    """Return who is shown first where there is no room for all: what is wrong, what loads, what works, what
+    has ended.
+    """
     if worker.phase == "failed" or worker.silent or worker.notice:
         return 0
     return 3 if worker.phase == "stopped" else 1 if worker.phase in ("starting", "loading") else 2
@@ -120,7 +122,7 @@ def _compact(worker: WorkerState, job: str) -> Text:
 
 
 def _doing(worker: WorkerState, job: str) -> Part:
-    """What a worker is at, or what is wrong with it."""
+    """Return what a worker is at, or what is wrong with it."""
     if worker.message:
         return worker.message, "red" if worker.phase == "failed" else "yellow" if worker.notice else ""
     if worker.silent:
@@ -142,7 +144,7 @@ def _util(worker: WorkerState) -> str:
 
 
 def _load(worker: WorkerState, width: int) -> str:
-    """The utilisation of a worker's GPUs over the last while, one bar for each look."""
+    """Return the utilisation of a worker's GPUs over the last while, one bar for each look."""
     looks = zip(*(gpu.recent for gpu in worker.gpus), strict=False)
     return spark([sum(each) / len(each) for each in looks], width) if worker.gpus else ""
 

@@ -56,7 +56,7 @@ class Screen(Protocol):
 
 
 def screen(mode: Mode, stream: IO[str], clock: Clock = time.time) -> Screen:
-    """The screen for `mode`; a live one only where `stream` is a terminal that can move its cursor."""
+    """Return the screen for `mode`; a live one only where `stream` is a terminal that can move its cursor."""
     if mode == "json":
         return JsonLines(stream, clock)
     if mode == "live":
@@ -279,7 +279,7 @@ class Live(_Screen):
 
 
 def _stage(worker: WorkerState) -> str:
-    """What a worker loads, without how far it is: `reading weights` of `reading weights 3/7`."""
+    """Return what a worker loads, without how far it is: `reading weights` of `reading weights 3/7`."""
     return "" if worker.stage == worker.phase else stage_name(worker.stage)
 
 
@@ -291,7 +291,7 @@ def _time(seconds: float) -> str:
 
 
 def progress_line(state: RunState) -> str:
-    """`demo 512/1260 41% 186.3/s eta 4s failed 0 · DigitsMCQ 97.8 ±0.9 %`."""
+    """Return `demo 512/1260 41% 186.3/s eta 4s failed 0 · DigitsMCQ 97.8 ±0.9 %`."""
     facts = f"{safe(state.run)} {state.done}/{state.total} {fraction(state.done, state.total)}"
     if state.finished or not state.running:
         facts += f" {state.phase} in {duration(state.elapsed)}"
@@ -312,7 +312,10 @@ def _score(job: JobState) -> str:
 
 
 def _progress_key(state: RunState) -> Hashable:
-    """What makes two states differ for a program; rates, ages and waiting times change all the time and do not."""
+    """Return what makes two states differ for a program.
+
+    Rates, ages and waiting times change all the time and do not.
+    """
     workers = tuple(
         (w.worker, w.pid, w.phase, w.stage, w.job, w.answered, w.silent, w.notice or w.message) for w in state.workers
     )

@@ -41,7 +41,9 @@ _NAME_WIDTH = 18
 
 
 def results_table(summaries: Results, folder: Path | None, width: int = 80) -> RenderableType:
-    """The table for a terminal of `width` columns, and under it what the other mode says and where the files are."""
+    """Return the table for a terminal of `width` columns, and under it what the other mode says and where
+    the files are.
+    """
     if not summaries:
         return Text(_nothing(folder))
     spared = next((s for s in _sparing() if _needed(_rows(summaries, s)) <= width), _SPARED)
@@ -78,7 +80,7 @@ def _sparing() -> list[tuple[str, ...]]:
 
 
 def _needed(rows: list[list[str]]) -> int:
-    """Columns of the screen that `rows` take at least."""
+    """Return columns of the screen that `rows` take at least."""
     widths = [max(cell_len(row[i]) for row in rows) for i in range(len(rows[0]))]
     folded = [min(w, _NAME_WIDTH) if name in _TEXT else w for name, w in zip(rows[0], widths, strict=True)]
     return sum(folded) + 3 * (len(folded) - 1) + 2  # rich leaves three between columns
@@ -128,7 +130,7 @@ def show_results(
 
 
 def _doubts(found: Sequence[Summary]) -> list[str]:
-    """What the summaries warn of, each line with the job it is about."""
+    """Return what the summaries warn of, each line with the job it is about."""
     several = len({s.model for s in found}) > 1
     return [
         f"{f'{s.model} on {s.dataset}' if several else s.dataset}: {warning}" for s in found for warning in s.warnings
@@ -136,7 +138,9 @@ def _doubts(found: Sequence[Summary]) -> list[str]:
 
 
 def _rows(summaries: Results, spared: Sequence[str] = ()) -> list[list[str]]:
-    """The heading and a row per job, without columns that would say the same in each row and those in `spared`."""
+    """Return the heading and a row per job, without columns that would say the same in each row and those
+    in `spared`.
+    """
     found = [summary for summary, _ in summaries]
     models = len({s.model for s in found}) > 1
     names = {s.primary_metric for s in found}
@@ -165,7 +169,7 @@ def _spoken(metric: str) -> str:
 
 
 def _included(summary: Summary) -> str:
-    """The metric with each failed sample as wrong, beside the one without; "" where none failed."""
+    """Return the metric with each failed sample as wrong, beside the one without; "" where none failed."""
     name = summary.primary_metric
     if not summary.counts.failed or summary.bounds or f"{name}_all" not in summary.metrics:
         return ""
@@ -173,7 +177,7 @@ def _included(summary: Summary) -> str:
 
 
 def _coverage(summary: Summary) -> str:
-    """The share of the samples that the metric rests on; "" where it is all of them."""
+    """Return the share of the samples that the metric rests on; "" where it is all of them."""
     counts = summary.counts
     if summary.as_reported or counts.scored == counts.total:
         return ""
@@ -185,7 +189,10 @@ _BESIDE: dict[str, Callable[[Summary], str]] = {_INCLUDED: _included, _COVERAGE:
 
 
 def _measured(summary: Summary, *, sure: bool = True) -> str:
-    """The metric with its 95 % interval, `sure` or not; what it lies between; or ± its error in an old summary."""
+    """Return the metric with its 95 % interval, `sure` or not.
+
+    What it lies between; or ± its error in an old summary.
+    """
     name = summary.primary_metric
     if summary.bounds:
         return f"{_number(name, summary.bounds[0])} to {_number(name, summary.bounds[1])}"
@@ -205,7 +212,7 @@ def _interval(summary: Summary) -> str:
 
 
 def _plain(value: float | None) -> str:
-    """A number of another evaluator's, which may be a fraction or percent."""
+    """Return a number of another evaluator's, which may be a fraction or percent."""
     return "–" if value is None else f"{value:.4g}" if abs(value) < 1 else f"{value:,.2f}"
 
 
@@ -213,7 +220,7 @@ WHY_MODES_DIFFER = "compat counts as VLMEvalKit's rules do; docs/scoring.md has 
 
 
 def _number(metric: str, value: float | None) -> str:
-    """Two decimals, as published scores have: percent, or points."""
+    """Return two decimals, as published scores have: percent, or points."""
     if value is None:
         return _NO_NUMBER
     return f"{value:,.2f}" if metric.endswith(_POINTS) else f"{100 * value:.2f}"
@@ -242,7 +249,7 @@ def _notes(summaries: Results, folder: Path | None, spared: Sequence[str] = ()) 
 
 
 def _together(summary: Summary) -> str:
-    """What the groups of a column give, counted as one each; "" where nobody asked."""
+    """Return what the groups of a column give, counted as one each; "" where nobody asked."""
     found = summary.together
     if found is None:
         return ""
@@ -257,7 +264,7 @@ def _together(summary: Summary) -> str:
 
 
 def _official(summary: Summary) -> str:
-    """What the rule of the benchmark's own authors gives; "" where they have none, or it was asked for."""
+    """Return what the rule of the benchmark's own authors gives; "" where they have none, or it was asked for."""
     own = summary.official
     if own is None:
         return ""
@@ -268,7 +275,7 @@ def _official(summary: Summary) -> str:
 
 
 def _of_mode(other: OtherMode, name: str) -> str:
-    """The metric `name` of another mode with its unit, or what it lies between."""
+    """Return the metric `name` of another mode with its unit, or what it lies between."""
     value = _number(name, other.metrics.get(name))
     if other.bounds:
         value = f"{_number(name, other.bounds[0])} to {_number(name, other.bounds[1])}"
@@ -276,7 +283,7 @@ def _of_mode(other: OtherMode, name: str) -> str:
 
 
 def _other(summary: Summary) -> str:
-    """What the mode that was not asked for says, by its own first metric; "" if the same."""
+    """Return what the mode that was not asked for says, by its own first metric; "" if the same."""
     other, name = summary.other, summary.primary_metric
     if other is None or not other.applies:
         return ""

@@ -19,7 +19,7 @@ def safe(text: str) -> str:
 
 
 def rate(per_second: float | None) -> str:
-    """`0.42/s`, `186.3/s`, `1,234/s`; a dash where unknown."""
+    """Return `0.42/s`, `186.3/s`, `1,234/s`; a dash where unknown."""
     if per_second is None or not math.isfinite(per_second):
         return "–"
     if per_second >= 999.95:
@@ -28,19 +28,19 @@ def rate(per_second: float | None) -> str:
 
 
 def size(count: float, total: float) -> str:
-    """Bytes of memory used and there, in GiB: `61.2/80 GiB`."""
+    """Return bytes of memory used and there, in GiB: `61.2/80 GiB`."""
     return f"{count / 2**30:.1f}/{total / 2**30:.0f} GiB"
 
 
 def fraction(part: int, whole: int) -> str:
-    """`41%`; 100 only when all is done."""
+    """Return `41%`; 100 only when all is done."""
     if not whole:
         return "100%"
     return f"{min(99, 100 * part // whole) if part < whole else 100}%"
 
 
 def tokens(per_second: float) -> str:
-    """`412`, `9.8k`, `1.2M` tokens per second; "" for none."""
+    """Return `412`, `9.8k`, `1.2M` tokens per second; "" for none."""
     if per_second < 0.5:
         return ""
     if per_second < 1000:

@@ -32,7 +32,7 @@ LEAST = 2
 
 
 def render(state: RunState, width: int, height: int | None = None) -> RenderableType:
-    """The run as a picture `width` cells wide and, if given, at most `height` lines high."""
+    """Return the run as a picture `width` cells wide and, if given, at most `height` lines high."""
     width = max(20, width)
     header = _header(state, width)
     if height is None:
@@ -88,7 +88,7 @@ def show(state: RunState, stream: IO[str]) -> None:
 
 
 def svg(state: RunState, width: int, title: str = "vlmeval-mp", height: int | None = None) -> str:
-    """The picture as an SVG without scripts and without anything fetched from elsewhere."""
+    """Return the picture as an SVG without scripts and without anything fetched from elsewhere."""
     console = Console(record=True, width=width, file=io.StringIO(), force_terminal=True, color_system="truecolor")
     console.print(render(state, width, height))
     picture = console.export_svg(title=safe(title), unique_id="vlmeval-mp")
@@ -115,7 +115,7 @@ def _header(state: RunState, width: int) -> list[RenderableType]:
 
 
 def _facts(state: RunState, width: int) -> list[Part]:
-    """What stands right of the run's bar: its speed, what is to come, what failed."""
+    """Return what stands right of the run's bar: its speed, what is to come, what failed."""
     going = state.running and state.phase != "finished"
     speed = rate(state.rate) if going and state.rate > 0 else ""
     facts: list[Part] = [(speed.rjust(9), "")]

@@ -41,7 +41,7 @@ def names(path: str) -> list[str]:
 
 
 def _source(module: str) -> Path | None:
-    """The file of `module`, found without importing the packages above it."""
+    """Return the file of `module`, found without importing the packages above it."""
     top, *rest = module.split(".")
     found = importlib.util.find_spec(top)
     if found is None or not found.submodule_search_locations:
@@ -59,7 +59,7 @@ def _fields(class_: str, classes: dict[str, ast.ClassDef]) -> list[str]:
 
 
 def _name(field: ast.AnnAssign) -> str:
-    """The name of a field: that of its attribute, or the `name` that `msgspec.field` gives it."""
+    """Return the name of a field: that of its attribute, or the `name` that `msgspec.field` gives it."""
     given = field.value.keywords if isinstance(field.value, ast.Call) else []
     for keyword in given:
         if keyword.arg == "name" and isinstance(keyword.value, ast.Constant):

@@ -31,7 +31,7 @@ class Special:
 
 
 def ending(request: Request) -> dict[str, bool]:
-    """What a chat template is told of the end: a turn of the assistant is opened, or the last message goes on.
+    """Return what a chat template is told of the end: a turn of the assistant is opened, or the last message goes on.
 
     A last message of the assistant is the beginning of the answer; closing its turn would ask for another one.
     """
@@ -40,7 +40,7 @@ def ending(request: Request) -> dict[str, bool]:
 
 
 def digests(request: Request) -> tuple[list[str | None], list[str | None]]:
-    """Digests of the images and of the videos of a request, in order; None where a digest is not known."""
+    """Return digests of the images and of the videos of a request, in order; None where a digest is not known."""
     parts = [part for message in request.messages for part in message.parts]
     return (
         [part.media.digest or None for part in parts if isinstance(part, ImagePart)],
@@ -60,7 +60,7 @@ def metadata(video: Frames) -> dict[str, Any]:
 
 
 def reason(error: BaseException) -> str:
-    """One line that says why a request was refused: the deepest cause that has something to say."""
+    """Return one line that says why a request was refused: the deepest cause that has something to say."""
     said = ""
     seen: BaseException | None = error
     while seen is not None:

@@ -151,7 +151,7 @@ class FakeEngine:
             raise EngineError(self._broken)
 
     def _first(self, fault: str, id_: str) -> bool:
-        """Whether this fault may strike: always without `once`, else the first time over all processes."""
+        """Return whether this fault may strike: always without `once`, else the first time over all processes."""
         if not self.args.once:
             return True
         key = fault if isinstance(self.args.raise_engine, int) and fault == "raise_engine" else f"{fault} {id_}"
@@ -183,16 +183,16 @@ class FakeEngine:
 
 
 def pareto(id_: str, shape: float) -> float:
-    """A number from 1 to `LONGEST`, by the id alone, with a Pareto tail of that shape."""
+    """Return a number from 1 to `LONGEST`, by the id alone, with a Pareto tail of that shape."""
     place = (int(hashlib.sha256(b"tail" + id_.encode()).hexdigest()[:8], 16) + 1) / 2**32
     return float(min(LONGEST, place ** (-1 / shape)))
 
 
 def start_child() -> subprocess.Popen[bytes]:
-    """A process that does nothing for an hour, in this process's group, as vLLM's EngineCore is."""
+    """Return a process that does nothing for an hour, in this process's group, as vLLM's EngineCore is."""
     return subprocess.Popen([sys.executable, "-c", "import time; time.sleep(3600)"])
 
 
 def texts(request: Request) -> list[str]:
-    """All texts of a request in order; one empty text where it has none."""
+    """Return all texts of a request in order; one empty text where it has none."""
     return [p.text for m in request.messages for p in m.parts if isinstance(p, TextPart)] or [""]

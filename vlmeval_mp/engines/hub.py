@@ -14,7 +14,10 @@ UNKNOWN = frozenset({"RepositoryNotFoundError", "GatedRepoError", "RevisionNotFo
 
 
 def missing(model: str, error: BaseException) -> DependencyError | None:
-    """What to say where `error`, or what it came from, is the hub's about `model`; None where it is another matter."""
+    """Return what to say where `error`, or what it came from, is the hub's about `model`.
+
+    None where it is another matter.
+    """
     seen: set[int] = set()
     at: BaseException | None = error
     while at is not None and id(at) not in seen:
@@ -34,7 +37,7 @@ def missing(model: str, error: BaseException) -> DependencyError | None:
 
 
 def absent(model: str) -> str:
-    """The next step where weights are neither here nor to be fetched."""
+    """Return the next step where weights are neither here nor to be fetched."""
     return (
         f"the weights of {model!r} are not on this machine and the hub cannot be reached (or HF_HUB_OFFLINE is set); "
         f"fetch them with: hf download {model}  or give their folder"

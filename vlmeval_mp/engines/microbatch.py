@@ -76,7 +76,7 @@ class MicroBatcher(Generic[T]):
         return [waiting for waiting in batch if not waiting[1].done()]
 
     def _outcomes(self, requests: Sequence[T]) -> list[Outcome]:
-        """One outcome a request, in order; runs in the batch thread."""
+        """Return one outcome a request, in order; runs in the batch thread."""
         if not requests:
             return []
         try:

@@ -168,7 +168,7 @@ def engine_class(name: str) -> type[Engine]:
 
 
 def sized() -> frozenset[str]:
-    """Names of the engines that load weights into this machine's memory."""
+    """Return names of the engines that load weights into this machine's memory."""
     return frozenset(name for name, known in ENGINES.items() if known.sized)
 
 

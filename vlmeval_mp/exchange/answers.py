@@ -39,7 +39,7 @@ class Offer:
 
 
 def of_table(path: Path, samples: Iterable[Sample]) -> Offer:
-    """What an xlsx, TSV or JSON file offers for `samples`, which are all of the data set.
+    """Return what an xlsx, TSV or JSON file offers for `samples`, which are all of the data set.
 
     Raises:
         ConfigError: it cannot be read, lacks a column, or is of other questions; names the first row that differs.
@@ -75,7 +75,7 @@ def of_table(path: Path, samples: Iterable[Sample]) -> Offer:
 
 
 def of_pickle(path: Path, samples: Iterable[Sample]) -> Offer:
-    """What a pickle offers. Runs code in the file: see `pickles`.
+    """Return what a pickle offers. Runs code in the file: see `pickles`.
 
     Raises:
         ConfigError: it is torn or refused, or an index in it is none of the data set's.
@@ -96,7 +96,7 @@ def of_pickle(path: Path, samples: Iterable[Sample]) -> Offer:
 
 
 def _failed(text: str) -> bool:
-    """Whether VLMEvalKit wrote `text` for a failure: it puts its sentence first, and the reason behind it.
+    """Return whether VLMEvalKit wrote `text` for a failure: it puts its sentence first, and the reason behind it.
 
     A reply that only speaks of the sentence further on is an answer, as it is to ms-vlmeval's evaluators.
     """
@@ -108,7 +108,7 @@ def _there(why: Mapping[str, int]) -> dict[str, int]:
 
 
 def _lost(text: str, path: Path) -> str:
-    """Why a cell is no answer; "" if it is one."""
+    """Return why a cell is no answer; "" if it is one."""
     if _failed(text):
         return FAILED_THERE
     if path.suffix == ".xlsx":  # which has an empty cell also for a text that it could not hold
@@ -117,7 +117,9 @@ def _lost(text: str, path: Path) -> str:
 
 
 def _same(ours: str, theirs: str) -> bool:
-    """Whether two spellings are one question, but for spacing, control characters and what a cell cannot hold."""
+    """Return whether two spellings are one question, but for spacing, control characters and what a cell
+    cannot hold.
+    """
     one, other = _IGNORED.sub("", ours), _IGNORED.sub("", theirs)
     if len(theirs) >= CELL:
         return one.startswith(other)

@@ -106,7 +106,7 @@ def _need(sheet: Sheet, column: str) -> None:
 
 
 def _gold(asked: FileToScore, sheet: Sheet) -> tuple[DataSpec, list[Sample], list[str]]:
-    """The data set, its samples, and a note if they are not from where one would think."""
+    """Return the data set, its samples, and a note if they are not from where one would think."""
     layout = VIDEO_BENCHMARKS.get(_stem(Path(asked.data)) if asked.data else _benchmark(_stem(asked.file)))
     own = {"question", layout.answer if layout else "answer"} <= {*sheet.columns}
     if asked.data:
@@ -140,14 +140,17 @@ def _gold(asked: FileToScore, sheet: Sheet) -> tuple[DataSpec, list[Sample], lis
 
 
 def _benchmark(stem: str) -> str:
-    """The benchmark that VLMEvalKit names a file after: `<model>_<benchmark>`; "" if it is none that is known."""
+    """Return the benchmark that VLMEvalKit names a file after: `<model>_<benchmark>`.
+
+    "" if it is none that is known.
+    """
     parts = stem.split("_")
     names = ("_".join(parts[start:]) for start in range(1, len(parts)))
     return next((name for name in names if table.defaults(name)), "")
 
 
 def _own(spec: DataSpec, asked: FileToScore, sheet: Sheet) -> list[Sample]:
-    """The samples that the file of predictions itself holds."""
+    """Return the samples that the file of predictions itself holds."""
     _refuse_twice(sheet, asked.index)
     columns = [c for c in sheet.columns if c not in (asked.column, "index")]
     rows = [{**row, "index": row[asked.index]} for row in sheet.rows]
@@ -160,7 +163,7 @@ def _own(spec: DataSpec, asked: FileToScore, sheet: Sheet) -> list[Sample]:
 def _matched(
     sheet: Sheet, asked: FileToScore, samples: Sequence[Sample]
 ) -> tuple[Mapping[str, Mapping[str, str]], tuple[str, ...]]:
-    """The row of each sample that has one, by the sample's index; and the indexes of rows without a sample."""
+    """Return the row of each sample that has one, by the sample's index; and the indexes of rows without a sample."""
     _refuse_twice(sheet, asked.index)
     known = {canonical(s.index): s.index for s in samples} | {s.index: s.index for s in samples}
     found: dict[str, Mapping[str, str]] = {}

@@ -63,7 +63,7 @@ def take(paths: RunPaths, job: Job, answers: Mapping[str, str], source: str) -> 
 
 
 def _samples(paths: RunPaths, job: Job, held: Iterable[Entry]) -> Iterator[Sample]:
-    """The samples of claimed shards, in the order of the claims."""
+    """Yield the samples of claimed shards, in the order of the claims."""
     dataset = dataset_of(paths, job) if job.samples else None
     for entry in held if dataset else ():
         yield from dataset.samples(entry.shard.first, entry.shard.last) if dataset else ()
@@ -94,7 +94,7 @@ def _complete(paths: RunPaths, queue: Queue, held: dict[str, Entry], index: Inde
 
 
 def _pinned(paths: RunPaths, entry: Entry, index: Index) -> Done | None:
-    """What a shard rests on, if all its rows are answered."""
+    """Return what a shard rests on, if all its rows are answered."""
     found = index.found(entry.shard)
     if len(found.answers) < entry.shard.size:
         return None

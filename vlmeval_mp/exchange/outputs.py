@@ -32,7 +32,9 @@ class Outputs:
 
 
 def find(place: Path, model: str, dataset: str) -> Outputs:
-    """What is left for `model` on `dataset` under `place`: a work dir, a model's folder in it, or a run's in that."""
+    """Return what is left for `model` on `dataset` under `place`: a work dir, a model's folder in it, or a
+    run's in that.
+    """
     tables: dict[Path, Path] = {}
     unfinished: dict[Path, list[Path]] = {}
     for folder in _folders(place, model):
@@ -52,13 +54,13 @@ def find(place: Path, model: str, dataset: str) -> Outputs:
 
 
 def names(name: str, model: str, dataset: str) -> bool:
-    """Whether a file of this name holds answers of `model` on `dataset`."""
+    """Return whether a file of this name holds answers of `model` on `dataset`."""
     table = any(name == f"{spelt}_{dataset}{ending}" for spelt in _spelt(model) for ending in TABLES)
     return table or is_pickle(name, model, dataset)
 
 
 def is_pickle(name: str, model: str, dataset: str) -> bool:
-    """Whether it holds them half-finished; the pickles of ranks name no model but for videos."""
+    """Return whether it holds them half-finished; the pickles of ranks name no model but for videos."""
     data = re.escape(dataset)
     one = f"(?:{'|'.join(map(re.escape, _spelt(model)))})_{data}"
     frames = r"(?:_[\d.]+(?:frame|fps)_(?:no)?pack)?"
@@ -68,7 +70,7 @@ def is_pickle(name: str, model: str, dataset: str) -> bool:
 
 
 def is_run(name: str) -> bool:
-    """Whether a folder of this name is one run's."""
+    """Return whether a folder of this name is one run's."""
     return bool(_RUN.fullmatch(name))
 
 
@@ -81,7 +83,7 @@ def _folders(place: Path, model: str) -> Iterator[Path]:
 
 
 def _spelt(model: str) -> tuple[str, ...]:
-    """The names under which VLMEvalKit files a model: as it is, or with "--" for a slash."""
+    """Return the names under which VLMEvalKit files a model: as it is, or with "--" for a slash."""
     return tuple(dict.fromkeys((model, model.replace("/", "--"))))
 
 

@@ -46,7 +46,7 @@ class _Unpickler(pickle.Unpickler):
 
 
 def read(path: Path) -> dict[str, str]:
-    """The answers in `path` by index as text. Runs code in the file: see the module.
+    """Return the answers in `path` by index as text. Runs code in the file: see the module.
 
     Raises:
         ConfigError: the file is torn, refused, or holds no answers.

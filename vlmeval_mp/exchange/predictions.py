@@ -55,7 +55,10 @@ def pred_format(environ: Mapping[str, str]) -> str:
 
 
 def rows(columns: Sequence[str], samples: Sequence[Sample], predictions: Sequence[Prediction]) -> list[Row]:
-    """One row per sample; `columns` are those of the data set's file. A failed sample says so in VLMEvalKit's words."""
+    """Return one row per sample; `columns` are those of the data set's file.
+
+    A failed sample says so in VLMEvalKit's words.
+    """
     named = [column for column in columns if column not in ("index", "image", "prediction")]
     return [
         {"index": sample.index}
@@ -66,7 +69,9 @@ def rows(columns: Sequence[str], samples: Sequence[Sample], predictions: Sequenc
 
 
 def encode(table: Sequence[Row], form: str) -> bytes:
-    """The file's content. Indices that are whole numbers, all of them, are written as numbers, as VLMEvalKit does."""
+    """Return the file's content. Indices that are whole numbers, all of them, are written as numbers, as
+    VLMEvalKit does.
+    """
     columns = list(dict.fromkeys(key for row in table for key in row))
     numbers = all(_WHOLE.fullmatch(row["index"]) for row in table)
     typed: list[dict[str, Any]] = [row | {"index": int(row["index"])} if numbers else dict(row) for row in table]
@@ -115,7 +120,9 @@ def _xlsx(columns: Sequence[str], table: Sequence[Mapping[str, Any]]) -> bytes:
 
 
 def read_as_vlmevalkit(data: bytes, form: str) -> pd.DataFrame:
-    """The table as `vlmeval.smp.load` gives it: "None" and the like become empty, columns of numbers become numbers."""
+    """Return the table as `vlmeval.smp.load` gives it: "None" and the like become empty, columns of numbers
+    become numbers.
+    """
     import pandas as pd
 
     if form == "xlsx":
@@ -126,7 +133,7 @@ def read_as_vlmevalkit(data: bytes, form: str) -> pd.DataFrame:
 
 
 def damages(file: str, table: Sequence[Row], data: bytes, form: str) -> list[Damage]:
-    """The texts of `table` that do not come back from `data` as they are, in the order of the rows."""
+    """Return the texts of `table` that do not come back from `data` as they are, in the order of the rows."""
     if not table:
         return []
     back = read_as_vlmevalkit(data, form)

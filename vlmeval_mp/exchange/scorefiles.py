@@ -120,7 +120,7 @@ SHAPES: dict[str, Shape] = {
 
 
 def score_file(scorer: str, scored: Sequence[ScoredSample]) -> ScoreFile | None:
-    """The file for a job whose compat verdicts are `scored`; None if nothing is known of one."""
+    """Return the file for a job whose compat verdicts are `scored`; None if nothing is known of one."""
     if not scored or scorer in JUDGED:
         return None
     of_kind = {"mcq": fractions("accuracy"), "yorn": yes_or_no, "vqa": percents}

@@ -63,7 +63,7 @@ class Job:
     scored: Sequence[ScoredSample]
 
     def metrics(self, part: Sequence[ScoredSample]) -> Numbers:
-        """The aggregator's numbers over `part`."""
+        """Return the aggregator's numbers over `part`."""
         return {name: metric.value for name, metric in aggregator_of(self.scorer)(part, "compat").items()}
 
     def primary(self, part: Sequence[ScoredSample]) -> Number:
@@ -176,7 +176,7 @@ def _column(sample: Sample, name: str) -> str:
 
 
 def groups(scored: Iterable[ScoredSample], name: Named, named: str = "") -> dict[str, list[ScoredSample]]:
-    """The samples by name, in the order in which the names appear; those without one are under `named`."""
+    """Return the samples by name, in the order in which the names appear; those without one are under `named`."""
     found: dict[str, list[ScoredSample]] = {}
     for each in scored:
         found.setdefault(name(each.sample) or named, []).append(each)

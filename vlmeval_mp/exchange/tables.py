@@ -33,7 +33,7 @@ class Sheet:
 
 
 def read(path: Path) -> Sheet:
-    """The table in `path`, its format told by the name's ending.
+    """Return the table in `path`, its format told by the name's ending.
 
     Raises:
         ConfigError: it cannot be read, is no such file inside, or has no rows; says where it breaks.
@@ -70,7 +70,7 @@ def _text(path: Path, data: bytes, *, zipped: bool) -> str:
 
 
 def _xlsx(path: Path, data: bytes) -> Iterator[dict[str, str]]:
-    """The rows of the first sheet; rows without any value are none."""
+    """Yield the rows of the first sheet; rows without any value are none."""
     import openpyxl
 
     try:
@@ -133,7 +133,7 @@ def _header(path: Path, names: Sequence[str]) -> Sequence[str]:
 
 
 def _json(path: Path, text: str) -> Iterator[dict[str, str]]:
-    """A list of objects, or one object that maps each index to its answer or to an object."""
+    """Yield a list of objects, or one object that maps each index to its answer or to an object."""
     value = _loads(path, text, "")
     if isinstance(value, dict):
         value = [{"index": k, **(v if isinstance(v, dict) else {"prediction": v})} for k, v in value.items()]
@@ -178,7 +178,7 @@ def _value(value: Any) -> str:
 
 
 def _whole_characters(text: str) -> str:
-    """`text` with a question mark for half a surrogate pair, which cannot be written anywhere."""
+    """Return `text` with a question mark for half a surrogate pair, which cannot be written anywhere."""
     return text.encode("utf-8", "replace").decode()
 
 

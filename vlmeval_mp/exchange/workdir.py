@@ -69,7 +69,7 @@ def export(
 
 
 def folder_names(names: Sequence[str]) -> dict[str, str]:
-    """How VLMEvalKit's API mode writes each name in a file name: a slash becomes "--"; two alike get a hash."""
+    """Return how VLMEvalKit's API mode writes each name in a file name: a slash becomes "--"; two alike get a hash."""
     plain = {name: name.replace("/", "--") for name in names}
     taken = list(plain.values())
     return {name: p if taken.count(p) == 1 and p.strip(".") else slug(name) for name, p in plain.items()}
@@ -106,7 +106,7 @@ class _Tree:
                 self.found.unlinked.append(self.home / name)
 
     def _write_job(self, job: Job, folder: Path, stem: str) -> tuple[Json, list[str]]:
-        """The job's entry in status.json, and the names of the files that are linked."""
+        """Return the job's entry in status.json, and the names of the files that are linked."""
         summary = results.read_summary(self.paths.results(job.model, job.dataset)) if self.scored else None
         samples, predictions = merge(self.paths, job)
         if len(samples) < stops.expected(self.paths, job) or (self.scored and summary is None):
@@ -144,7 +144,9 @@ class _Tree:
     def _compat(
         self, job: Job, samples: Sequence[Sample], predictions: Sequence[Prediction], rules: Rules
     ) -> list[ScoredSample]:
-        """The samples with their compat verdicts: those in the job's results, or new ones if they are not there."""
+        """Return the samples with their compat verdicts: those in the job's results, or new ones if they
+        are not there.
+        """
         kept = None if rules.judge else results.read_scores(self.paths.results(job.model, job.dataset), "compat")
         if kept is None or [score.index for score in kept] != [sample.index for sample in samples]:
             by_rules = replace(rules, judge="")
@@ -168,7 +170,7 @@ def _unscored(summary: Summary) -> Json:
 
 
 def _new_folder(home: Path, now: float) -> Path:
-    """A folder that no other run has, named by the time: by the next free second, if two ask within one."""
+    """Return a folder that no other run has, named by the time: by the next free second, if two ask within one."""
     home.mkdir(parents=True, exist_ok=True)
     while True:
         folder = home / time.strftime("T%Y%m%d-%H%M%S", time.localtime(now))
@@ -198,7 +200,10 @@ def _scores(summary: Summary, made: ScoreFile | None) -> Json:
 
 
 def _origin(summary: Summary) -> Json:
-    """Where answers were imported from, if any were; `source_run` is VLMEvalKit's key for the run they are of."""
+    """Return where answers were imported from, if any were.
+
+    `source_run` is VLMEvalKit's key for the run they are of.
+    """
     if not summary.imported:
         return {}
     earlier = [Path(file).parent.name for file in summary.imported if outputs.is_run(Path(file).parent.name)]
@@ -232,7 +237,7 @@ def _by_index(damaged: Sequence[Damage]) -> dict[str, str]:
 
 
 def _whole(table: Sequence[predictiontable.Row], damaged: Sequence[Damage]) -> bytes:
-    """One line per row that the table does not carry whole, with those of its texts that it does not."""
+    """Return one line per row that the table does not carry whole, with those of its texts that it does not."""
     columns: dict[str, list[str]] = {}
     for each in damaged:
         columns.setdefault(each.index, []).append(each.column)

@@ -154,7 +154,7 @@ def _failures(folder: Path, job: str, rows: Collection[int]) -> Iterator[Withdra
 def pin(
     shard: Shard, answers: Mapping[int, Answer], worker: str, gone: Collection[tuple[str, int]] = frozenset()
 ) -> Done:
-    """What `shard` rests on, given one answer for each of its rows; `gone` are lines that no longer count."""
+    """Return what `shard` rests on, given one answer for each of its rows; `gone` are lines that no longer count."""
     chosen = [answers[row] for row in range(shard.first, shard.last + 1)]
     spans: dict[str, tuple[int, int]] = {}
     for answer in chosen:
@@ -189,7 +189,7 @@ def _sync_file(path: Path) -> None:
 
 
 def parse(payload: bytes) -> Prediction | None:
-    """The prediction of one line; None if it is something else."""
+    """Return the prediction of one line; None if it is something else."""
     try:
         return _DECODER.decode(payload)
     except (msgspec.DecodeError, UnicodeDecodeError):
@@ -200,7 +200,7 @@ _DECODER = msgspec.json.Decoder(Prediction)
 
 
 def digest_of(payloads: Iterable[bytes]) -> str:
-    """What a `done` file pins: the digest of the chosen payloads in row order."""
+    """Return what a `done` file pins: the digest of the chosen payloads in row order."""
     digest = hashlib.sha256()
     for payload in payloads:
         digest.update(payload + b"\n")

@@ -92,14 +92,14 @@ class Index:
             self._recorded += 1
 
     def _places(self, row: int) -> list[Place]:
-        """All lines with an answer for `row`, the one that counts first."""
+        """Return all lines with an answer for `row`, the one that counts first."""
         if not self._length[row]:
             return []
         found = [(self._file[row], self._start[row], self._length[row]), *self._more.get(row, ())]
         return sorted(found, key=lambda place: (self._files[place[0]].name, place[1])) if len(found) > 1 else found
 
     def found(self, shard: Shard) -> ShardAnswers:
-        """What is recorded for the rows of `shard`, as of the last `refresh`."""
+        """Return what is recorded for the rows of `shard`, as of the last `refresh`."""
         found = ShardAnswers(withdrawn=self._gone)
         for row in range(shard.first, shard.last + 1):
             for number, start, length in [place for place in self._places(row) if self._counts(place)][:1]:
@@ -111,11 +111,11 @@ class Index:
         return found
 
     def rows(self) -> Iterator[int]:
-        """Rows that have an answer, in order."""
+        """Return rows that have an answer, in order."""
         return (row for row, length in enumerate(self._length) if length and row not in self._reopened)
 
     def load(self, done: Done) -> list[Prediction]:
-        """The predictions that `done` pins, in row order.
+        """Return the predictions that `done` pins, in row order.
 
         Raises:
             StorageError: they are not on disk any more as they were; the message names the files.
@@ -153,7 +153,7 @@ class Index:
         )
 
     def _payload(self, number: int, start: int, length: int) -> bytes | None:
-        """The payload of one line, read again; None if it is not there any more."""
+        """Return the payload of one line, read again; None if it is not there any more."""
         file = self._files[number]
         try:
             if file.descriptor < 0:
@@ -177,7 +177,7 @@ class Index:
 
 
 def search(folder: Path, shard: Shard) -> ShardAnswers:
-    """Everything any worker has recorded for `shard`; `folder` is the run's checkpoint folder."""
+    """Return everything any worker has recorded for `shard`; `folder` is the run's checkpoint folder."""
     with Index(folder, shard.job, shard.last + 1) as index:
         index.refresh()
         return index.found(shard)

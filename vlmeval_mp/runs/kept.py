@@ -49,7 +49,7 @@ def _link(source: Path, target: Path) -> None:
 
 
 def folder_of(paths: RunPaths, job: Job) -> Path:
-    """The folder with the samples of `job`.
+    """Return the folder with the samples of `job`.
 
     Raises:
         ConfigError: there is none; says how to get it.
@@ -65,6 +65,6 @@ def folder_of(paths: RunPaths, job: Job) -> Path:
 
 
 def places_of(paths: RunPaths, job: Job) -> list[Path]:
-    """The folders that may have the samples or media of `job`: the run's own, then the shared store's."""
+    """Return the folders that may have the samples or media of `job`: the run's own, then the shared store's."""
     own, shared = paths.datasets / job.folder, JobsPaths(paths.root.parent).datasets / job.folder
     return [folder for folder in (own, shared) if (folder / FILES[-1]).exists()]

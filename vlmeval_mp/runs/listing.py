@@ -31,23 +31,23 @@ class Listing:
         """shards that were cut in two, likewise"""
 
     def done_path(self, shard: Shard) -> Path:
-        """The file that says how `shard` ended."""
+        """Return the file that says how `shard` ended."""
         return self.folder / "done" / f"{stem(shard)}.json"
 
     def any_left(self) -> bool:
-        """Whether a shard is pending or claimed, or is to be so again."""
+        """Return whether a shard is pending or claimed, or is to be so again."""
         reopening = (self.folder / REOPENING).exists()
         return reopening or bool(_names(self.folder / "claimed")) or any(self.pending_counts().values())
 
     def entries(self, folder: Literal["pending", "claimed"]) -> list[Entry]:
-        """What is pending or claimed now, in no particular order."""
+        """Return what is pending or claimed now, in no particular order."""
         if folder == "claimed":
             return entries_in(self.folder / "claimed")
         flat, jobs = _pending(self.folder)
         return [*flat, *(entry for job in jobs for entry in entries_in(self.folder / "pending" / job))]
 
     def pending_counts(self) -> dict[str, int]:
-        """How many shards of each job are pending, without reading their names."""
+        """Return how many shards of each job are pending, without reading their names."""
         flat, jobs = _pending(self.folder)
         found = {job: len(_names(self.folder / "pending" / job)) for job in jobs}
         for entry in flat:
@@ -55,7 +55,7 @@ class Listing:
         return found
 
     def done_names(self) -> list[str]:
-        """File names in `done/`, of shards that are finished or cut."""
+        """Return file names in `done/`, of shards that are finished or cut."""
         return [name for name in _names(self.folder / "done") if parse_stem(name) is not None]
 
     def read_news(self, job: str = "") -> None:
@@ -81,22 +81,22 @@ class Listing:
             raise damage
 
     def failures(self) -> list[Failure]:
-        """The shards that were given up."""
+        """Return the shards that were given up."""
         folder = self.folder / "failed"
         return [read_failure(folder / name) for name in _names(folder) if parse_stem(name) is not None]
 
     def failed_stems(self) -> set[str]:
-        """What the names of the files of shards that were given up begin with."""
+        """Return what the names of the files of shards that were given up begin with."""
         return {name.removesuffix(".json") for name in _names(self.folder / "failed")}
 
 
 def entries_in(folder: Path) -> list[Entry]:
-    """The pending or claimed shards whose files are in `folder`."""
+    """Return the pending or claimed shards whose files are in `folder`."""
     return [entry for name in _names(folder) if (entry := parse(name)) is not None]
 
 
 def read_fact(path: Path) -> Done | Cut:
-    """What a file in `done/` says.
+    """Return what a file in `done/` says.
 
     Raises:
         StorageError: the file is damaged.
@@ -132,7 +132,7 @@ def _names(folder: Path) -> list[str]:
 
 
 def read_failure(path: Path) -> Failure:
-    """What a file in `failed/` says.
+    """Return what a file in `failed/` says.
 
     Raises:
         StorageError: the file is damaged.

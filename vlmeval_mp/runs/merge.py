@@ -25,7 +25,8 @@ def dataset_of(paths: RunPaths, job: Job) -> Dataset:
 
 
 def merge(paths: RunPaths, job: Job) -> tuple[list[Sample], list[Prediction]]:
-    """Samples and predictions of `job` that are final, both in data set order, as `MergedJob` gives them one by one.
+    """Return samples and predictions of `job` that are final, both in data set order, as `MergedJob` gives them one by
+    one.
 
     Raises:
         StorageError: as `MergedJob`.
@@ -89,7 +90,7 @@ class MergedJob:
 
 
 def _without_overlap(facts: list[Done | Failure]) -> list[tuple[int, int, Done | Failure]]:
-    """Rows (first, last) and what is known of them, in row order.
+    """Return rows (first, last) and what is known of them, in row order.
 
     Where a finished shard and one that was given up have a row both, the finished one counts; of two finished ones,
     which only somebody can make who moves files by hand, the larger.
@@ -108,7 +109,7 @@ def _without_overlap(facts: list[Done | Failure]) -> list[tuple[int, int, Done |
 
 
 def _gaps(shard: Shard, taken: list[tuple[int, int, Done | Failure]]) -> list[tuple[int, int]]:
-    """The parts of `shard` in which no range of `taken` has a row."""
+    """Return the parts of `shard` in which no range of `taken` has a row."""
     gaps, first = [], shard.first
     for start, end in sorted((start, end) for start, end, _ in taken if start <= shard.last and end >= shard.first):
         if start > first:

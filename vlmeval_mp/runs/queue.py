@@ -91,7 +91,7 @@ class Queue(Listing):
         return None
 
     def pending(self, jobs: Sequence[str], *, fresh: bool = False) -> int:
-        """Samples of pending shards of `jobs`: by the kept listing, which may be out of date, or a new one."""
+        """Return samples of pending shards of `jobs`: by the kept listing, which may be out of date, or a new one."""
         if fresh:
             self._list(jobs)
         return sum(entry.shard.size for job in jobs for entry in self._kept.get(job, ()))
@@ -277,7 +277,7 @@ class Queue(Listing):
         self._forget(entry)
 
     def _is_somewhere(self, shard: Shard) -> bool:
-        """Whether any file stands for `shard`; looked for in the order in which a shard moves on."""
+        """Return whether any file stands for `shard`; looked for in the order in which a shard moves on."""
         name = stem(shard)
         return (
             any(entry.shard == shard for entry in entries_in(self.folder / "pending" / shard.job))
@@ -287,7 +287,7 @@ class Queue(Listing):
         )
 
     def _path(self, entry: Entry) -> Path:
-        """Where the file of an entry is: with an owner it is claimed, else pending."""
+        """Return where the file of an entry is: with an owner it is claimed, else pending."""
         place = self.folder / "claimed" if entry.owner else self.folder / "pending" / entry.shard.job
         return place / entry.name
 
@@ -331,7 +331,7 @@ class Queue(Listing):
 
 
 def _holds(entry: Entry, condition: Callable[[Owner], bool]) -> bool:
-    """Whether `condition` holds for the owner of a claim; a name that is no process's owns nothing."""
+    """Return whether `condition` holds for the owner of a claim; a name that is no process's owns nothing."""
     try:
         return condition(owners.parse(entry.owner))
     except VlmevalError:

@@ -123,7 +123,7 @@ def write_pairs(
 
 
 def read_scores(folder: Path, mode: Mode) -> list[Score] | None:
-    """The verdicts of `mode` in `folder`; None if they are not there."""
+    """Return the verdicts of `mode` in `folder`; None if they are not there."""
     try:
         summary = read_summary(folder)
         asked = summary is not None and summary.scoring == mode_name(mode)
@@ -166,7 +166,7 @@ def judged(
     rules: Rules,
     folder: Path | None = None,
 ) -> tuple[list[ScoredSample], Summary]:
-    """Each sample with its verdict, and the summary of them in both modes.
+    """Return each sample with its verdict, and the summary of them in both modes.
 
     `predictions` may be in any order; a sample without one counts as failed. Writes nothing but what an evaluator of
     VLMEvalKit's leaves and the verdicts of a judge, and these only if there is a `folder` for them.
@@ -192,7 +192,7 @@ def _judged(
 
 
 def _beside(rules: Rules) -> bool:
-    """Whether the summary says what the benchmark's own rule gives, beside the mode that was asked for."""
+    """Return whether the summary says what the benchmark's own rule gives, beside the mode that was asked for."""
     return rules.mode != "official" and not rules.extracted and has_official(rules.scorer)
 
 
@@ -204,7 +204,7 @@ def write_predictions(folder: Path, pairs: Iterable[Pair]) -> None:
 
 
 def _in_order(dataset: str, samples: Sequence[Sample], predictions: Sequence[Prediction]) -> list[Prediction | None]:
-    """The prediction of each sample."""
+    """Return the prediction of each sample."""
     by_index = {p.index: p for p in predictions}
     strangers = by_index.keys() - {s.index for s in samples}
     if strangers:
@@ -228,7 +228,7 @@ def _make(folder: Path) -> None:
 
 
 def rules_of(spec: RunSpec, job: Job) -> Rules:
-    """How the answers of `job` are scored."""
+    """Return how the answers of `job` are scored."""
     model = next(m for m in spec.models if m.name == job.model)
     data = next(d for d in spec.datasets if d.name == job.dataset)
     asked: Mode = "compat" if spec.scoring == "compat" else "official" if spec.scoring == "official" else "strict"
@@ -252,7 +252,7 @@ def _other(mode: Mode) -> Mode:
 
 
 def first_failure(folder: Path) -> FailedLine | None:
-    """The first failed sample of `predictions.jsonl`; None if there is none, or no file."""
+    """Return the first failed sample of `predictions.jsonl`; None if there is none, or no file."""
     try:
         with (folder / PREDICTIONS).open("rb") as lines:
             return next((msgspec.json.decode(line, type=FailedLine) for line in lines if b'"error":' in line), None)
@@ -261,7 +261,7 @@ def first_failure(folder: Path) -> FailedLine | None:
 
 
 def read_summary(folder: Path) -> Summary | None:
-    """The summary in `folder`; None if the job has not got that far.
+    """Return the summary in `folder`; None if the job has not got that far.
 
     Raises:
         VlmevalError: it is no summary, or cannot be read.

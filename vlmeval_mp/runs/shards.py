@@ -53,24 +53,24 @@ class Cut(Struct, frozen=True):
 
 
 def parts(shard: Shard, row: int) -> tuple[Shard, Shard]:
-    """`shard` up to before `row`, and from `row` on."""
+    """Return `shard` up to before `row`, and from `row` on."""
     first = Shard(job=shard.job, first=shard.first, last=row - 1)
     return first, Shard(job=shard.job, first=row, last=shard.last)
 
 
 def stem(shard: Shard) -> str:
-    """What the names of all files of `shard` begin with."""
+    """Return what the names of all files of `shard` begin with."""
     return f"{shard.job}.{shard.first:07d}-{shard.last:07d}"
 
 
 def parse_stem(name: str) -> Shard | None:
-    """The shard that the name of a file in `done/` or `failed/` stands for; None for a name that is not ours."""
+    """Return the shard that the name of a file in `done/` or `failed/` stands for; None for a name that is not ours."""
     entry = parse(name.removesuffix(".json") + "@0-0") if name.endswith(".json") else None
     return entry.shard if entry is not None and f"{stem(entry.shard)}.json" == name else None
 
 
 def parse(name: str) -> Entry | None:
-    """The entry a file name stands for; None for a name that is not ours."""
+    """Return the entry a file name stands for; None for a name that is not ours."""
     head, _, tail = name.partition("@")
     counts, _, owner = tail.partition("@")
     job, _, rows = head.rpartition(".")
@@ -84,5 +84,5 @@ def parse(name: str) -> Entry | None:
 
 
 def shards_of(job: str, samples: int, size: int) -> list[Shard]:
-    """`samples` rows of `job` cut into contiguous shards of at most `size`."""
+    """Return `samples` rows of `job` cut into contiguous shards of at most `size`."""
     return [Shard(job=job, first=i, last=min(i + size, samples) - 1) for i in range(0, samples, size)]

@@ -29,7 +29,7 @@ HEARD_SECONDS = 60.0
 
 
 def read_record(paths: RunPaths) -> RunRecord:
-    """The run's frozen record.
+    """Return the run's frozen record.
 
     Raises:
         ConfigError: there is no run there, or its record is damaged, of a later version, or names something outside.
@@ -41,7 +41,7 @@ def read_record(paths: RunPaths) -> RunRecord:
 
 
 def read_supervisor(paths: RunPaths) -> SupervisorStatus | None:
-    """The last heartbeat of the run's supervisor, alive or not."""
+    """Return the last heartbeat of the run's supervisor, alive or not."""
     return jsonfiles.read_if_whole(paths.supervisor, SupervisorStatus)
 
 
@@ -63,7 +63,7 @@ class Reader:
         return self.queue.done
 
     def read(self) -> Snapshot:
-        """The facts now."""
+        """Return the facts now."""
         supervisor = read_supervisor(self.paths)
         with contextlib.suppress(StorageError):
             self.stops = stops.read(self.paths)
@@ -148,7 +148,7 @@ def _natural(path: Path) -> tuple[int, str]:
 
 
 def is_alive(owner: str, last_beat: float) -> bool:
-    """Whether the process lives; where that cannot be told from here, whether it was heard of lately."""
+    """Return whether the process lives; where that cannot be told from here, whether it was heard of lately."""
     try:
         dead = owners.is_dead(owners.parse(owner))
     except VlmevalError:

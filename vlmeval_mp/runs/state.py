@@ -267,7 +267,10 @@ def _phase(snapshot: Snapshot, jobs: Sequence[JobState], live: Sequence[WorkerSt
 
 
 def _current(worker: WorkerStatus, snapshot: Snapshot) -> bool:
-    """Whether the worker is alive or belongs to the last launch; what earlier launches left behind is not shown."""
+    """Return whether the worker is alive or belongs to the last launch.
+
+    What earlier launches left behind is not shown.
+    """
     supervisor = snapshot.supervisor
     return worker.worker in snapshot.live or supervisor is None or worker.time >= supervisor.started
 

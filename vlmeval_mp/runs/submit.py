@@ -150,7 +150,7 @@ def _model_path(model: ModelSpec) -> str:
 
 
 def resolved_data(data: DataSpec) -> DataSpec:
-    """`data` with its TSV found and the defaults of its name filled in.
+    """Return `data` with its TSV found and the defaults of its name filled in.
 
     Raises:
         ConfigError: there is no such TSV, or no such scorer.

@@ -35,7 +35,9 @@ class Verdicts:
         self._sides = _Side(self.rules), _Side(self.other)
 
     def of(self, sample: Sample, prediction: Prediction | None) -> tuple[Score, Score]:
-        """The verdicts in the mode of the rules and in the other one, as those of any other row do not change them."""
+        """Return the verdicts in the mode of the rules and in the other one, as those of any other row do
+        not change them.
+        """
         ours, theirs = self._sides
         return ours.verdict(sample, prediction), theirs.verdict(sample, prediction)
 
@@ -50,7 +52,7 @@ class _Side:
         self._verdicts: list[Score] = []
 
     def verdict(self, sample: Sample, prediction: Prediction | None) -> Score:
-        """The verdict on a sample, made at the first call for its row."""
+        """Return the verdict on a sample, made at the first call for its row."""
         row = sample.row
         number = self._by_row[row] if row < len(self._by_row) else 0
         if number:
@@ -68,7 +70,7 @@ class _Side:
 
 
 def one_by_one(rules: Rules) -> Callable[[Sample, Prediction | None], Score]:
-    """What gives the verdicts that `score_all` gives where no column of the job is one of numbers."""
+    """Return what gives the verdicts that `score_all` gives where no column of the job is one of numbers."""
     if rules.mode != "compat" or rules.extracted:
         return lambda sample, prediction: score(sample, prediction, rules)
     plain = replace(rules, post_process="")
@@ -88,7 +90,7 @@ class Retyping:
             self._columns.add(sample, prediction and applied(self._rules.post_process, prediction))
 
     def again(self, pairs: Iterable[Pair], rules: Rules) -> list[Score] | None:
-        """The compat verdicts of all `pairs`, if they are not those that `one_by_one` gives."""
+        """Return the compat verdicts of all `pairs`, if they are not those that `one_by_one` gives."""
         return [each.score for each in score_all(pairs, rules)] if self._columns.retyped else None
 
 
@@ -102,7 +104,7 @@ class Slim:
         self._alike: dict[Hashable, ScoredSample] = {}
 
     def scored(self, sample: Sample, prediction: Prediction | None, verdict: Score) -> ScoredSample:
-        """One scored sample, as small as it can be."""
+        """Return one scored sample, as small as it can be."""
         plain, note = _plain(prediction), verdict.note if verdict.note == SINGLE else ""
         if self._by_index:
             small = msgspec.structs.replace(sample, question="", options={}, hint="", ready=())
@@ -129,7 +131,7 @@ class Slim:
 
 
 def _plain(prediction: Prediction | None) -> Prediction | None:
-    """What counts of a prediction once it is scored: whether there is one, why it ended, where it is from."""
+    """Return what counts of a prediction once it is scored: whether there is one, why it ended, where it is from."""
     if prediction is None:
         return None
     return Prediction(

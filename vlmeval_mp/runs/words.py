@@ -12,7 +12,7 @@ POINTS = "_points"
 
 
 def duration(seconds: float | None) -> str:
-    """`4s`, `2m 05s`, `1h 02m`, `3d 04h`; a dash where unknown."""
+    """Return `4s`, `2m 05s`, `1h 02m`, `3d 04h`; a dash where unknown."""
     if seconds is None or not math.isfinite(seconds):
         return DASH
     whole = max(0, round(seconds))
@@ -25,7 +25,8 @@ def duration(seconds: float | None) -> str:
 
 
 def score(metric: str, value: float | None, interval: tuple[float, float] | None) -> str:
-    """A metric in percent, or in points, with half its 95 % interval: `91.2 ±1.4`; `0.4–99.7` where it only has bounds.
+    """Return a metric in percent, or in points, with half its 95 % interval: `91.2 ±1.4`; `0.4–99.7` where it only has
+    bounds.
 
     The half is rounded up, so that it is never zero.
     """
@@ -37,7 +38,7 @@ def score(metric: str, value: float | None, interval: tuple[float, float] | None
 
 
 def limits(settings: Mapping[str, Any]) -> str:
-    """`max_model_len 32,768, enable_prefix_caching on, limit_mm_per_prompt image 1`."""
+    """Return `max_model_len 32,768, enable_prefix_caching on, limit_mm_per_prompt image 1`."""
     return ", ".join(f"{key} {_setting(value)}" for key, value in settings.items())
 
 

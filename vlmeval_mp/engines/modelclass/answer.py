@@ -16,7 +16,8 @@ FAILED = "Failed to obtain answer"
 
 
 def outcome(answer: Any, model: Any) -> Outcome:
-    """A string, or an object with `prediction` (and, if the class counts, `finish_reason` and tokens), or a failure.
+    """Return a string, or an object with `prediction` (and, if the class counts, `finish_reason` and tokens), or a
+    failure.
 
     Of a tuple or list the first element counts: some classes give (text, what they thought) or a batch of one.
     """

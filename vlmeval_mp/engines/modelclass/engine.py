@@ -132,7 +132,7 @@ class VlmevalkitEngine:
         return self._class(**self.args.kwargs)
 
     def _answer(self, asked: Sequence[RequestFiles]) -> list[Outcome]:
-        """All outcomes, in order. Samples of several data sets or samplings are asked apart."""
+        """Return all outcomes, in order. Samples of several data sets or samplings are asked apart."""
         outcomes: dict[int, Outcome] = {}
         groups: dict[Any, list[int]] = {}
         for place, each in enumerate(asked):
@@ -158,7 +158,8 @@ class VlmevalkitEngine:
         return outcome
 
     def _guarded(self, asked: Sequence[RequestFiles], *, again: bool = True) -> list[Outcome]:
-        """Outcomes of samples that share a call; what the GPU says of itself becomes what `MicroBatcher` understands.
+        """Return outcomes of samples that share a call; what the GPU says of itself becomes what `MicroBatcher`
+        understands.
 
         A sample that does not fit alone is asked once more with what other samples left behind given back.
         """
@@ -182,7 +183,7 @@ class VlmevalkitEngine:
         raise failure
 
     def _fault(self, error: Exception) -> str:
-        """What an exception of the class says; the log has where the first few came from."""
+        """Return what an exception of the class says; the log has where the first few came from."""
         if self._shown < TRACEBACKS:
             self._shown += 1
             log.warning("%s failed on a sample", self.name, exc_info=error)
@@ -207,7 +208,10 @@ def _named(error: BaseException) -> str:
 
 
 def _arguments(method: Callable[..., Any]) -> frozenset[str]:
-    """Which of "dataset" and "sampling" a method takes; `**kwargs` takes a data set, as VLMEvalKit's API classes do."""
+    """Return which of "dataset" and "sampling" a method takes.
+
+    `**kwargs` takes a data set, as VLMEvalKit's API classes do.
+    """
     parameters = inspect.signature(method).parameters
     anything = any(p.kind is p.VAR_KEYWORD for p in parameters.values())
     return frozenset(n for n in ("dataset", "sampling") if n in parameters or (n == "dataset" and anything))

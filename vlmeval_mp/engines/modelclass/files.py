@@ -46,7 +46,7 @@ class MediaFiles:
         self._numbers = itertools.count()
 
     def of(self, request: Request) -> RequestFiles:
-        """The request with a file for each picture.
+        """Return the request with a file for each picture.
 
         Raises:
             OSError: a file cannot be written.
@@ -94,7 +94,7 @@ class MediaFiles:
 
 
 def _path(media: Media, request: Request) -> str:
-    """Where the media lies on disk; "" where that is not known."""
+    """Return where the media lies on disk; "" where that is not known."""
     if not media.file:
         return ""
     folder = request.source.folder if request.source else Path()

@@ -26,7 +26,7 @@ FORCED = ("MMESCI_",)
 
 
 def dataset_of(request: Request) -> str | None:
-    """The data set's name as VLMEvalKit says it: that of its TSV."""
+    """Return the data set's name as VLMEvalKit says it: that of its TSV."""
     return Path(request.source.data.path).stem if request.source else None
 
 
@@ -43,7 +43,10 @@ class Prompter:
             model.set_dump_image(image_paths)
 
     def arguments(self, request: Request) -> dict[str, Any]:
-        """What goes beside the message into `generate`; a video class's `nframe` and `fps` are set on the way."""
+        """Return what goes beside the message into `generate`.
+
+        A video class's `nframe` and `fps` are set on the way.
+        """
         if self._whole_videos and request.source is not None:
             self._set_frames(request.source.data.nframe, request.source.data.fps)
         given = {"dataset": dataset_of(request), "sampling": msgspec.to_builtins(request.sampling)}
@@ -89,7 +92,10 @@ class Prompter:
 
 
 def plain(asked: RequestFiles) -> list[dict[str, str]]:
-    """The request's messages in VLMEvalKit's form, in order; a part of another role than the user's says its role."""
+    """Return the request's messages in VLMEvalKit's form, in order.
+
+    A part of another role than the user's says its role.
+    """
     images, videos = iter(asked.images), iter(asked.videos)
     found: list[dict[str, str]] = []
     for message in asked.request.messages:
@@ -110,7 +116,7 @@ def _said(message: Message, kind: str, value: str) -> dict[str, str]:
 
 
 def row(sample: Sample, images: tuple[str, ...]) -> Any:
-    """The sample as the row that `build_prompt` takes: a pandas Series with the columns of VLMEvalKit's tables.
+    """Return the sample as the row that `build_prompt` takes: a pandas Series with the columns of VLMEvalKit's tables.
 
     `image_path` is a list of files; absent fields are absent columns.
     """
@@ -131,7 +137,7 @@ def row(sample: Sample, images: tuple[str, ...]) -> Any:
 
 
 def image_paths(line: Any) -> list[str]:
-    """What VLMEvalKit's `dump_image` gives of a row: the files of its images, which are there already."""
+    """Return what VLMEvalKit's `dump_image` gives of a row: the files of its images, which are there already."""
     try:
         paths = line["image_path"]
     except KeyError:

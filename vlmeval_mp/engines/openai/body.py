@@ -29,7 +29,7 @@ def build(how: tuple[Media, str, int]) -> Callable[[Request], list[dict[str, Any
 
 
 def messages(request: Request, media: Media = "data", detail: str = "", side: int = 0) -> list[dict[str, Any]]:
-    """The request's messages. `detail` is OpenAI's; a picture with a side longer than `side` is scaled down."""
+    """Return the request's messages. `detail` is OpenAI's; a picture with a side longer than `side` is scaled down."""
     images, videos = iter(_pictures(request, media, side)), iter(request.videos)
     found = []
     for message in request.messages:
@@ -46,7 +46,7 @@ def messages(request: Request, media: Media = "data", detail: str = "", side: in
 
 
 def _pictures(request: Request, media: Media, side: int) -> Iterator[str]:
-    """The URL of each picture."""
+    """Yield the URL of each picture."""
     parts = [p for message in request.messages for p in message.parts if isinstance(p, ImagePart)]
     for image, part in zip(request.images, parts, strict=True):
         scaled = _scaled(image, side)

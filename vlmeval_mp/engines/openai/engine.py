@@ -169,7 +169,7 @@ class OpenaiEngine:
             return False
 
     async def _patiently(self, ask: Callable[[], Awaitable[T]]) -> T:
-        """What `ask` gives, asked again while that can help."""
+        """Return what `ask` gives, asked again while that can help."""
         tries, attempts, adapted, away_since = 0, 0, 0, 0.0
         while True:
             try:
@@ -253,7 +253,9 @@ class OpenaiEngine:
         return self._served or answers.speaks_of_content(error)
 
     def _say(self, what: str, error: Exception, who: str = "the endpoint") -> str:
-        """An error's text. That of a request names no address, so that it is the same wherever the server runs."""
+        """Return an error's text. That of a request names no address, so that it is the same wherever the
+        server runs.
+        """
         text = f"{who} {what}: {reason(error)}"
         return text.replace(self._key, "***") if self._key else text
 

@@ -41,14 +41,17 @@ def status_of(error: Exception) -> int:
 
 
 def is_away(error: Exception) -> bool:
-    """Whether the endpoint is busy or cannot be reached. A late answer is not: it may be this request's own length."""
+    """Return whether the endpoint is busy or cannot be reached.
+
+    A late answer is not: it may be this request's own length.
+    """
     if isinstance(error, openai.APITimeoutError):
         return _no_connection(error)
     return isinstance(error, openai.APIConnectionError) or status_of(error) in AWAY
 
 
 def is_unknown_name(error: Exception) -> bool:
-    """Whether the endpoint's host name does not exist, as far as the name server knows."""
+    """Return whether the endpoint's host name does not exist, as far as the name server knows."""
     return any(isinstance(e, socket.gaierror) and e.errno == socket.EAI_NONAME for e in _causes(error))
 
 
@@ -69,7 +72,7 @@ def what_and_why(error: Exception) -> tuple[str, str]:
 
 
 def is_final(error: Exception) -> bool:
-    """Whether asking the same again can only fail the same way."""
+    """Return whether asking the same again can only fail the same way."""
     status = status_of(error)
     return status == NOT_IMPLEMENTED or (400 <= status < 500 and status not in AWAY | AGAIN)
 
@@ -77,7 +80,10 @@ def is_final(error: Exception) -> bool:
 def pause_before(
     attempt: int, error: Exception, now: Callable[[], float] = time.time, dice: Callable[[], float] = random.random
 ) -> float:
-    """Seconds until the `attempt`-th further attempt: what the answer asks for, else doubling, with jitter; bounded."""
+    """Return seconds until the `attempt`-th further attempt: what the answer asks for, else doubling, with jitter.
+
+    Bounded.
+    """
     response = getattr(error, "response", None)
     asked = retry_after(response.headers, now()) if response is not None else 0.0
     most = UNREACHED_MOST if is_away(error) and response is None else MOST
@@ -86,7 +92,7 @@ def pause_before(
 
 
 def retry_after(headers: Mapping[str, str], now: float) -> float:
-    """Seconds that an answer's headers ask to wait, 0 if they do not say: RFC 9110 §10.2.3, seconds or a date.
+    """Return seconds that an answer's headers ask to wait, 0 if they do not say: RFC 9110 §10.2.3, seconds or a date.
 
     `retry-after-ms` is OpenAI's own.
     """

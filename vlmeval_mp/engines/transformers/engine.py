@@ -179,7 +179,7 @@ class TransformersEngine:
         self._inputs = Inputs(self.spec.model, self._options())
 
     def _answer(self, items: Sequence[Item]) -> list[Completion]:
-        """All completions, in order; items that cannot share a `generate` call are answered apart."""
+        """Return all completions, in order; items that cannot share a `generate` call are answered apart."""
         answers: dict[int, Completion] = {}
         numbered = sorted(enumerate(items), key=lambda pair: repr(pair[1].shape))
         for _, group in itertools.groupby(numbered, key=lambda pair: pair[1].shape):

@@ -249,7 +249,7 @@ class VllmEngine:
             end(left, children)
 
     async def _prompt(self, request: Request) -> Any:
-        """The request as vLLM's engine takes it: rendered one by one, each handed on before the next begins.
+        """Return the request as vLLM's engine takes it: rendered one by one, each handed on before the next begins.
 
         Small pictures are rendered right here: handing them to a thread and back takes longer.
         """
@@ -289,7 +289,7 @@ class VllmEngine:
 
 
 def defaults(spec: EngineSpec) -> dict[str, Any]:
-    """Engine arguments that an evaluation wants; the caller's win over them. None of them changes an answer.
+    """Return engine arguments that an evaluation wants; the caller's win over them. None of them changes an answer.
 
     `max_model_len` -1 is the model's own where the KV cache holds it, else the most that it holds: without it, vLLM
     refuses to start a model of a long context on a small GPU. A length taken from the data would be shorter, and some

@@ -50,7 +50,7 @@ class Rendering:
             raise
 
     def _messages(self, request: Request) -> list[dict[str, Any]]:
-        """Messages in OpenAI's form; media parts are empty places that only yield the model's placeholder."""
+        """Return messages in OpenAI's form; media parts are empty places that only yield the model's placeholder."""
         return [{"role": m.role, "content": [self._part(p) for p in m.parts]} for m in request.messages]
 
     def _part(self, part: Part) -> dict[str, Any]:

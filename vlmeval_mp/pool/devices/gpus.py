@@ -133,7 +133,7 @@ def holders(names: Callable[[int], str]) -> dict[str, list[Process]]:
 
 
 def _utilization(nvml: Any, handle: Any) -> int:
-    """Percent busy; 0 where the GPU does not tell, as with MIG."""
+    """Return percent busy; 0 where the GPU does not tell, as with MIG."""
     try:
         return int(nvml.nvmlDeviceGetUtilizationRates(handle).gpu)
     except Exception:
@@ -218,7 +218,7 @@ operations of vLLM's scheduler (86 ms of CPU a sample became 7 on 16 cores, and 
 
 
 def gpu_groups(ids: Sequence[str], tensor_parallel: int, found: Sequence[GpuStats]) -> list[DeviceGroup]:
-    """`ids` cut into groups of `tensor_parallel` GPUs, one worker each.
+    """Return `ids` cut into groups of `tensor_parallel` GPUs, one worker each.
 
     Raises:
         ConfigError: the number of GPUs is not a multiple of `tensor_parallel`.
@@ -237,7 +237,7 @@ def gpu_groups(ids: Sequence[str], tensor_parallel: int, found: Sequence[GpuStat
 
 
 def cpu_groups(workers: int, cores: Sequence[int]) -> list[DeviceGroup]:
-    """`cores` divided among `workers` (0: one per core, at most four). More workers than cores share cores."""
+    """Return `cores` divided among `workers` (0: one per core, at most four). More workers than cores share cores."""
     count = workers or min(DEFAULT_CPU_WORKERS, len(cores))
     groups = []
     for i in range(count):

@@ -107,7 +107,7 @@ def _render_processes(wanted: DevicesWanted, groups: Sequence[DeviceGroup]) -> i
 
 
 def _said_window(model: ModelSpec, wanted: DevicesWanted, spec: RunSpec) -> int:
-    """Samples that one worker of `model` is to keep in flight; 0 for auto."""
+    """Return samples that one worker of `model` is to keep in flight; 0 for auto."""
     if not wanted.parallel:
         return 1
     if entry(model.engine).remote and wanted.api_nproc:

@@ -112,7 +112,7 @@ def on_cpu(weights: Weights, host: int, cores: int, *, asked: int, default: int,
 
 
 def loaded(weights: Weights, dtype: str, *, cpu: bool) -> int:
-    """Bytes of the weights as the engine holds them: floats in its own type, anything else as it is stored.
+    """Return bytes of the weights as the engine holds them: floats in its own type, anything else as it is stored.
 
     On the CPU our engines take float32. On a GPU floats of 32 bits become 16, as vLLM's `dtype="auto"` does.
     """
@@ -163,6 +163,6 @@ def render_processes(cores: int) -> int:
 
 
 def narrowest(sizings: Sequence[Sizing]) -> int:
-    """Workers that a host carries whichever model they serve; 0 if no sizing says."""
+    """Return workers that a host carries whichever model they serve; 0 if no sizing says."""
     said = [s.workers for s in sizings if s.workers]
     return min(said) if said else 0

@@ -106,7 +106,7 @@ def _safetensors(folder: Path) -> Weights | None:
 
 
 def _binaries(folder: Path) -> Weights | None:
-    """Sizes of PyTorch's own files, taken for 16-bit floats."""
+    """Return sizes of PyTorch's own files, taken for 16-bit floats."""
     size = sum(path.stat().st_size for path in folder.glob("*.bin") if "training_args" not in path.name)
     return Weights(size // 2, size, size) if size else None
 
@@ -115,7 +115,7 @@ def _binaries(folder: Path) -> Weights | None:
 
 
 def _or_unknown(tell: Callable[[Mapping[str, Any]], int], config: Mapping[str, Any]) -> int:
-    """What `tell` reads off `config`; 0 for one that is laid out otherwise: no config may stop a launch."""
+    """Return what `tell` reads off `config`; 0 for one that is laid out otherwise: no config may stop a launch."""
     try:
         return tell(config)
     except (ValueError, *ODD):
@@ -130,7 +130,7 @@ def _text(config: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def _heads(text: Mapping[str, Any]) -> tuple[int, int, int]:
-    """Attention heads, key-value heads, width of a head."""
+    """Return attention heads, key-value heads, width of a head."""
     heads = int(text.get("num_attention_heads") or 0)
     grouped = int(text.get("num_key_value_heads") or heads)
     width = int(text.get("head_dim") or (int(text.get("hidden_size") or 0) // heads if heads else 0))
@@ -138,14 +138,18 @@ def _heads(text: Mapping[str, Any]) -> tuple[int, int, int]:
 
 
 def kv_token(config: Mapping[str, Any]) -> int:
-    """Bytes of keys and values of one token at 16 bits: 2 x layers x key-value heads x head width x 2; 0 if unknown."""
+    """Return bytes of keys and values of one token at 16 bits: 2 x layers x key-value heads x head width x 2.
+
+    0 if unknown.
+    """
     text = _text(config)
     _, grouped, width = _heads(text)
     return 2 * int(text.get("num_hidden_layers") or 0) * grouped * width * 2
 
 
 def estimate(config: Mapping[str, Any]) -> int:
-    """Parameters of a transformer with a gated feed-forward part, from its layer sizes; 0 where they are not given.
+    """Return parameters of a transformer with a gated feed-forward part, from its layer sizes; 0 where they are not
+    given.
 
     Per text layer: query and output 2·h·heads·width, key and value 2·h·kv·width, feed-forward 3·h·i per expert. Plus
     the embeddings, twice if they are not tied, and a vision tower of depth·(4·d² + 2·d·i).

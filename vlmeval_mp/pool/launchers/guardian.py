@@ -173,7 +173,9 @@ def end_all(session: int, log: str) -> None:
 
 
 def is_of(pid: int, session: int, log: str) -> bool:
-    """Whether a living process is of `session`, or has `log` for its output, which it inherited from the worker."""
+    """Return whether a living process is of `session`, or has `log` for its output, which it inherited from
+    the worker.
+    """
     try:
         fields = pathlib.Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
         outputs = {str(pathlib.Path(f"/proc/{pid}/fd/{number}").readlink()) for number in (1, 2)}

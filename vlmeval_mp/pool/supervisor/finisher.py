@@ -84,7 +84,7 @@ class Finisher:
         return dict(self._tallies)
 
     def finished(self) -> tuple[str, ...]:
-        """Names of jobs whose results are on disk."""
+        """Return names of jobs whose results are on disk."""
         return tuple(self._finished)
 
     def idle(self) -> bool:

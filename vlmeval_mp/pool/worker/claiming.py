@@ -71,7 +71,7 @@ class Claims:
             pause = min(WAIT_HUNGRY if hungry else WAIT_MOST, 2 * pause)
 
     async def _may_come(self, idle: float) -> bool:
-        """Whether others may give something back, or wait for something that could be asked once more."""
+        """Return whether others may give something back, or wait for something that could be asked once more."""
         if self._twins.running or (self._twins.expected and idle < LINGER + self._twins.patience):
             return True
         return idle < LINGER and await asyncio.to_thread(self._sharing.others_may_give)

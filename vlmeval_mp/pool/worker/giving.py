@@ -39,7 +39,7 @@ class Giver:
         self._waiting.pop((job, row), None)
 
     def waiting(self) -> int:
-        """Samples that are held and not in the engine yet."""
+        """Return samples that are held and not in the engine yet."""
         held = list(self._recorder.held.values())
         return len(self._waiting) + sum(h.submitted < s.row < h.end for h in held for s in h.todo)
 

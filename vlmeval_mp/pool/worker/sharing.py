@@ -31,17 +31,19 @@ PATIENCE = 5.0
 
 
 def share(left: int, workers: int) -> int:
-    """Samples that each of `workers` may hold of what is `left`, rounded up."""
+    """Return samples that each of `workers` may hold of what is `left`, rounded up."""
     return -(-left // max(1, workers))
 
 
 def least(window: int) -> int:
-    """Samples that a worker with a full window claims at least: each claim near the end costs a few file operations."""
+    """Return samples that a worker with a full window claims at least: each claim near the end costs a few
+    file operations.
+    """
     return max(1, window // 8)
 
 
 def most_to_hold(left: int, pending: int, workers: int, window: int) -> int:
-    """Samples that one of `workers` may hold of what is `left`, of which `pending` belong to nobody yet.
+    """Return samples that one of `workers` may hold of what is `left`, of which `pending` belong to nobody yet.
 
     Besides its share a window and what is prepared ahead: half of its share of what is pending, so that nearly nothing
     waits behind a full window when nothing is pending any more.
@@ -94,7 +96,9 @@ class Sharing:
         return pending + claimed.total()
 
     def to_give(self, unstarted: int) -> int:
-        """How many of its `unstarted` samples this worker should leave to others that have room and find nothing."""
+        """Return how many of its `unstarted` samples this worker should leave to others that have room and
+        find nothing.
+        """
         self._look()
         idle = sum(other.in_flight < other.window and not other.waiting for other in self._others)
         if not idle or not unstarted or self._queue.pending(self._jobs, fresh=True):
@@ -102,7 +106,9 @@ class Sharing:
         return -(-unstarted * idle // (idle + 1))
 
     def others_may_give(self) -> bool:
-        """Whether another worker of this model holds samples that it has not begun, and no other model needs a slot."""
+        """Return whether another worker of this model holds samples that it has not begun, and no other
+        model needs a slot.
+        """
         self._look()
         if not any(other.waiting for other in self._others):
             return False

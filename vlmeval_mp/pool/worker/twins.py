@@ -30,7 +30,7 @@ TAKE_SECONDS = 0.3
 
 
 def may_differ(model: ModelSpec) -> bool:
-    """Whether a second answer of `model` may be another one, or costs money: then nothing is asked twice.
+    """Return whether a second answer of `model` may be another one, or costs money: then nothing is asked twice.
 
     A model class draws its tokens as its own code says, whatever the sampling of the request is.
     """

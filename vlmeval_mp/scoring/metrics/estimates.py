@@ -141,7 +141,7 @@ def _mean(part: Ratio, tops: Sequence[float], sizes: Sequence[float]) -> Metric:
 
 def clusters_of(scored: Sequence[ScoredSample], groups: Iterable[Sequence[int]] = ()) -> Clusters:
     """Return the clusters of scored samples: as `clusters`, and those with the same name in
-    `Scored.cluster` are one.
+    `ScoredSample.cluster` are one.
     """
     named: dict[str, list[int]] = {}
     for place, each in enumerate(scored):
