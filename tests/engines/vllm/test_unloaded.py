@@ -71,7 +71,8 @@ def test_render_processes_are_started_where_there_are_media_and_before_the_weigh
     monkeypatch.setattr(module, "RenderPool", Pool)
     monkeypatch.setattr(module.AsyncLLM, "from_vllm_config", lambda *_, **__: events.append("weights"))
     spec = EngineSpec(MODEL, max_images=images, max_videos=videos, render_processes=processes)
-    args = SimpleNamespace(create_engine_config=lambda _: "config", enable_log_requests=False, disable_log_stats=True)
+    config = SimpleNamespace(model_config=SimpleNamespace(max_model_len=64))
+    args = SimpleNamespace(create_engine_config=lambda _: config, enable_log_requests=False, disable_log_stats=True)
     module.VllmEngine(spec)._load(args)  # type: ignore[arg-type]
     assert events == [*([f"pool of {expected}", "started"] if expected else []), "weights"]
 
@@ -168,6 +169,7 @@ def test_limits_follow_the_window_and_the_memory_and_what_the_user_says_wins() -
 
 
 def test_prompts_are_measured_and_limits_told_without_weights() -> None:
+    from vlmeval_mp.engines.vllm import measuring
     from vlmeval_mp.engines.vllm.engine import VllmEngine
 
     ruler = VllmEngine(EngineSpec(MODEL, {"max_model_len": 2048}, window=12, max_images=2)).ruler()
@@ -180,4 +182,7 @@ def test_prompts_are_measured_and_limits_told_without_weights() -> None:
     )
     assert text.media == 0
     assert picture.media == 4, "28 x 28 pixels make one token"
+    config = VllmEngine(EngineSpec(MODEL, {"max_model_len": 2048}))._arguments().create_engine_config()
+    assert "model_context" not in measuring.settings(config, 2048)
+    assert measuring.settings(config, 4096)["model_context"] == 4096, "the KV cache held half of it"
     assert picture.tokens > text.tokens + 4 - 1

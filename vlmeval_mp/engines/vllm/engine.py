@@ -67,6 +67,7 @@ class VllmEngine:
         self._llm: Any = None
         self._pool: RenderPool | None = None
         self._rendering: Rendering | None = None
+        self._context = 0
         self._turn = asyncio.Lock()
         self._waiting: set[asyncio.Timeout] = set()
         self._watch: asyncio.Task[None] | None = None
@@ -133,6 +134,7 @@ class VllmEngine:
         """Return the engine with its weights loaded; render processes get ready meanwhile, unless all is text."""
         usage = UsageContext.LLM_CLASS  # batches sized for throughput
         config = args.create_engine_config(usage)
+        self._context = config.model_config.max_model_len
         if self.spec.render_processes and self.spec.max_images + self.spec.max_videos:
             import cloudpickle  # type: ignore[import-untyped]
 
@@ -148,7 +150,7 @@ class VllmEngine:
 
     def limits(self) -> dict[str, Any]:
         """Return what bounds the engine's work: what the user said, what we chose and what vLLM made of it."""
-        return measuring.settings(self._llm.vllm_config) if self._llm is not None else {}
+        return measuring.settings(self._llm.vllm_config, self._context) if self._llm is not None else {}
 
     async def render(self, draft: Draft) -> Request:
         """Return the request of `draft`, its media opened and processed in a render process.

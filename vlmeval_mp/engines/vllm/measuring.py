@@ -22,10 +22,11 @@ def ruler(config: Any) -> Ruler:
     return Ruler(config.model_config.max_model_len, measure, settings(config))
 
 
-def settings(config: Any) -> dict[str, Any]:
+def settings(config: Any, context: int = 0) -> dict[str, Any]:
     """Return the limits that decide how much vLLM does at once, as its engine arguments name them.
 
-    `kv_cache_tokens` is there once the cache is.
+    `kv_cache_tokens` is there once the cache is, and `model_context` where the cache holds less of it: `context` is how
+    long a prompt and its answer might have been.
     """
     multimodal, cache = config.model_config.multimodal_config, config.cache_config
     limits = {} if multimodal is None else {m: multimodal.get_limit_per_prompt(m) for m in ("image", "video")}
@@ -38,6 +39,8 @@ def settings(config: Any) -> dict[str, Any]:
     }
     if config.parallel_config.tensor_parallel_size > 1 and multimodal is not None:
         found["mm_encoder_tp_mode"] = multimodal.mm_encoder_tp_mode
+    if config.model_config.max_model_len < context:
+        found["model_context"] = context
     if cache.num_gpu_blocks:
         found["kv_cache_tokens"] = cache.num_gpu_blocks * cache.block_size
     return found
