@@ -17,7 +17,6 @@ from vlmeval_mp.cli import flags
 from vlmeval_mp.cli.wanted import jobs_of
 from vlmeval_mp.core.errors import EXIT_COMPLETE, ConfigError
 from vlmeval_mp.core.paths import RunPaths
-from vlmeval_mp.runs import snapshot
 
 POLL_SECONDS = 0.2
 TAIL_BYTES = 1 << 20
@@ -70,6 +69,8 @@ def show(paths: RunPaths, who: str | None, *, lines: int, follow: bool) -> int:
 
 def _over(paths: RunPaths) -> bool:
     """Return whether the last launch of the run has ended."""
+    from vlmeval_mp.runs import snapshot
+
     supervisor = snapshot.read_supervisor(paths)
     return supervisor is not None and not snapshot.is_alive(supervisor.owner, supervisor.time)
 
