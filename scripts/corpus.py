@@ -1,6 +1,6 @@
 """Prints how well the strict reader reads: its letters and its yes and no against official readings of real replies.
 
-Of each record in shared/data/records every reply counts out of which somebody official read a choice or a yes or no:
+Of each record every reply counts out of which somebody official read a choice or a yes or no:
 
     same     both read the same
     other    we read another one, silently: the worst that a reader can do

@@ -1,4 +1,4 @@
-"""Scores the recorded predictions of published runs (shared/data/records) and compares with their published numbers.
+"""Scores the recorded predictions of published runs and compares with their published numbers.
 
 What a rule made must come out to the digit; what a judge or a lot made is compared sample by sample. Which file is
 scored how is `records_cases`'s, why a verdict differs `records_why`'s.

@@ -1,4 +1,4 @@
-"""The recorded predictions of published runs (shared/data/records): which file is scored how, and by what answers.
+"""The recorded predictions of published runs: which file is scored how, and by what answers.
 
 Owns also what the numbers of `expected.json` are called in a summary of ours. Scores nothing.
 """
