@@ -10,8 +10,12 @@ from tests.builders import text_tsv
 from vlmeval_mp.cli import main
 from vlmeval_mp.core.errors import EXIT_COMPLETE, EXIT_DEPENDENCY, EXIT_FAILED_SAMPLES
 from vlmeval_mp.core.paths import JobsPaths
-from vlmeval_mp.pool.devices import preflight
+from vlmeval_mp.core.records import GpuStats
+from vlmeval_mp.pool.devices import gpus, preflight
 from vlmeval_mp.pool.devices.preflight import Finding
+from vlmeval_mp.pool.planning import measuring
+from vlmeval_mp.pool.worker.task import Measurement
+from vlmeval_mp.runs.planning import PromptSizes
 
 
 class Place:
@@ -96,3 +100,21 @@ def test_after_one_launch_the_plan_of_another_run_is_within_half_again_of_what_i
     assert took / 1.5 < job["seconds"] < took * 1.5
     left = place.plan("--run", "second", *args)
     assert (left["jobs"][0]["answered"], left["seconds"]) == (240, 0.0)
+
+
+def test_the_plan_says_which_gpus_serve_a_model_and_that_its_weights_do_not_fit(tmp_path, monkeypatch, capsys):
+    small = [GpuStats(f"GPU-{n}", n, "Tiny", 0, 2 * 10**9, 0) for n in range(2)]
+    monkeypatch.setattr(gpus, "discover", lambda: small)
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    sizes = PromptSizes(measured=3, mean=500.0, most=900, media_mean=450.0, media_most=800)
+    measured = Measurement({"demo+numbers": sizes}, context=2048, settings={"max_num_seqs": 256})
+    monkeypatch.setattr(measuring, "measure", lambda *_: measured)
+    words = ["plan", "--model", "demo", "--engine", "vllm", "--data", str(text_tsv(tmp_path / "numbers.tsv", 8))]
+    main.main([*words, "--jobs", str(tmp_path / "jobs")])
+    out = capsys.readouterr().out
+    assert "demo (vllm): 2 × Tiny (GPU 0, GPU 1)" in out
+    assert "max_num_seqs 256" in out
+    assert "1,012 tokens (with the longest answer)" in out
+    assert "warning: memory: demo: needs about 2.9 MB in bf16, and 2.0 GB cannot hold that beside its work" in out
+    row = next(line for line in out.splitlines() if line.startswith("demo") and "numbers" in line)
+    assert row.split()[2:9] == ["8", "500", "900", "450", "≤", "512", "yes"]
