@@ -43,7 +43,7 @@ class Parser(argparse.ArgumentParser):
     def parse_args(self, args: Iterable[str] | None = None, namespace: Any = None) -> Any:
         found, unknown = self.parse_known_args(args, namespace)
         if unknown:
-            verb = self._verbs().get(getattr(found, "verb", ""), self)
+            verb = self.verbs().get(getattr(found, "verb", ""), self)
             verb.error(" ".join(["does not know", *map(verb.nearly, unknown)]))
         return found
 
@@ -60,7 +60,8 @@ class Parser(argparse.ArgumentParser):
         near = nearest(word, flags, most=2, least=0.75)
         return f"{word} (did you mean {' or '.join(near)}?)" if near else word
 
-    def _verbs(self) -> dict[str, Parser]:
+    def verbs(self) -> dict[str, Parser]:
+        """Return the parsers of the commands that this one has."""
         actions = [a for a in self._actions if isinstance(a, argparse._SubParsersAction)]
         return {name: verb for action in actions for name, verb in action.choices.items()}
 

@@ -38,6 +38,7 @@ VERBS = {
     "verify": "vlmeval_mp.cli.verify",
     "import": "vlmeval_mp.cli.importing",
     "doctor": "vlmeval_mp.cli.doctor",
+    "completion": "vlmeval_mp.cli.completion",
 }
 """The module of each verb, in the order in which `--help` lists them."""
 
