@@ -170,6 +170,11 @@ class Watch:
             self._said[strict.extracted] += 1
             self._right[sample.answer.strip()] += 1
 
+    @property
+    def counts(self) -> Counter[str]:
+        """How many replies there are, and how many show each sign."""
+        return self._signs.counts
+
     def health(self) -> Health:
         """Return what was seen."""
         return Health(
@@ -204,20 +209,24 @@ def watched(scored: Sequence[ScoredSample], strict: Sequence[ScoredSample]) -> W
 
 def warnings(health: Health) -> list[str]:
     """Return a sentence for each thing that is beyond its threshold."""
-    found = [_said(sign, health.counts[sign], health.replies, "") for sign in beyond(health.counts, health.replies)]
+    return [said for _, said in findings(health)]
+
+
+def findings(health: Health, when: str = "") -> list[tuple[str, str]]:
+    """Return a name and a sentence for each thing that is beyond its threshold; `when` is said behind the replies."""
+    overall = beyond(health.counts, health.replies)
+    found = [(sign, _said(sign, health.counts[sign], health.replies, when)) for sign in overall]
     for name, counts in health.by_category.items():
         n = counts["replies"]
-        overall = beyond(health.counts, health.replies)
         worse = [sign for sign in beyond(counts, n) if sign not in overall]
-        found += [_said(sign, counts[sign], n, f" of category {name}") for sign in worse]
+        found += [(f"{sign} in {name}", _said(sign, counts[sign], n, f" of category {name}{when}")) for sign in worse]
     if _all_the_same(health):
-        found.append(
-            f"{health.most_common:,} of {health.replies:,} replies are the very same, "
-            f"and no answer is right more than {health.most_common_gold:,} times"
-        )
+        said = f"{health.most_common:,} of {health.replies:,} replies{when} are the very same, "
+        found.append(("same", f"{said}and no answer is right more than {health.most_common_gold:,} times"))
     if skew := _skewed(health.letters):
-        letter, times, expected = skew
-        found.append(f"{letter} is said {times:,} times and right {expected:,} times: the model prefers some letters")
+        letter, times, right = skew
+        said = f"{letter} is said {times:,} times{when} and right {right:,} times: the model prefers some letters"
+        found.append(("letters", said))
     return found
 
 
@@ -226,11 +235,6 @@ def beyond(counts: Mapping[str, int], replies: int) -> list[str]:
     if replies < LEAST:
         return []
     return [sign for sign, (limit, _) in LIMITS.items() if counts.get(sign, 0) > limit * replies]
-
-
-def sentence(sign: str, count: int, replies: int) -> str:
-    """Return what is said of one sign while a job goes on."""
-    return _said(sign, count, replies, " so far")
 
 
 def _said(sign: str, count: int, replies: int, where: str) -> str:

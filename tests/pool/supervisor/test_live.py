@@ -59,6 +59,29 @@ def test_a_sign_beyond_its_threshold_is_told_once() -> None:
     assert live.news() == []
 
 
+def test_a_category_the_same_replies_and_a_preferred_letter_are_told_while_the_job_goes_on() -> None:
+    live, said = Live(Rules()), []
+    for row in range(400):
+        chart = row % 16 == 0
+        asked = msgspec.structs.replace(sample(row), category="charts" if chart else "photos", answer="AB"[row % 2])
+        reply = Prediction(index=str(row), row=row, prediction="" if row in (0, 16, 32) else "A")
+        found = Score(index=str(row), value=float(row % 2 == 0), extracted=reply.prediction)
+        live.add(asked, reply, found, found)
+        if row % 32 == 31:
+            said += live.news()
+    assert any("replies so far" in line and line.endswith("are empty") for line in said)
+    assert any("replies so far are the very same, and no answer is right more than" in line for line in said)
+    assert any("A is said" in line and "so far and right" in line for line in said)
+    assert len(said) == len(set(said)) <= 5
+    later = Live(Rules())
+    for row in range(1000):
+        asked = msgspec.structs.replace(sample(row), category="charts" if row < 25 else "photos", answer="AB"[row % 2])
+        reply = Prediction(index=str(row), row=row, prediction="" if row in (500, 501, 20, 21, 22) else "AB"[row % 2])
+        found = Score(index=str(row), value=1.0, extracted=reply.prediction)
+        later.add(asked, reply, found, found)
+    assert later.news() == ["3 of 25 replies of category charts so far (12.0 %) are empty"]
+
+
 def test_the_live_score_is_the_benchmarks_own_metric() -> None:
     live = Live(Rules("pope"))
     for row, (answer, value) in enumerate([("Yes", 1.0), ("Yes", 0.0), ("No", 1.0), ("No", 1.0)]):

@@ -18,6 +18,7 @@ from vlmeval_mp.scoring.base import Rules, ScoredSample
 from vlmeval_mp.scoring.families import aggregator_of
 from vlmeval_mp.scoring.metrics.running import RunningValues
 
+SO_FAR = " so far"
 PATIENCE = 20.0
 """How many times as long as it took the benchmark's own metric stays as it is: it costs a twentieth of the time."""
 
@@ -26,7 +27,8 @@ class Live:
     """One job so far, sample by sample in any order, scored by `rules`. `now` is a monotonic clock."""
 
     def __init__(self, rules: Rules, now: Callable[[], float] = time.monotonic) -> None:
-        self._score, self._signs, self._reasons = RunningValues(), health.Signs(), Reasons()
+        self._score, self._watch, self._reasons = RunningValues(), health.Watch(), Reasons()
+        self._look = health.LEAST
         self._unscored = self._failed = 0
         self._told: set[str] = set()
         self._slim, self._scored = Slim(rules), list[ScoredSample]()
@@ -40,7 +42,7 @@ class Live:
             self._failed += 1
             self._reasons.add(prediction.error)
             return
-        self._signs.add(sample, prediction, strict)
+        self._watch.add(sample, prediction, verdict, strict)
         if verdict.value is None:
             self._unscored += 1
         else:
@@ -59,7 +61,7 @@ class Live:
             unscored=self._unscored,
             failed=self._failed,
             interval=self._own.interval if self._own.metric else self._score.interval(),
-            health=dict(self._signs.counts),
+            health=dict(self._watch.counts),
             metric=self._own.metric,
             score=self._own.score,
             reasons=self._reasons.counts(),
@@ -82,8 +84,15 @@ class Live:
         return self.tally() if not summary.as_reported else msgspec.structs.replace(self.tally(), metric="", score=None)
 
     def news(self) -> list[str]:
-        """Return a sentence for each sign that has come beyond its threshold since the last call."""
-        counts = self._signs.counts
+        """Return a sentence for each thing that has come beyond its threshold since the last call.
+
+        All of them are looked for again when there are twice as many replies, or when a sign is beyond its own.
+        """
+        counts = self._watch.counts
         fresh = [sign for sign in health.beyond(counts, counts["replies"]) if sign not in self._told]
-        self._told.update(fresh)
-        return [health.sentence(sign, counts[sign], counts["replies"]) for sign in fresh]
+        if not fresh and counts["replies"] < self._look:
+            return []
+        self._look = 2 * max(counts["replies"], health.LEAST)
+        found = {name: said for name, said in health.findings(self._watch.health(), SO_FAR) if name not in self._told}
+        self._told.update(found)
+        return list(found.values())
