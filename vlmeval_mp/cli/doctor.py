@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from vlmeval_mp.cli import flags
@@ -40,11 +41,9 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _name(pid: int) -> str:
     """Return the name of a process, or what stands for one that cannot be seen from here."""
-    import psutil
-
     try:
-        return psutil.Process(pid).name()
-    except psutil.Error:
+        return Path(f"/proc/{pid}/comm").read_text().strip()
+    except OSError:
         return "a process that is not visible here"
 
 
