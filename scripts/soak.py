@@ -28,6 +28,7 @@ def main() -> int:
     parser.add_argument("--workers", type=int, default=4)
     parser.add_argument("--latency", type=float, default=0.12, help="seconds that the fake engine takes for a sample")
     parser.add_argument("--pause", type=float, nargs=2, default=(0.1, 0.5), help="seconds between two signals")
+    parser.add_argument("--burst", type=int, default=4, help="signals at a time at most")
     parser.add_argument("--seconds", type=float, default=3600, help="limit for one run")
     given = parser.parse_args()
     faults: Counter[str] = Counter()
@@ -38,7 +39,7 @@ def main() -> int:
                 outcome = survive(
                     Path(folder), samples=given.samples // given.runs, faults=-(-given.faults // given.runs),
                     latency=given.latency, seed=given.seed + number, workers=given.workers,
-                    pause=tuple(given.pause), seconds=given.seconds,
+                    pause=tuple(given.pause), burst=given.burst, seconds=given.seconds,
                 )  # fmt: skip
             except AssertionError as error:
                 print(f"seed {given.seed + number}: {error}", flush=True)

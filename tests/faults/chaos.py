@@ -82,17 +82,20 @@ KINDS = {"worker": 34, "child": 22, "guardian": 16, "stopped": 3, "supervisor": 
 """Signals by victim, and how often each is chosen."""
 TAILS = (b'{"crc":"0', bytes(100), b'{"crc":"00000000","index":"1","row":1}\n{"')
 """What a power cut leaves at the end of a checkpoint."""
+PATIENCE = 20.0
+"""Seconds without an answer after which the next fault comes all the same."""
 ENDS = frozenset({"supervisor", "drain", "term", "twice"})
 
 
 class Fire:
     """Sends signals to the processes of one run at random moments, and lets launches meet faults of the disk."""
 
-    def __init__(self, paths: RunPaths, faults: int, seed: int, pause: tuple[float, float]) -> None:
-        self.paths, self.wanted, self.pause = paths, faults, pause
+    def __init__(self, paths: RunPaths, faults: int, seed: int) -> None:
+        self.paths, self.wanted = paths, faults
         self.rng = random.Random(seed)
         self.struck: Counter[str] = Counter()
         self.log = paths.root.parent / "faults.log"
+        self._size, self._since = 0, time.monotonic()
 
     @property
     def faults(self) -> Counter[str]:
@@ -111,6 +114,14 @@ class Fire:
         numbers = {"n": self.rng.randint(20, 120), "few": self.rng.randint(3, 9)}
         fault = self.rng.choice(POINTS).format(**numbers)
         return ENV | {"VLMEVAL_FAULT": fault, "VLMEVAL_FAULT_LOG": str(self.log)}
+
+    def gets_on(self, log: Path) -> bool:
+        """Whether something was answered since the last time, or nothing for so long that it does not matter."""
+        size, now = log.stat().st_size if log.exists() else 0, time.monotonic()
+        if size == self._size and now - self._since < PATIENCE:
+            return False
+        self._size, self._since = size, now
+        return True
 
     def strike(self, supervisor: subprocess.Popen[bytes]) -> bool:
         """Do one thing to one process; return whether it ends the launch."""
@@ -158,35 +169,44 @@ def parent_of(pid: int) -> int:
         return 0
 
 
-def run_under_fire(
-    command: list[str], paths: RunPaths, log: Path, faults: int, seed: int, *,
-    pause: tuple[float, float] = (0.2, 0.9), seconds: float = 240,
-) -> Outcome:  # fmt: skip
-    """Launch until complete, with `faults` random faults on the way."""
-    fire, launches = Fire(paths, faults, seed, pause), 0
-    deadline = time.monotonic() + seconds
-    while True:
-        environment = fire.environment()
-        with (paths.root.parent / "launches.log").open("ab") as output:
-            supervisor = subprocess.Popen(command, env=environment, stdout=output, stderr=output)
-        launches += 1
+def one_launch(
+    command: list[str], fire: Fire, log: Path, pause: tuple[float, float], burst: int, deadline: float
+) -> int:  # fmt: skip
+    """Launch once, under fire until there were faults enough, and return the exit code."""
+    environment = fire.environment()
+    with (fire.paths.root.parent / "launches.log").open("ab") as output:
+        supervisor = subprocess.Popen(command, env=environment, stdout=output, stderr=output)
+    try:
         while supervisor.poll() is None and not (fire.enough and environment is ENV):
             time.sleep(fire.rng.uniform(*pause))
             if fire.enough:
                 supervisor.send_signal(signal.SIGINT)  # a launch without faults is to end it
                 break
-            if fire.strike(supervisor):
-                break
             if time.monotonic() > deadline:
-                raise AssertionError(f"not over after {seconds:.0f} s and {dict(fire.faults)}")
-        supervisor.wait(timeout=max(1, deadline - time.monotonic()))
-        if supervisor.returncode in (0, 1, 2, 3):
-            break
+                raise AssertionError(f"not over in time, after {dict(fire.faults)}")
+            if fire.gets_on(log) and any(fire.strike(supervisor) for _ in range(fire.rng.randint(1, burst))):
+                break
+        return supervisor.wait(timeout=max(1, deadline - time.monotonic()))
+    finally:
+        supervisor.kill()
+        supervisor.wait()
+
+
+def run_under_fire(
+    command: list[str], paths: RunPaths, log: Path, faults: int, seed: int, *,
+    pause: tuple[float, float] = (0.2, 0.9), burst: int = 1, seconds: float = 240,
+) -> Outcome:  # fmt: skip
+    """Launch until complete, with `faults` random faults on the way, up to `burst` at a time, while answers come."""
+    fire, launches, code = Fire(paths, faults, seed), 0, -1
+    deadline = time.monotonic() + seconds
+    while code not in (0, 1, 2, 3):
+        code = one_launch(command, fire, log, pause, burst, deadline)
+        launches += 1
         if paths.checkpoints.exists():
             fire.tear()
     time.sleep(0.2)
     generated = Counter(line.split()[0] for line in log.read_text().splitlines())
-    return Outcome(supervisor.returncode, fire.faults, generated, processes_of(paths), launches)
+    return Outcome(code, fire.faults, generated, processes_of(paths), launches)
 
 
 def answered_ids(paths: RunPaths) -> list[str]:

@@ -22,7 +22,7 @@ def predictions(jobs: Path, run: str, tsv: Path) -> bytes:
 
 def survive(
     folder: Path, *, samples: int, faults: int, latency: float, seed: int, workers: int = 4,
-    pause: tuple[float, float] = (0.2, 0.9), seconds: float = 240,
+    pause: tuple[float, float] = (0.2, 0.9), burst: int = 1, seconds: float = 240,
 ) -> Outcome:  # fmt: skip
     """Bring a run to its end under fire; raise where something was lost, blamed, left behind or asked in vain."""
     tsv = text_benchmark(folder / "numbers.tsv", samples)
@@ -33,7 +33,7 @@ def survive(
         tsv, jobs, "fire", workers, engine, "--batch-size", str(WINDOW), "--stall-timeout", "5", "--drain-seconds", "20"
     )
     paths = JobsPaths(jobs).run("fire")
-    outcome = run_under_fire(command, paths, log, faults, seed, pause=pause, seconds=seconds)
+    outcome = run_under_fire(command, paths, log, faults, seed, pause=pause, burst=burst, seconds=seconds)
     repeated = sum(n - 1 for n in outcome.generated.values())
     print(
         f"seed {seed}: {samples} samples, {sum(outcome.faults.values())} faults {dict(outcome.faults)}, "

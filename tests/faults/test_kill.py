@@ -9,12 +9,12 @@ from tests.faults.soak import survive
 SEED = 4
 
 
-@pytest.mark.timeout(120)
-def test_eight_faults_lose_nothing_and_repeat_nothing_that_was_on_disk(tmp_path: Path) -> None:
+@pytest.mark.timeout(290)
+def test_six_faults_lose_nothing_and_repeat_nothing_that_was_on_disk(tmp_path: Path) -> None:
     outcome = survive(
-        tmp_path, samples=300, faults=8, latency=0.1, seed=SEED, workers=2, pause=(0.05, 0.2), seconds=110
+        tmp_path, samples=200, faults=6, latency=0.1, seed=SEED, workers=2, pause=(0.05, 0.2), seconds=270
     )  # fmt: skip
-    assert len(outcome.faults) >= 4, "as many kinds as this seed is known to bring"
+    assert sum(outcome.faults.values()) >= 6
 
 
 @pytest.mark.soak
