@@ -8,7 +8,7 @@ from vlmeval_mp.core.records import ServingSpan
 from vlmeval_mp.runs import history
 from vlmeval_mp.runs.history import JobPace, PastLaunch, Setting
 
-HERE = Setting("host", "cpu, 1 core", 1, "fake", "/m")
+HERE = Setting("AMD EPYC, 1 core", 1, "fake", "/m")
 
 
 def past(time: float = 1.0, setting: Setting = HERE, *jobs: JobPace, startup: float = 5.0) -> PastLaunch:
@@ -50,7 +50,7 @@ def test_another_data_set_counts_by_its_tokens_where_the_prompt_was_measured() -
 
 def test_lines_of_other_settings_and_torn_lines_are_passed_over(tmp_path) -> None:
     path = tmp_path / "history.jsonl"
-    there = Setting("host", "NVIDIA H200", 1, "fake", "/m")
+    there = Setting("NVIDIA H200", 1, "fake", "/m")
     history.append(path, [past(1.0), past(2.0, there), past(3.0)])
     path.write_bytes(path.read_bytes() + b'{"time": 4')
     assert [each.time for each in history.read(path, HERE)] == [3.0, 1.0]

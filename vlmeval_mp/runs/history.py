@@ -1,7 +1,6 @@
 """What earlier launches took on this machine, one line per model in `jobs/.history.jsonl`, and what the next may take.
 
-Telemetry: only estimates rest on it, and losing the file loses these. Lines of other hosts, which may share the folder,
-are told apart by the host's name.
+Telemetry: only estimates rest on it, and losing the file loses these.
 """
 
 from __future__ import annotations
@@ -43,9 +42,11 @@ class JobPace(Struct, frozen=True, omit_defaults=False):
 
 
 class Setting(Struct, frozen=True, omit_defaults=False):
-    """What a pace depends on besides the data: `device` is a kind ("NVIDIA H200", "cpu, 1 core"), `model` a path."""
+    """What a pace depends on besides the data: `device` is a kind ("NVIDIA H200"), `model` a path.
 
-    host: str
+    The host's name is no part of it: a container has another one each time, and a GPU of the same kind is as fast.
+    """
+
     device: str
     tensor_parallel: int
     engine: str

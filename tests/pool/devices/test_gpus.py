@@ -141,3 +141,12 @@ def test_a_meter_opens_nvml_once_for_all_its_readings(monkeypatch):
     assert calls == ["init"]
     meter.close()
     assert calls == ["init", "shutdown"]
+
+
+def test_devices_that_are_alike_have_one_name() -> None:
+    found = [GpuStats(f"GPU-{n}", n, "NVIDIA H200", 0, 1, 0) for n in range(2)]
+    one, two = gpus.gpu_groups(["0", "1"], 1, found)
+    assert gpus.kind(one, found) == gpus.kind(two, found) == "NVIDIA H200"
+    first, second = gpus.cpu_groups(2, [0, 1])
+    assert gpus.kind(first, []) == gpus.kind(second, [])
+    assert gpus.kind(first, []).endswith(", 1 core")

@@ -7,6 +7,7 @@ GPUs in PCI bus order, so `CUDA_DEVICE_ORDER` is set beside `CUDA_VISIBLE_DEVICE
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -257,7 +258,17 @@ def kind(group: DeviceGroup, found: Sequence[GpuStats]) -> str:
     """Return what a worker of `group` runs on, in words that are the same for groups that are alike."""
     if group.gpus:
         return next((g.name for g in found if g.uuid == group.gpus[0]), "a GPU")
-    return f"cpu, {len(group.cores)} core{'s' * (len(group.cores) != 1)}"
+    return f"{_processor()}, {len(group.cores)} core{'s' * (len(group.cores) != 1)}"
+
+
+@functools.cache
+def _processor() -> str:
+    """Return the name of this host's processor; "CPU" where the system does not tell."""
+    with contextlib.suppress(OSError):
+        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip() or "CPU"
+    return "CPU"
 
 
 def worker_environment(environ: Mapping[str, str], group: DeviceGroup) -> dict[str, str]:

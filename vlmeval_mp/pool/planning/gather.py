@@ -17,7 +17,7 @@ from vlmeval_mp.pool.devices import gpus, layout, preflight, sizing, weights
 from vlmeval_mp.pool.devices.layout import DevicesWanted, Layout
 from vlmeval_mp.pool.planning import inputs, measuring, scoring
 from vlmeval_mp.pool.worker.task import Measurement
-from vlmeval_mp.runs import fingerprint, history, owners, planning, progress, snapshot, submit
+from vlmeval_mp.runs import fingerprint, history, planning, progress, snapshot, submit
 from vlmeval_mp.runs.history import PastLaunch, Setting
 from vlmeval_mp.runs.planning import JobPlan, ModelPlan, Plan, PromptSizes, Remark
 
@@ -88,7 +88,7 @@ def _past(
     if fit is None:
         return []
     kind = gpus.kind(fit.groups[0], found)
-    return history.read(jobs.history, Setting(owners.current().host, kind, tp, model.engine, model.path))
+    return history.read(jobs.history, Setting(kind, tp, model.engine, model.path))
 
 
 def _workers(fit: Layout, jobs: Sequence[Job], spec: RunSpec) -> int:

@@ -10,7 +10,7 @@ from statistics import fmean
 from vlmeval_mp.core.records import GpuStats, RunRecord, ServingSpan, WorkerStatus
 from vlmeval_mp.pool.devices import gpus
 from vlmeval_mp.pool.devices.gpus import DeviceGroup
-from vlmeval_mp.runs import history, owners
+from vlmeval_mp.runs import history
 from vlmeval_mp.runs.history import JobPace, PastLaunch, Setting
 
 
@@ -19,7 +19,7 @@ def setting(
 ) -> Setting:
     """Return what the pace of `model` on `group` depends on; `found` are the GPUs that there are."""
     spec = next(m for m in record.spec.models if m.name == model)
-    return Setting(owners.current().host, gpus.kind(group, found), tensor_parallel, spec.engine, spec.path)
+    return Setting(gpus.kind(group, found), tensor_parallel, spec.engine, spec.path)
 
 
 def launches(
