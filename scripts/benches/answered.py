@@ -23,15 +23,14 @@ def submitted(jobs: Path, tsv: Path, name: str) -> tuple[RunPaths, RunRecord]:
     return paths, read_record(paths)
 
 
-def answer(paths: RunPaths, record: RunRecord, window: int, writers: int = 8) -> None:
-    """Answer everything: each writer has shards for a full window at a time, and answers their rows in any order."""
+def answer(paths: RunPaths, record: RunRecord, window: int, samples: int = 0, writers: int = 8) -> None:
+    """Answer `samples`, or everything: a writer has a full window of shards at a time, and answers it in any order."""
     (job,) = record.jobs
     queue, order, me = Queue(paths.queue), random.Random(0), owners.current()
     lines = [Checkpoint(paths.checkpoints, f"w{number}-bench") for number in range(writers)]
-    turn = 0
-    while claims := [e for _ in range(window // record.spec.shard_size) if (e := queue.claim(me, [job.name]))]:
+    for turn in range(-(-(samples or job.samples) // window)):
+        claims = [e for _ in range(window // record.spec.shard_size) if (e := queue.claim(me, [job.name]))]
         _answer(queue, claims, lines[turn % writers], order)
-        turn += 1
     for each in lines:
         each.close()
 

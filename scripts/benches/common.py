@@ -22,11 +22,12 @@ TICKS = os.sysconf("SC_CLK_TCK")
 @dataclass(frozen=True, slots=True)
 class Cost:
     """What one command cost: seconds of wall clock, CPU seconds with all its children, and of its own process alone
-    CPU seconds and the most MB that it held."""
+    CPU seconds, those of its main thread, and the most MB that it held."""
 
     wall: float
     cpu: float
     own_cpu: float
+    main_cpu: float
     own_mb: float
     output: str
 
@@ -35,18 +36,18 @@ def command(jobs: Path, *words: str, ok: tuple[int, ...] = (0,)) -> Cost:
     """Run `vlmeval-mp WORDS --jobs JOBS` to its end and give its cost."""
     argv = [PYTHON, "-m", "vlmeval_mp.cli", *words, "--jobs", str(jobs)]
     before, began = os.times(), time.perf_counter()
-    own_cpu = own_mb = 0.0
+    used = (0.0, 0.0, 0.0)
     with subprocess.Popen(argv, cwd=ROOT, env=ENV, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as run:
         log = Log(run)
         while run.poll() is None:
-            own_cpu, own_mb = usage(run.pid) or (own_cpu, own_mb)
+            used = usage(run.pid) or used
             time.sleep(0.02)
         output = log.text()
     wall, after = time.perf_counter() - began, os.times()
     if run.returncode not in ok:
         sys.exit(f"bench: {' '.join(argv)} ended with exit code {run.returncode}:\n{output[-2000:]}")
     cpu = after.children_user + after.children_system - before.children_user - before.children_system
-    return Cost(wall, cpu, own_cpu, own_mb, output)
+    return Cost(wall, cpu, *used, output)
 
 
 class Log:
@@ -68,15 +69,21 @@ class Log:
         return "".join(self._parts)
 
 
-def usage(pid: int) -> tuple[float, float] | None:
-    """CPU seconds of one process and the most MB it held; None once it is gone."""
+def usage(pid: int) -> tuple[float, float, float] | None:
+    """CPU seconds of one process, those of its main thread, and the most MB it held; None once it is gone."""
     try:
-        fields = Path(f"/proc/{pid}/stat").read_text().rsplit(") ", 1)[1].split()
+        whole, main = processor(Path(f"/proc/{pid}/stat")), processor(Path(f"/proc/{pid}/task/{pid}/stat"))
         status = Path(f"/proc/{pid}/status").read_text()
         peak = next(line for line in status.splitlines() if line.startswith("VmHWM"))
     except (OSError, StopIteration):
         return None
-    return (int(fields[11]) + int(fields[12])) / TICKS, int(peak.split()[1]) / 1024
+    return whole, main, int(peak.split()[1]) / 1024
+
+
+def processor(stat: Path) -> float:
+    """CPU seconds that a `stat` file of /proc tells, without those of children."""
+    fields = stat.read_text().rsplit(") ", 1)[1].split()
+    return (int(fields[11]) + int(fields[12])) / TICKS
 
 
 def write_benchmark(path: Path, samples: int) -> Path:
