@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,9 +14,27 @@ TESTS = Path(__file__).resolve().parent
 SLOW = (
     "e2e", "faults", "parity", "core/test_records.py", "engines/test_transformers.py", "engines/test_agreement.py",
     "demo/test_model.py", "scoring/test_aggregates.py", "datasets/test_videobenchmarks.py", "hostile/test_manifest.py",
+    "extending", "scoring/test_records.py", "engines/test_renderpool.py",
 )  # fmt: skip
+"""Whole runs, real processes by the dozen, large tables; and whatever loads torch or vLLM when it is imported."""
 KIT = ("parity", "vlmevalkit", "engines/modelclass", "scoring/test_parity.py", "scoring/test_docs.py")
 """Where every test needs ms-vlmeval installed."""
+VLLM = ("engines/vllm",)
+"""Where every test needs vLLM installed."""
+
+
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # else each of hundreds of processes compiles the package again
+sys.dont_write_bytecode = False
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Do not even import files of which the marker expression wants nothing: some load torch, for ten seconds."""
+    if not collection_path.is_relative_to(TESTS):
+        return None
+    place = collection_path.relative_to(TESTS).as_posix()
+    marked = {"slow": SLOW, "kit": KIT, "vllm": VLLM}
+    unwanted = [places for mark, places in marked.items() if f"not {mark}" in config.option.markexpr]
+    return True if any(place.startswith(places) for places in unwanted) else None
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -24,6 +43,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         place = item.path.relative_to(TESTS).as_posix()
         if place.startswith(SLOW):
             item.add_marker("slow")
+        if place.startswith(VLLM):
+            item.add_marker("vllm")
         if place.startswith(KIT) or "both" in getattr(item, "fixturenames", ()):
             item.add_marker("kit")
 

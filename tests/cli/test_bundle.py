@@ -100,6 +100,7 @@ def verify(file: Path, capsys: pytest.CaptureFixture[str], *words: str) -> tuple
     return code, json.loads(capsys.readouterr().out.splitlines()[-1])
 
 
+@pytest.mark.slow
 async def test_verify_asks_answered_samples_again_and_counts_what_agrees(
     made: tuple[RunPaths, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -84,6 +84,7 @@ def test_a_machine_that_cannot_run_it_and_a_judge_without_a_key_are_said(place, 
     assert "time: unknown until a launch" in out
 
 
+@pytest.mark.slow
 def test_after_one_launch_the_plan_of_another_run_is_within_half_again_of_what_it_takes(place):
     """Samples of 40 ms each, four at a time: sleeping decides, so that a busy machine changes little."""
     args = ["--engine-args", json.dumps({"latency": 0.04, "concurrency": 4})]

@@ -76,6 +76,7 @@ def _workers(paths):
     return snapshot.Reader(paths).read().workers if paths.record.exists() else ()
 
 
+@pytest.mark.slow
 def test_cancel_drains_and_rm_then_deletes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     process = start(tmp_path, latency=0.3)
     jobs = ["--jobs", str(tmp_path / "jobs")]
@@ -94,6 +95,7 @@ def test_cancel_drains_and_rm_then_deletes(tmp_path: Path, capsys: pytest.Captur
     assert sorted(path.name for path in (tmp_path / "jobs").iterdir()) == [".datasets", ".history.jsonl"]
 
 
+@pytest.mark.slow
 def test_cancel_now_does_not_wait_for_what_is_in_flight(tmp_path: Path) -> None:
     process = start(tmp_path, slow={"5": 500.0})
     assert main.main(["cancel", "r", "--now", "--jobs", str(tmp_path / "jobs")]) == 0

@@ -206,6 +206,7 @@ def told(model, data):
     return ""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("entry", ENTRIES)
 def test_a_value_of_another_type_in_a_model_is_a_message_never_a_traceback(entry):
     said = [told({"m": {**entry, word: odd}}, {"d": DATA[0]}) for word in sorted(MODEL_WORDS) for odd in ODD]

@@ -355,6 +355,7 @@ prepare(DataSpec(name="S", path=sys.argv[1]), Path(sys.argv[2]))
 """
 
 
+@pytest.mark.slow
 def test_a_killed_reading_leaves_no_folder_and_its_remains_are_removed_later(tmp_path: Path) -> None:
     path = tmp_path / "S.tsv"
     image = b64(os.urandom(100_000))

@@ -458,6 +458,7 @@ def under_a_terminal(*arguments: str, **environment: str) -> str:
     return output.decode()
 
 
+@pytest.mark.slow
 def test_the_live_screen_redraws_in_place_at_most_four_times_a_second_and_gives_the_cursor_back() -> None:
     output = under_a_terminal("fine")
     frames = output.count("DigitsVQA")
@@ -468,6 +469,7 @@ def test_the_live_screen_redraws_in_place_at_most_four_times_a_second_and_gives_
     assert re.search(r"after \d+", output.rsplit("\x1b[?25h", 1)[1])
 
 
+@pytest.mark.slow
 def test_a_drawing_error_turns_the_live_screen_into_plain_lines() -> None:
     output = under_a_terminal("broken")
     assert output.count("could not be drawn") <= 1
@@ -476,6 +478,7 @@ def test_a_drawing_error_turns_the_live_screen_into_plain_lines() -> None:
     assert "after" in output
 
 
+@pytest.mark.slow
 def test_a_dumb_terminal_gets_plain_lines() -> None:
     output = under_a_terminal("fine", TERM="dumb")
     assert "\x1b" not in output

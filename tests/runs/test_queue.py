@@ -410,7 +410,7 @@ class QueueMachine(RuleBasedStateMachine):
         assert places.keys() | self.done.keys() | owed == set(range(self.ROWS))
 
 
-TestQueueMachine = QueueMachine.TestCase
+TestQueueMachine = pytest.mark.slow(QueueMachine.TestCase)
 TestQueueMachine.settings = settings(max_examples=60, stateful_step_count=25, deadline=None)
 
 

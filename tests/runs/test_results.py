@@ -131,6 +131,7 @@ def test_a_results_folder_that_cannot_be_written_is_a_storage_error(tmp_path: Pa
         results.write(tmp_path / "file" / "d", "m", "d", samples(1), [answered(0)])
 
 
+@pytest.mark.slow
 def test_a_large_data_set_is_scored_and_written_in_seconds(tmp_path: Path) -> None:
     n = 20_000
     many, given = samples(n), [answered(i, "The answer is (A).") for i in range(n)]
