@@ -6,7 +6,16 @@ from hypothesis import strategies as st
 
 from vlmeval_mp.core.errors import ConfigError
 from vlmeval_mp.core.records import FIELDS, Prediction, Sample
-from vlmeval_mp.exchange.predictions import CELL, FAILED, damages, encode, pred_format, read_as_vlmevalkit, rows
+from vlmeval_mp.exchange.predictions import (
+    CELL,
+    FAILED,
+    damages,
+    encode,
+    in_file_order,
+    pred_format,
+    read_as_vlmevalkit,
+    rows,
+)
 
 URL = "http://example.org/" + "y" * 3000
 
@@ -133,3 +142,11 @@ def test_a_column_whose_name_begins_like_a_formula_is_text_in_a_spreadsheet():
     sheet = openpyxl.load_workbook(io.BytesIO(data)).active
     assert [[cell.data_type for cell in row] for row in sheet.iter_rows()] == [["s", "s", "s"], ["n", "s", "s"]]
     assert [cell.value for cell in sheet[1]][1] == '=HYPERLINK("http://x")'
+
+
+def test_a_job_in_random_order_comes_out_by_index_where_indices_are_numbers() -> None:
+    for names, wanted in ((["10", "9", "2"], ["2", "9", "10"]), (["b", "10", "a"], ["b", "10", "a"])):
+        samples = [Sample(index=name, row=row, kind="vqa") for row, name in enumerate(names)]
+        answers = [Prediction(index=name, row=row, prediction=name) for row, name in enumerate(names)]
+        found, said = in_file_order(samples, answers)
+        assert [each.index for each in found] == [each.prediction for each in said] == wanted

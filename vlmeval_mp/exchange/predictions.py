@@ -54,6 +54,19 @@ def pred_format(environ: Mapping[str, str]) -> str:
     return chosen
 
 
+def in_file_order(
+    samples: Sequence[Sample], predictions: Sequence[Prediction]
+) -> tuple[list[Sample], list[Prediction]]:
+    """Return both as a file has them that numbers its rows: by index, if all are whole numbers; else as they stand.
+
+    A job with a random order was asked in another one, and VLMEvalKit takes some scores by place.
+    """
+    pairs = list(zip(samples, predictions, strict=True))
+    if all(_WHOLE.fullmatch(sample.index) for sample in samples):
+        pairs.sort(key=lambda pair: int(pair[0].index))
+    return [sample for sample, _ in pairs], [prediction for _, prediction in pairs]
+
+
 def rows(columns: Sequence[str], samples: Sequence[Sample], predictions: Sequence[Prediction]) -> list[Row]:
     """Return one row per sample; `columns` are those of the data set's file.
 

@@ -113,6 +113,8 @@ class _Tree:
             rows = Shard(job=job.name, first=0, last=job.samples - 1)
             answered = len(search(self.paths.checkpoints, rows).answers)
             return {"status": "infer" if answered else "pending", "total": job.samples, "answered": answered}, []
+        if next(data.order for data in self.record.spec.datasets if data.name == job.dataset):
+            samples, predictions = predictiontable.in_file_order(samples, predictions)
         seen = [applied(self.model.post_process, prediction) for prediction in predictions]
         columns = dataset_of(self.paths, job).info.columns
         table = predictiontable.rows(columns, samples, seen)
@@ -148,10 +150,14 @@ class _Tree:
         are not there.
         """
         kept = None if rules.judge else results.read_scores(self.paths.results(job.model, job.dataset), "compat")
-        if kept is None or [score.index for score in kept] != [sample.index for sample in samples]:
+        by_index = {score.index: score for score in kept or ()}
+        if by_index.keys() != {sample.index for sample in samples}:
             by_rules = replace(rules, judge="")
             return results.judged(job.model, job.dataset, samples, predictions, by_rules)[0]
-        return [ScoredSample(*each) for each in zip(samples, predictions, kept, strict=True)]
+        return [
+            ScoredSample(sample, said, by_index[sample.index])
+            for sample, said in zip(samples, predictions, strict=True)
+        ]
 
     def _copy_evaluators(self, job: Job, rules: Rules, folder: Path, stem: str) -> list[str]:
         """Bring over what VLMEvalKit's own evaluator wrote beside its prediction file; the names there."""
