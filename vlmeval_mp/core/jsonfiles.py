@@ -20,15 +20,15 @@ def encode(value: object) -> bytes:
     try:
         return msgspec.json.encode(value)
     except UnicodeEncodeError:
-        return msgspec.json.encode(_whole(msgspec.to_builtins(value, str_keys=True)))
+        return msgspec.json.encode(_without_half_characters(msgspec.to_builtins(value, str_keys=True)))
 
 
-def _whole(value: Any) -> Any:
+def _without_half_characters(value: Any) -> Any:
     if isinstance(value, str):
         return value.encode("utf-8", "replace").decode()
     if isinstance(value, dict):
-        return {_whole(key): _whole(each) for key, each in value.items()}
-    return [_whole(each) for each in value] if isinstance(value, list | tuple) else value
+        return {_without_half_characters(key): _without_half_characters(each) for key, each in value.items()}
+    return [_without_half_characters(each) for each in value] if isinstance(value, list | tuple) else value
 
 
 def read(path: Path, kind: type[T], advice: str = "") -> T:

@@ -27,7 +27,7 @@ CIRCULAR = "circular"
 
 
 def check(spec: DataSpec) -> None:
-    """Hold `circular` against what else is said of a data set.
+    """Compare `circular` with the other settings of a data set.
 
     Raises:
         ConfigError: its options cannot be rotated here, or are rotated in its file.

@@ -105,24 +105,26 @@ class FileFinder:
     def image(self, name: str) -> Media:
         before = len(self.outside)
         path = self._find([name])
-        return self._media("image", path) if path else Media(kind="image", error=self._lost(name, before))
+        return self._media("image", path) if path else Media(kind="image", error=self._why_not_found(name, before))
 
     def video(self, names: list[str]) -> Media:
         """Return the first of `names` that exists."""
         before = len(self.outside)
         path = self._find(names)
-        return self._media("video", path) if path else Media(kind="video", error=self._lost(names[0], before))
+        return self._media("video", path) if path else Media(kind="video", error=self._why_not_found(names[0], before))
 
     def frames(self, name: str) -> Media:
         """Return the folder called `name`, a video whose frames are pictures."""
         before = len(self.outside)
         path = self._find([name], folder=True)
-        return self._media("video", path) if path else Media(kind="video", error=self._lost(name, before))
+        return self._media("video", path) if path else Media(kind="video", error=self._why_not_found(name, before))
 
     def subtitles(self, name: str) -> Media:
         before = len(self.outside)
         path = self._find([name])
-        return self._media("subtitles", path) if path else Media(kind="subtitles", error=self._lost(name, before))
+        return (
+            self._media("subtitles", path) if path else Media(kind="subtitles", error=self._why_not_found(name, before))
+        )
 
     def _find(self, names: list[str], folder: bool = False) -> Path | None:
         candidates = (root / name for name in names if not _unsafe(name) for root in self.roots)
@@ -151,7 +153,7 @@ class FileFinder:
     def _way(self, place: Path) -> str:
         return f"To allow its folder, make a link to it beside the TSV: ln -s {place.parent} {self._home}/"
 
-    def _lost(self, name: str, before: int) -> str:
+    def _why_not_found(self, name: str, before: int) -> str:
         self.missing = True
         if len(self.outside) > before:
             place = self.outside[-1]

@@ -62,13 +62,13 @@ def find(name_or_path: str) -> Path:
         if place.is_file():
             return place.absolute()  # a link keeps its name, which may be a benchmark's
     if places[0].is_dir() and (places[0].is_absolute() or "/" in name_or_path):
-        raise ConfigError(f"data set {name_or_path!r} is a folder; name a TSV in it{_some(places[0])}")
+        raise ConfigError(f"data set {name_or_path!r} is a folder; name a TSV in it{_an_example(places[0])}")
     looked = ", ".join(map(str, places))
     root = "" if os.environ.get("LMUData") else " (LMUData is not set)"  # noqa: SIM112
     raise ConfigError(f"data set {name_or_path!r} was not found; looked for {looked}{root}; {_hint(Path(name).name)}")
 
 
-def _some(folder: Path) -> str:
+def _an_example(folder: Path) -> str:
     found = sorted(path.name for path in folder.glob("*.tsv"))
     return f", such as {folder / found[0]}" if found else "; there is none"
 

@@ -144,7 +144,8 @@ def _closed(rng: random.Random, scans: Sequence[int]) -> Lesson:
 
 
 def blindfolded(tokenizer: Any, batch: Sequence[Lesson]) -> Tensors:
-    """Return lessons without their pictures: the digit is told, and only the answer that follows from it is learnt.
+    """Return lessons without their pictures: the prompt names the digit, and only the answer that follows from it is
+    learnt.
 
     Matching a digit with its option is what takes longest to be found. Alone it is found within a few hundred steps;
     beside pictures that cannot be read yet, it was not within 700.

@@ -31,7 +31,7 @@ class Special:
 
 
 def ending(request: Request) -> dict[str, bool]:
-    """Return what a chat template is told of the end: a turn of the assistant is opened, or the last message goes on.
+    """Return the template arguments for the end: it opens a turn of the assistant, or continues the last message.
 
     A last message of the assistant is the beginning of the answer; closing its turn would ask for another one.
     """

@@ -65,13 +65,13 @@ def of_table(path: Path, samples: Iterable[Sample]) -> Offer:
                 f"  there: {row['question'][:_SHOWN]!r}\n  here:  {sample.question[:_SHOWN]!r}\n"
                 "Its answers are to other questions, so nothing was imported."
             )
-        lost = _lost(row["prediction"], path)
+        lost = _why_not_an_answer(row["prediction"], path)
         if lost:
             why[lost] += 1
         else:
             answers[sample.index] = row["prediction"]
     why[NO_ROW] = len(known) - len(rows)
-    return Offer(path, answers, _there(why), checked=True)
+    return Offer(path, answers, _with_samples(why), checked=True)
 
 
 def of_pickle(path: Path, samples: Iterable[Sample]) -> Offer:
@@ -92,7 +92,7 @@ def of_pickle(path: Path, samples: Iterable[Sample]) -> Offer:
             why[FAILED_THERE] += 1
         else:
             answers[known[canonical(index)].index] = text
-    return Offer(path, answers, _there(why), checked=False)
+    return Offer(path, answers, _with_samples(why), checked=False)
 
 
 def _failed(text: str) -> bool:
@@ -103,11 +103,11 @@ def _failed(text: str) -> bool:
     return text.lstrip().startswith(FAILED)
 
 
-def _there(why: Mapping[str, int]) -> dict[str, int]:
+def _with_samples(why: Mapping[str, int]) -> dict[str, int]:
     return {reason: count for reason, count in why.items() if count > 0}
 
 
-def _lost(text: str, path: Path) -> str:
+def _why_not_an_answer(text: str, path: Path) -> str:
     """Return why a cell is no answer; "" if it is one."""
     if _failed(text):
         return FAILED_THERE

@@ -90,9 +90,11 @@ def evaluate(asked: FileToScore, folder: Path | None = None) -> FileScores:
     model = _stem(asked.file).removesuffix(f"_{spec.name}")
     scored, summary = results.judged(model, spec.name, samples, predictions, rules, folder)
     if extra:
-        warnings.append(f"{asked.file.name}: left out {_some(extra, 'row')} of no sample of {spec.name}")
+        warnings.append(f"{asked.file.name}: left out {_first_few(extra, 'row')} of no sample of {spec.name}")
     if missing:
-        warnings.append(f"{asked.file.name}: counted as failed {_some(missing, 'sample')} of {spec.name} without a row")
+        warnings.append(
+            f"{asked.file.name}: counted as failed {_first_few(missing, 'sample')} of {spec.name} without a row"
+        )
     return FileScores(tuple(scored), summary, extra, missing, tuple(warnings))
 
 
@@ -216,6 +218,6 @@ def _stem(path: Path) -> str:
     )
 
 
-def _some(indexes: Sequence[str], noun: str) -> str:
+def _first_few(indexes: Sequence[str], noun: str) -> str:
     named = ", ".join(indexes[:SHOWN]) + (", …" if len(indexes) > SHOWN else "")
     return f"{len(indexes):,} {noun}{'' if len(indexes) == 1 else 's'} (index {named})"

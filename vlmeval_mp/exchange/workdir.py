@@ -131,7 +131,7 @@ class _Tree:
         if summary is None:
             return entry | {"skip_reason": "mode_infer"}, []
         rules = replace(results.rules_of(self.record.spec, job), mode="compat")
-        if not rules.pure:
+        if not rules.by_rules:
             copied = self._copy_evaluators(job, rules, folder, stem)
             entry |= {"judge_model": rules.judge or EXACT} | _scores(summary, None) | _unscored(summary)
             return entry, [name, *copied]

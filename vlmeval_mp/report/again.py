@@ -132,9 +132,9 @@ def compared(original: RunPaths, again: RunPaths) -> list[Answer]:
         rules = results.rules_of(record.spec, job)
         for sample, now in zip(*merge(again, job), strict=True):
             then = before[sample.index]
-            verdicts = [score(sample, p, rules).value for p in (then, now)] if rules.pure else [None, None]
+            verdicts = [score(sample, p, rules).value for p in (then, now)] if rules.by_rules else [None, None]
             same = now.error is None and now.prediction == then.prediction
-            alike = same or (now.error is None and rules.pure and verdicts[0] == verdicts[1])
+            alike = same or (now.error is None and rules.by_rules and verdicts[0] == verdicts[1])
             told = now.prediction if now.error is None else f"failed: {now.error}"
             found.append(Answer(job.model, job.dataset, sample.index, same, alike, then.prediction, told))
     return found

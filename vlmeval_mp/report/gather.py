@@ -128,7 +128,7 @@ def _verdicts(
 ) -> dict[str, list[Score]]:
     rules = results.rules_of(record.spec, job)
     pairs = list(zip(samples, predictions, strict=True))
-    if not rules.pure:
+    if not rules.by_rules:
         verdicts = results.scores_in(paths.results(job.model, job.dataset) / results.SCORES)
         left = {score.index: score for score in verdicts or ()}
         return {EVALUATOR: [left.get(s.index, Score(index=s.index, value=None, note="not scored")) for s in samples]}

@@ -116,7 +116,7 @@ def _ready(sample: Sample, setting: Setting) -> Asked:
 
 
 def may_instruct(template: str) -> bool:
-    """Return whether the data set's template called `template` has a system text of its own, whoever the model is."""
+    """Return whether the data set's template called `template` has a system text of its own, for any model."""
     return template == READY or (template in videoprompts.WORDINGS and bool(videoprompts.WORDINGS[template].system))
 
 

@@ -21,7 +21,7 @@ from vlmeval_mp.core.records import Message, Part, Sample, Subtitles, TextPart, 
 
 @dataclass(frozen=True, slots=True)
 class Wording:
-    """What is said around a video.
+    """The words around a video.
 
     `asked` are the texts behind it. Their fields: `{question}`; `{listed}`, the options as the TSV words them, one a
     line; `{lettered}`, "A. cat" a line; `{bracketed}`, "(A) cat" a line. With subtitles, `spoken` takes the place of

@@ -81,8 +81,8 @@ class Checkpoint:
         except UnicodeEncodeError:
             prediction = msgspec.structs.replace(
                 prediction,
-                prediction=_whole(prediction.prediction),
-                error=None if prediction.error is None else _whole(prediction.error),
+                prediction=_without_half_characters(prediction.prediction),
+                error=None if prediction.error is None else _without_half_characters(prediction.error),
             )
             payload = self._encode(prediction)
         start, end = self._file(job).append(payload)
@@ -114,7 +114,7 @@ class Checkpoint:
         return self._files[job]
 
 
-def _whole(text: str) -> str:
+def _without_half_characters(text: str) -> str:
     return text.encode("utf-8", "replace").decode()
 
 

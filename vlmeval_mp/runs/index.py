@@ -1,4 +1,5 @@
-"""Where each row of one job is answered, over all its checkpoints: each line is read once, whoever asks how often.
+"""Where each row of one job is answered, over all its checkpoints: each line is read once, however often it is asked
+for.
 
 `refresh` reads on from where each file was left, so a kept index costs what is new. A row may have several answers; all
 are known, in (file name, offset) order, in which the first one counts that was not withdrawn. In memory a row takes 16

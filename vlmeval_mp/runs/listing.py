@@ -1,4 +1,4 @@
-"""What is in the folders of a queue, for whoever looks and changes nothing.
+"""The content of a queue's folders, for readers that change nothing.
 
 Finished shards never change, so a `Listing` that is kept reads each `done` file once.
 """

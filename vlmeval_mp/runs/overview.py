@@ -38,7 +38,7 @@ def entries(jobs: JobsPaths) -> list[Entry]:
 
 
 def entry_of(paths: RunPaths) -> Entry:
-    """Return what can be said of one run; of a damaged one, why it is."""
+    """Return the line about one run; a damaged run's line gives the damage."""
     size, changed = _weigh(paths.root)
     name, folder = paths.root.name, str(paths.root)
     try:

@@ -169,8 +169,8 @@ class Queue(Listing):
         """Make what `entry` has from `row` on pending for others; gives the claim on what is before.
 
         None: the shard was finished or cut by another, or taken from us, and this claim will be settled in `complete`.
-        In whatever place this is interrupted, the `done` file says that there are two shards now, and whoever finds
-        the claim of the whole makes pending what is missing of them.
+        In whatever place this is interrupted, the `done` file says that there are two shards now, and a process that
+        finds the claim of the whole makes pending what is missing of them.
         """
         head, tail = parts(entry.shard, row)
         content = jsonfiles.encode(Cut(cut=row, shard=entry.shard))
@@ -195,7 +195,7 @@ class Queue(Listing):
         """Return the claims of dead owners to pending; gives the reaped entries as they were.
 
         `to_blame` tells whether a dead owner's engine had samples of an entry when it died from inside; the entry then
-        counts one death more, and whoever claims it next looks up which samples are suspected.
+        counts one death more, and the worker that claims it next looks up which samples are suspected.
         """
         reaped = []
         with self._transition():

@@ -79,7 +79,7 @@ def write_pairs(
         StorageError: a file could not be written.
     """
     _make(folder)
-    if not rules.pure or rules.judge in judges.JUDGES:
+    if not rules.by_rules or rules.judge in judges.JUDGES:
         scored, summary = _judged(folder, model, dataset, list(pairs), rules)
         save(folder, scored, summary)
         return summary
@@ -181,7 +181,7 @@ def judged(
 def _judged(
     folder: Path | None, model: str, dataset: str, pairs: Sequence[Pair], rules: Rules
 ) -> tuple[list[ScoredSample], Summary]:
-    if not rules.pure:
+    if not rules.by_rules:
         return evaluate_job(folder, model, dataset, pairs, rules)
     scored = score_all(pairs, rules)
     if rules.judge in judges.JUDGES:

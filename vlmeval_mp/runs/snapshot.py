@@ -148,7 +148,7 @@ def _natural(path: Path) -> tuple[int, str]:
 
 
 def is_alive(owner: str, last_beat: float) -> bool:
-    """Return whether the process lives; where that cannot be told from here, whether it was heard of lately."""
+    """Return whether the process lives; where this host cannot tell, whether its heartbeat is recent."""
     try:
         dead = owners.is_dead(owners.parse(owner))
     except VlmevalError:

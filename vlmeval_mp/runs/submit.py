@@ -171,7 +171,7 @@ def resolved_data(data: DataSpec) -> DataSpec:
 def _check_stop(spec: RunSpec) -> None:
     """Raise `ConfigError` if a data set's score cannot be known from a part of its samples."""
     for data in spec.datasets if spec.stop_at else ():
-        if not Rules(data.scorer).pure:
+        if not Rules(data.scorer).by_rules:
             raise ConfigError(
                 f"stop_at: {data.name} is scored as a whole ({data.scorer}); ask it in a run without stop_at"
             )

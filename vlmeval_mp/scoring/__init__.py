@@ -34,7 +34,7 @@ def score(sample: Sample, prediction: Prediction | None, rules: Rules = STRICT) 
         if rules.mode != "compat":
             return Score(index=sample.index, value=None, note=f"failed: {prediction.error}")
         prediction = msgspec.structs.replace(prediction, error=None, prediction=FAILED)
-    if not rules.pure:
+    if not rules.by_rules:
         return Score(index=sample.index, value=None, note="scored when the whole job is done")
     if not sample.answer.strip():
         return Score(index=sample.index, value=None, note="the sample has no answer")
@@ -56,7 +56,7 @@ def score_all(pairs: Iterable[tuple[Sample, Prediction | None]], rules: Rules) -
     In compat mode ms-vlmeval's reading of tables comes first: a column of nothing but numbers is one of numbers.
     """
     pairs = list(pairs)
-    if rules.mode != "compat" or rules.extracted or not rules.pure:
+    if rules.mode != "compat" or rules.extracted or not rules.by_rules:
         return [ScoredSample(sample, prediction, score(sample, prediction, rules)) for sample, prediction in pairs]
     written = [(sample, p and applied(rules.post_process, p)) for sample, p in pairs]
     plain = replace(rules, post_process="")

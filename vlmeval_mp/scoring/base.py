@@ -52,7 +52,7 @@ class Rules:
     stop: Stop | None = None
 
     @property
-    def pure(self) -> bool:
+    def by_rules(self) -> bool:
         """Whether the verdict on a sample is one of `families`, from the sample and its prediction alone."""
         return self.scorer != EVALUATOR
 

@@ -2,7 +2,7 @@
 
 A name is one of VLMEvalKit's classes or model names, or "module:Class". A user's module is looked for on PYTHONPATH and
 among what is installed, then beside the config file, then in the folder of the launch. Until `load`, which a worker
-calls, nothing of it is imported: what can be said of a class before that is read off its source.
+calls, nothing of it is imported: facts about a class before that are read off its source.
 """
 
 from __future__ import annotations

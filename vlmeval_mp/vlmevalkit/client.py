@@ -50,7 +50,7 @@ class Judge:
 
 
 class StoppedError(Exception):
-    """`stop` was called: whoever waits for an answer is to leave, and nothing is to be made of it."""
+    """`stop` was called: callers that wait for an answer leave, and draw no conclusion from it."""
 
 
 class NoJudgeError(VlmevalError):
@@ -73,7 +73,7 @@ def version(python: str) -> str:
 
 
 def stop() -> None:
-    """End whatever this process asks now or waits to ask; whoever waits for it gets a `StoppedError`."""
+    """End every question that this process asks or waits to ask; its callers get a `StoppedError`."""
     for told in list(_waiting):
         told.set()
 

@@ -57,7 +57,7 @@ class Draft:
 
 
 class RenderedInput:
-    """What an engine made of a request's messages and media beforehand; whoever serves the request takes it, once."""
+    """An engine's own input, made of a request's messages and media ahead of time. It is taken once, by `generate`."""
 
     __slots__ = ("_value",)
 

@@ -1,7 +1,7 @@
-"""Since when an endpoint is away, how long it is waited for, and what is said of that meanwhile.
+"""The absence of an endpoint: since when, how long to wait for it, and the notice that people see meanwhile.
 
-Knows neither requests nor HTTP: it is told of answers and of misses. Only a whole endpoint is away: while it answers
-anybody, it is there.
+Knows neither requests nor HTTP: callers report answers and misses to it. Only a whole endpoint is away: while it
+answers anybody, it is there.
 """
 
 from __future__ import annotations
@@ -46,7 +46,10 @@ class Absence:
             self._notice, self._logged = None, False
 
     def missed(self, what: str, why: str, *, busy: bool, unknown: bool = False) -> float:
-        """Nobody was there (`busy`: or nobody had time); gives for how long a request may go on asking, in seconds."""
+        """Record a failed attempt; return how many seconds the request may keep retrying.
+
+        `busy`: the endpoint answered, but refused.
+        """
         with self._lock:
             self.reached = self.reached or busy
             most = self.wait if self.reached else min(self.start_wait, NAME_SECONDS) if unknown else self.start_wait

@@ -56,7 +56,7 @@ def is_unknown_name(error: Exception) -> bool:
 
 
 def what_and_why(error: Exception) -> tuple[str, str]:
-    """How it is with an endpoint that `is_away`, and the cause, neither with an address in it."""
+    """Return the state ("is busy") and the cause of an endpoint that `is_away`; neither contains its address."""
     status = status_of(error)
     if status:
         said = f": {reason(error)}" if isinstance(error, BodyError) else ""

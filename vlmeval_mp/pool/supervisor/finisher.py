@@ -162,7 +162,7 @@ class Finisher:
 
     def _finish(self, job: Job) -> None:
         rules, folder = self._rules[job.name], self._paths.results(job.model, job.dataset)
-        if self._stopping and self._scored and not rules.pure:
+        if self._stopping and self._scored and not rules.by_rules:
             raise client.StoppedError
         with self._index(job) as index:
             merged = MergedJob(self._paths, job, index=index)

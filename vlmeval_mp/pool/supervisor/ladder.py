@@ -1,7 +1,7 @@
 """What a worker gets less of after memory ran out: half the window, then smaller batches, then less cache.
 
-Each step is said, and kept in `workers/adjustments.jsonl`. A later launch that is told the same window and the same
-arguments begins where the last one ended, and one that is told others begins anew. Nothing here changes what is asked.
+The log names each step, and each is kept in `workers/adjustments.jsonl`. A later launch with the same window and the
+same arguments begins where the last one ended, and one with others begins anew. Nothing here changes what is asked.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ class Ladder:
         self._rungs: dict[str, int] = {}
 
     def go_on(self, model: str, args: Mapping[str, Any]) -> str:
-        """Take the rung that an earlier launch ended on, if it was told the same; return what that is, or ""."""
+        """Take the rung that an earlier launch ended on, if its arguments were the same; return that rung, or ""."""
         told = (self._windows.get(model, 0), dict(args))
         kept = [each for each in _read(self._path) if each.model == model]
         if not kept or not kept[-1].rung or kept[-1].told != told:

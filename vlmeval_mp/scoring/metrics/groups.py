@@ -25,7 +25,9 @@ def grouped(scored: Sequence[ScoredSample], column: str, listed: Sequence[str] =
     for each in scored:
         for names in itertools.product(*(_names(each.sample, c, c in listed) for c in columns)):
             firsts.add(names[0])
-            groups.setdefault("/".join(names), []).append(_alone(each, column, names[0]) if column in listed else each)
+            groups.setdefault("/".join(names), []).append(
+                _without_category(each, column, names[0]) if column in listed else each
+            )
     return groups if len(columns) == 1 or len(firsts) > 1 else {}
 
 
@@ -37,7 +39,7 @@ def _names(sample: Sample, column: str, listed: bool) -> list[str]:
     return list(dict.fromkeys(name for item in items if (name := item.strip())))
 
 
-def _alone(each: ScoredSample, column: str, name: str) -> ScoredSample:
+def _without_category(each: ScoredSample, column: str, name: str) -> ScoredSample:
     """As a member of one group a sample is of no other category."""
     if column != "category":
         return each

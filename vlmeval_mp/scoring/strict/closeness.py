@@ -47,14 +47,16 @@ def _pairs(wanted: Amount, found: Amount) -> list[tuple[float, float]]:
 def score_anls(sample: Sample, prediction: Prediction) -> Score:
     """Return the similarity to the nearest reference in 0..1, 0 below one half."""
     said = read_open(prediction.prediction)
-    whole = _even(answer_text(prediction.prediction))
+    whole = _even_spaces(answer_text(prediction.prediction))
     near = max(
-        _similarity(_even(target), each) for target in references(sample.answer) for each in {whole, _even(said)}
+        _similarity(_even_spaces(target), each)
+        for target in references(sample.answer)
+        for each in {whole, _even_spaces(said)}
     )
     return Score(index=sample.index, value=near if near >= THRESHOLD else 0.0, extracted=said)
 
 
-def _even(text: str) -> str:
+def _even_spaces(text: str) -> str:
     return " ".join(text.lower().split())
 
 

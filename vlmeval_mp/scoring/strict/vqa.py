@@ -60,10 +60,12 @@ def score_ocrbench(sample: Sample, prediction: Prediction) -> Score:
         said = "".join(without_thinking(prediction.prediction).split())
         found = any((bare := "".join(reference.split())) and bare in said for reference in references(sample.answer))
     else:
-        said = _even(without_thinking(prediction.prediction))
-        found = any((even := _even(reference)) and whole_words(even, said) for reference in references(sample.answer))
+        said = _even_spaces(without_thinking(prediction.prediction))
+        found = any(
+            (even := _even_spaces(reference)) and whole_words(even, said) for reference in references(sample.answer)
+        )
     return Score(index=sample.index, value=float(found))
 
 
-def _even(text: str) -> str:
+def _even_spaces(text: str) -> str:
     return " ".join(minus(text.lower()).split())

@@ -100,7 +100,7 @@ class Server:
 
 
 def say(value: Json) -> None:
-    """One line to whoever asked."""
+    """Write one line to the process that asked."""
     OUT.write(json.dumps(value) + "\n")
     OUT.flush()
 
