@@ -25,7 +25,8 @@ class Remark(Struct, frozen=True, omit_defaults=False):
 class PromptSizes(Struct, frozen=True, omit_defaults=False):
     """Tokens of the prompts that were measured, and of the pictures and videos in them.
 
-    `most` is the longest of those measured, among them the samples with most text and the largest files. `refused` is
+    Means are over evenly spaced samples; `most` is the longest of all that were measured, among them those with most
+    text and the largest files. `refused` is
     the first reason why one of them can never be asked, "" if there is none.
     """
 
@@ -100,15 +101,18 @@ class Plan(Struct, frozen=True, omit_defaults=False):
 
 def rows_to_measure(job: Job, weights: Sequence[tuple[int, int]]) -> tuple[int, ...]:
     """Return the rows of `job` to measure. `weights` are (bytes of text, bytes of media) of each of its rows."""
-    step = max(1, job.samples // EVEN)
-    even = range(0, job.samples, step)[:EVEN]
     heavy = {
         row
         for place in (0, 1)
         for row in sorted(range(len(weights)), key=lambda r: -weights[r][place])[:LONGEST]
         if weights[row][place]
     }
-    return tuple(sorted(heavy | set(even)))
+    return tuple(sorted(heavy | set(even_rows(job.samples))))
+
+
+def even_rows(samples: int) -> range:
+    """Return the evenly spaced rows, of `samples`, that a mean is taken over."""
+    return range(0, samples, max(1, samples // EVEN))[:EVEN]
 
 
 def text_bytes(sample: Sample) -> int:

@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from statistics import fmean
 
 import msgspec
 
@@ -17,12 +18,12 @@ from vlmeval_mp.core import files, jsonfiles
 from vlmeval_mp.core.errors import RequestError, VlmevalError
 from vlmeval_mp.core.records import Job
 from vlmeval_mp.datasets.store import Dataset
-from vlmeval_mp.engines.base import CanMeasure, Ruler
+from vlmeval_mp.engines.base import CanMeasure, Length, Ruler
 from vlmeval_mp.pool.worker.asking import Asker
 from vlmeval_mp.pool.worker.assignment import Assignment
 from vlmeval_mp.pool.worker.task import Measurement, Task
 from vlmeval_mp.requests import media
-from vlmeval_mp.runs.planning import PromptSizes
+from vlmeval_mp.runs.planning import PromptSizes, even_rows
 
 SECONDS = 20.0
 """Time for one data set; minutes of video are not decoded for an estimate."""
@@ -48,7 +49,7 @@ def measure(task: Task) -> Measurement:
 
 
 def _sizes(asker: Asker, ruler: Ruler, job: Job, dataset: Dataset, rows: Sequence[int]) -> PromptSizes:
-    lengths, refused, end = [], "", time.monotonic() + SECONDS
+    lengths, refused, end = dict[int, Length](), "", time.monotonic() + SECONDS
     for row in rows:
         if time.monotonic() > end:
             break
@@ -56,18 +57,18 @@ def _sizes(asker: Asker, ruler: Ruler, job: Job, dataset: Dataset, rows: Sequenc
         if sample.error:
             continue
         try:
-            lengths.append(ruler.measure(media.open_draft(asker.draft(job, sample))))
+            lengths[row] = ruler.measure(media.open_draft(asker.draft(job, sample)))
         except RequestError as error:
             refused = refused or f"sample {sample.index}: {error}"
     if not lengths:
         return PromptSizes(refused=refused)
-    longest = max(lengths, key=lambda length: length.tokens)
+    even = [lengths[row] for row in even_rows(job.samples) if row in lengths] or list(lengths.values())
     return PromptSizes(
         measured=len(lengths),
-        mean=sum(length.tokens for length in lengths) / len(lengths),
-        most=longest.tokens,
-        media_mean=sum(length.media for length in lengths) / len(lengths),
-        media_most=max(length.media for length in lengths),
+        mean=fmean(length.tokens for length in even),
+        most=max(length.tokens for length in lengths.values()),
+        media_mean=fmean(length.media for length in even),
+        media_most=max(length.media for length in lengths.values()),
         refused=refused,
     )
 
