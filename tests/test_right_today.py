@@ -1,6 +1,6 @@
 """What was right when somebody looked for faults stays right: the shared cases that need no real engine and no kill.
 
-Those of real vLLM are in `tests/engines/vllm/test_rendering.py`.
+What real vLLM does right is asked in `tests/engines/vllm/test_engine.py`, with questions of its own.
 """
 
 from __future__ import annotations

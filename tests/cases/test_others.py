@@ -19,6 +19,11 @@ from vlmeval_mp.requests import media, prompts
 
 TESTS = Path(__file__).resolve().parents[1]
 CASES = shared_case("right-today").parent
+OF_REAL_VLLM = ("prompt-too-long", "special-tokens-in-question")
+"""Folders of `right-today` whose files no test reads: they need a loaded model.
+
+`tests/engines/vllm/test_engine.py` asks it the like: a prompt that is too long, texts that spell its special tokens.
+"""
 
 
 def config(case: str, **sampling: object) -> dict[str, object]:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
-import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,20 +10,18 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
-from tests.conftest import shared_case
 from tests.engines.contract import MODEL, picture
 from tests.engines.renderdrafts import drafts
 from vlmeval_mp.core.errors import RequestError
-from vlmeval_mp.core.records import DataSpec, Draft, ImagePart, Media, MediaLimits, Message, Sampling, TextPart
-from vlmeval_mp.datasets import store
+from vlmeval_mp.core.records import Draft, ImagePart, Media, MediaLimits, Message, Sampling, TextPart
 from vlmeval_mp.engines.renderpool import RenderPool
-from vlmeval_mp.requests import media, prompts
+from vlmeval_mp.requests import media
 
 pytestmark = pytest.mark.vllm
 pytest.importorskip("vllm")
 
 
-def configuration(longest: int = 2048) -> Any:
+def configuration() -> Any:
     from vllm.engine.arg_utils import AsyncEngineArgs
     from vllm.usage.usage_lib import UsageContext
 
@@ -33,7 +29,7 @@ def configuration(longest: int = 2048) -> Any:
     from vlmeval_mp.engines.vllm.engine import defaults
 
     spec = EngineSpec(model=MODEL, max_images=8, max_videos=1)
-    args = AsyncEngineArgs(model=MODEL, **defaults(spec) | {"max_model_len": longest})
+    args = AsyncEngineArgs(model=MODEL, **defaults(spec) | {"max_model_len": 2048})
     return args.create_engine_config(UsageContext.LLM_CLASS)
 
 
@@ -65,21 +61,6 @@ def leaves(value: Any, where: str = "") -> Iterator[tuple[str, Any]]:
         yield from leaves(value.data, f"{where}.data")
     else:
         yield where, repr(value)
-
-
-def rendered(rendering: Any, case: str, folder: Path) -> dict[str, str]:
-    """What becomes of each sample of a shared case, by index: "" if it is rendered, else why not."""
-    data = shared_case("right-today") / case / "data.tsv"
-    dataset = store.prepare(DataSpec(name="d", path=str(data)), folder)
-    found = {}
-    for sample in dataset.samples(0, len(dataset) - 1):
-        draft = Draft(sample.index, prompts.build(sample), Sampling(), dataset.folder, MediaLimits())
-        try:
-            rendering(media.open_draft(draft))
-            found[sample.index] = ""
-        except RequestError as error:
-            found[sample.index] = str(error)
-    return found
 
 
 @pytest.mark.asyncio(loop_scope="module")
@@ -121,27 +102,3 @@ class TestRendering:
             with pytest.raises(RequestError) as ours:
                 rendering(media.open_draft(draft))
             assert str(theirs.value) == str(ours.value)
-
-    async def test_questions_that_spell_special_tokens_are_rendered(self, both: Any, tmp_path: Path) -> None:
-        found = rendered(both[0], "special-tokens-in-question", tmp_path)
-        plain = ("plain", "imagepad", "imagepad2", "imend", "videopad", "llava", "split", "nul", "emoji", "plain2")
-        assert {index: found[index] for index in plain} == dict.fromkeys(plain, "")
-        assert "aspect ratio" in found["wide"]
-
-    async def test_prompts_that_are_too_long_by_text_or_picture_name_both_lengths(self, tmp_path: Path) -> None:
-        """The case `prompt-too-long` asks the same questions of a model with room for 100 tokens."""
-        from vllm.renderers.registry import renderer_from_config
-
-        from vlmeval_mp.engines.vllm.rendering import Rendering
-
-        case = json.loads((shared_case("right-today") / "prompt-too-long" / "config.json").read_text())
-        longest = case["model"]["short"]["engine_args"]["max_model_len"]
-        found = rendered(
-            Rendering(renderer_from_config(configuration(longest))), "special-tokens-in-question", tmp_path
-        )
-        refused = {index: why for index, why in found.items() if why and index != "wide"}
-        assert refused.keys() >= {"long", "big"}
-        for why in refused.values():
-            assert re.search(rf"\b{longest}\b", why)
-            assert [int(n) for n in re.findall(r"\d+", why) if int(n) > longest]
-        assert found["plain"] == found["emoji"] == ""
