@@ -138,6 +138,8 @@ def test_a_job_has_the_rate_of_those_who_answer_of_it_now() -> None:
     a, b = folded(shards, (worker(spans=spans),), ("w0",), supervisor()).jobs
     assert (a.rate, a.eta) == (5.0, 10.0)
     assert (b.rate, b.eta) == (0.0, None)
+    last = {"a": ShardCounts(claimed=1, done=1, done_samples=99)}
+    assert folded(last, (worker(spans=spans),), ("w0",), supervisor()).jobs[0].eta == 1.0
 
 
 def test_without_a_supervisor_a_score_is_what_the_summary_says() -> None:

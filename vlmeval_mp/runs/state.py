@@ -222,7 +222,7 @@ def _job_state(job: Job, snapshot: Snapshot, held: int, now: float) -> JobState:
         metric=measured.metric if measured else tally.metric,
         reasons=tally.reasons,
         rate=rate,
-        eta=(total - done) / rate if rate else None,
+        eta=max(forecast.SOON, (total - done) / rate) if rate else None,
     )
 
 
