@@ -215,6 +215,12 @@ def test_workers_of_an_earlier_launch_are_not_shown() -> None:
     assert [w.worker for w in state.workers] == ["w0"]
 
 
+def test_workers_of_an_earlier_launch_are_shown_where_the_last_one_had_nothing_to_do() -> None:
+    old = (worker(time=NOW - 3600),)
+    assert folded({}, old, (), supervisor(), alive=True).workers == ()
+    assert [w.worker for w in folded({}, old, (), supervisor(), alive=False).workers] == ["w0"]
+
+
 def test_a_worker_carries_the_figures_of_its_own_gpus() -> None:
     gpus = tuple(
         GpuStats(uuid=u, index=i, name="H200", memory_used=i, memory_total=9, utilization=50)

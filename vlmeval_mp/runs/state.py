@@ -170,9 +170,10 @@ def fold(snapshot: Snapshot, now: float) -> RunState:
     held = _held_samples(live)
     jobs = [_job_state(job, snapshot, held.get(job.name, 0), now) for job in snapshot.record.jobs]
     total, done = sum(j.total for j in jobs), sum(j.done for j in jobs)
-    workers = [
-        _worker_state(w, w.worker in snapshot.live, supervisor, now) for w in snapshot.workers if _current(w, snapshot)
-    ]
+    current = [w for w in snapshot.workers if _current(w, snapshot)]
+    if not current and not alive:
+        current = list(snapshot.workers)  # the last launch had nothing to start any for
+    workers = [_worker_state(w, w.worker in snapshot.live, supervisor, now) for w in current]
     return RunState(
         run=snapshot.record.spec.name,
         folder=snapshot.folder,

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -21,7 +22,7 @@ from vlmeval_mp.pool.supervisor.options import Options
 from vlmeval_mp.pool.supervisor.orphans import RUN_MARKER, sweep_orphans
 from vlmeval_mp.pool.supervisor.status import rates
 from vlmeval_mp.pool.worker.__main__ import live
-from vlmeval_mp.runs import results, retrying, stops
+from vlmeval_mp.runs import progress, results, retrying, stops
 from vlmeval_mp.runs.merge import merge
 from vlmeval_mp.runs.owners import current, start_time
 from vlmeval_mp.runs.queue import Queue
@@ -249,6 +250,22 @@ def test_what_is_behind_the_end_of_a_job_that_was_stopped_early_is_left_alone(tm
     assert seen[-1] == (96, 96, 0)
     assert Queue(paths.queue).entries("pending") == []
     assert len(merge(paths, job)[1]) == 70
+
+
+def test_what_a_stopped_launch_says_at_the_end_is_what_is_on_disk(tmp_path):
+    paths, events = fake_run(tmp_path, 40), []
+
+    def show(state):
+        events[:] = [event.text for event in state.events]
+        if any(worker.answered for worker in state.workers) and not supervisor.signals:
+            supervisor.signals += [signal.SIGINT, signal.SIGINT]
+
+    supervisor = supervise(paths, on_tick=show, latency=0.3)
+    supervisor.slots._ladder._windows = {"fake": 2}
+    assert supervisor.run() == 130
+    answered = progress.answered(paths.checkpoints, read_record(paths).jobs[0].name)
+    assert 0 < answered < 32
+    assert any(f"stopped: {answered} of 40 samples" in text for text in events)
 
 
 def test_a_finished_run_is_scored_again_and_nothing_is_started(tmp_path):

@@ -39,7 +39,7 @@ from vlmeval_mp.pool.supervisor.orphans import sweep_orphans
 from vlmeval_mp.pool.supervisor.slots import KILL_WAIT, Slots
 from vlmeval_mp.pool.supervisor.status import GpuHistory, Telemetry
 from vlmeval_mp.pool.supervisor.story import Story, total
-from vlmeval_mp.runs import history, inspection, owners, reopening, stops
+from vlmeval_mp.runs import history, inspection, owners, progress, reopening, stops
 from vlmeval_mp.runs.holding import hold
 from vlmeval_mp.runs.notices import NoticeLog
 from vlmeval_mp.runs.owners import Owner
@@ -200,7 +200,7 @@ class Supervisor:
         snapshot = self._look()
         self.telemetry.phase = "stopped"
         self._show(snapshot)
-        self.telemetry.event(total(self._state(snapshot), self.telemetry.spent()))
+        self.telemetry.event(total(self._on_disk(self._state(snapshot)), self.telemetry.spent()))
         self._show(snapshot)
         self.telemetry.write_time(self.paths.time)
         self._keep_history()
@@ -215,6 +215,14 @@ class Supervisor:
             return EXIT_NO_WORKER if self.slots.all_parked() else EXIT_INCOMPLETE
         failed = any(c.failed_samples or c.failed for c in snapshot.shards.values())
         return EXIT_FAILED_SAMPLES if failed else EXIT_COMPLETE
+
+    def _on_disk(self, state: RunState) -> RunState:
+        """Return `state` with all that is answered of unfinished jobs, which stands in shards that nobody holds now."""
+        answered = sum(
+            job.done if job.finished else max(job.done, progress.answered(self.paths.checkpoints, job.name))
+            for job in state.jobs
+        )
+        return msgspec.structs.replace(state, done=min(state.total, answered))
 
     def _keep_history(self) -> None:
         """Write down what this launch took, for `plan` and for what later launches expect."""
