@@ -105,7 +105,7 @@ def test_failed_samples_end_with_exit_code_1_and_say_which(place):
         (["--data", "no-such.tsv"], 2, "no-such.tsv"),
         (["--limit", "-3"], 2, "limit: must be a whole number"),
         (["--tp", "0"], 2, "--tp: must be at least 1"),
-        (["--config", "no-such.json"], 2, "no-such.json: No such file"),
+        (["--config", "no-such.json"], 2, "no-such.json: there is no such config"),
         (["--engine", "fke"], 2, "no engine is called 'fke'; choose one of vllm, transformers"),
     ],
 )
