@@ -43,13 +43,22 @@ VERBS = {
 """The module of each verb, in the order in which `--help` lists them."""
 
 
+class HelpPage(argparse.RawDescriptionHelpFormatter):
+    """Gives every verb a line of its own: argparse forgets by how much it moves the longest one in."""
+
+    def add_argument(self, action: argparse.Action) -> None:
+        super().add_argument(action)
+        if isinstance(action, argparse._SubParsersAction):
+            self._action_max_length = max(self._action_max_length, max(map(len, VERBS)) + 2 * self._indent_increment)
+
+
 def parser(argv: Sequence[str]) -> flags.Parser:
     """Return the parser for `argv`: with the verb that it names, or with all of them for help and for a mistake."""
     top = flags.Parser(
         prog="vlmeval-mp",
         description="Evaluate vision-language models on every GPU of a machine at once.",
         epilog=flags.EXAMPLES + flags.LOOKING + flags.CODES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        formatter_class=HelpPage,
     )
     top.add_argument("--version", action="version", version=f"vlmeval-mp {__version__}")
     top.set_defaults(json=False)  # for verbs without that flag
