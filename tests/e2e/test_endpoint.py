@@ -91,10 +91,16 @@ def test_a_key_inside_another_argument_is_refused_before_a_run_exists(place):
 
 def test_a_key_that_is_refused_ends_the_launch_at_once_without_showing_it(place):
     with endpoint() as server:
-        server.script = [401] * 200
+        server.script = [401] * 400
         done = launch(place, "--base-url", server.url, code=2, OPENAI_API_KEY=KEY)
+        assert not place.paths.root.exists() and "nothing was answered" in done.stderr
+        new = ("--model", "m", "--data", place.tsv, "--base-url", server.url)
+        submitted = place.command("submit", *new)
+        submitted.remove("--plain")
+        subprocess.run(submitted, env=ENV, check=True, capture_output=True)
+        again = launch(place, "--base-url", server.url, code=2, OPENAI_API_KEY=KEY)  # a run that was there is kept
     assert "refuses the key in $OPENAI_API_KEY" in done.stdout
-    assert KEY not in done.stdout + done.stderr + place.paths.log("w0").read_text()
+    assert KEY not in done.stdout + done.stderr + again.stdout + place.paths.log("w0").read_text()
 
 
 @pytest.mark.parametrize(("arguments", "most"), [(["--api-nproc", "3"], 3), (["--batch-size", "5"], 5)])
