@@ -128,16 +128,16 @@ def has_official(scorer: str) -> bool:
 def aggregator_of(scorer: str, *, circular: bool = False) -> Aggregator:
     """Return what turns the verdicts of a data set that names `scorer` into metrics.
 
-    `circular`: it is asked in rotations.
+    `circular`: it is asked in rotations. One that its own evaluator scores as a whole has the mean of what is known.
     """
     if circular:
         return jointly.circular
-    return check(scorer).aggregate if scorer else metrics.mean
+    return check(scorer).aggregate if scorer not in ("", EVALUATOR) else metrics.mean
 
 
 def breakdowns_of(scorer: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Return `by` and `listed` of the family that a data set names."""
-    family = check(scorer) if scorer else None
+    family = check(scorer) if scorer not in ("", EVALUATOR) else None
     return (family.by, family.listed) if family else ((), ())
 
 
