@@ -194,6 +194,7 @@ def texts(jobs):
     return {(line := json.loads(text))["index"]: line.get("prediction", line) for text in path.read_text().splitlines()}
 
 
+@pytest.mark.soak
 @pytest.mark.vllm
 @pytest.mark.timeout(900)
 def test_vllm_serve_answers_as_the_vllm_engine_and_may_be_killed_on_the_way(tmp_path):
