@@ -17,6 +17,12 @@ SLOW = (
     "extending", "scoring/test_records.py", "engines/test_renderpool.py",
 )  # fmt: skip
 """Whole runs, real processes by the dozen, large tables; and whatever loads torch or vLLM when it is imported."""
+LONG = (
+    "e2e/test_render_processes.py", "e2e/test_real_samples.py", "e2e/test_vlmevalkit_config.py", "e2e/test_demo.py",
+    "engines/vllm", "engines/openai/test_served.py", "engines/test_agreement.py", "e2e", "vlmevalkit",
+    "scoring/test_parity.py", "parity", "faults", "scripts",
+)  # fmt: skip
+"""Files that take longest, longest first: begun first, so that no process is left alone with one of them at the end."""
 KIT = ("parity", "vlmevalkit", "engines/modelclass", "scoring/test_parity.py", "scoring/test_docs.py")
 """Where every test needs ms-vlmeval installed."""
 VLLM = ("engines/vllm",)
@@ -38,7 +44,7 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark whole folders, so that `scripts/test quick` can leave them out."""
+    """Mark whole folders, so that `scripts/test quick` can leave them out, and put the longest files first."""
     for item in items:
         place = item.path.relative_to(TESTS).as_posix()
         if place.startswith(SLOW):
@@ -47,6 +53,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker("vllm")
         if place.startswith(KIT) or "both" in getattr(item, "fixturenames", ()):
             item.add_marker("kit")
+    items.sort(key=lambda item: _length(item.path.relative_to(TESTS).as_posix()))
+
+
+def _length(place: str) -> int:
+    """Return the first of `LONG` that a file belongs to, by its number."""
+    return next((number for number, long in enumerate(LONG) if place.startswith(long)), len(LONG))
 
 
 def shared_data() -> Path:
