@@ -18,7 +18,7 @@ SLOW = (
 )  # fmt: skip
 """Whole runs, real processes by the dozen, large tables; and whatever loads torch or vLLM when it is imported."""
 LONG = (
-    "e2e/test_render_processes.py", "e2e/test_real_samples.py", "e2e/test_vlmevalkit_config.py", "e2e/test_demo.py",
+    "e2e/test_real_samples.py", "e2e/test_vlmevalkit_config.py", "e2e/test_demo.py",
     "engines/vllm", "engines/openai/test_served.py", "engines/test_agreement.py", "e2e", "vlmevalkit",
     "scoring/test_parity.py", "parity", "faults", "scripts",
 )  # fmt: skip

@@ -12,7 +12,7 @@ import pytest
 from tests.faults.chaos import ENV, processes_of
 from vlmeval_mp.core.paths import JobsPaths
 
-pytestmark = [pytest.mark.vllm, pytest.mark.timeout(1500)]
+pytestmark = [pytest.mark.vllm, pytest.mark.soak, pytest.mark.timeout(1500)]
 pytest.importorskip("vllm")
 
 ROOT = Path(__file__).resolve().parent.parent.parent
