@@ -142,7 +142,7 @@ def test_the_rate_of_a_job_spans_all_its_workers():
 
 def test_workers_are_no_more_than_there_are_shards(tmp_path):
     paths, seen = fake_run(tmp_path, 40), set()
-    code = supervise(paths, workers=6, on_tick=lambda s: seen.update(w.worker for w in s.workers)).run()
+    code = supervise(paths, workers=6, latency=2.0, on_tick=lambda s: seen.update(w.worker for w in s.workers)).run()
     assert code == 0
     assert len(seen) == 2
 
