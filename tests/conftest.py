@@ -12,7 +12,8 @@ from PIL import Image
 
 TESTS = Path(__file__).resolve().parent
 SLOW = (
-    "e2e", "faults", "parity", "core/test_records.py", "engines/test_transformers.py", "engines/test_agreement.py",
+    "e2e", "faults", "parity", "core/test_records.py", "engines/test_transformers",
+    "engines/test_agreement.py", "runs/test_checkpoint_machine.py", "exchange/test_workdir.py", "cli/test_plan.py",
     "demo/test_model.py", "scoring/test_aggregates.py", "datasets/test_videobenchmarks.py", "hostile/test_manifest.py",
     "extending", "scoring/test_records.py", "engines/test_renderpool.py",
 )  # fmt: skip
