@@ -14,7 +14,7 @@ from pathlib import Path
 from answered import answer, submitted
 from common import command, sizes, write_benchmark
 
-from vlmeval_mp.core import files
+from vlmeval_mp.core import linefiles
 from vlmeval_mp.core.paths import RunPaths
 from vlmeval_mp.core.records import RunRecord
 from vlmeval_mp.runs.merge import MergedJob
@@ -40,19 +40,19 @@ def measure(folder: Path, size: int) -> None:
 
 def lines_read(paths: RunPaths, record: RunRecord) -> int:
     """Walk through the whole job once and count the lines whose checksum is looked at."""
-    count, real = 0, files.decode_line
+    count, real = 0, linefiles.decode
 
     def counting(line: bytes) -> bytes | None:
         nonlocal count
         count += 1
         return real(line)
 
-    files.decode_line = counting
+    linefiles.decode = counting
     try:
         with MergedJob(paths, record.jobs[0]) as merged:
             assert sum(1 for _ in merged) == record.jobs[0].samples
     finally:
-        files.decode_line = real
+        linefiles.decode = real
     return count
 
 
