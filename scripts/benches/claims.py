@@ -8,16 +8,14 @@ samples. `listed`: the same by listing all of `pending/` once more, which is wha
 
 from __future__ import annotations
 
-import os
 import statistics
 import sys
-import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
 
 from answered import submitted
-from common import command, sizes, write_benchmark
+from common import each_size, import_half, sizes, write_benchmark
 
 from vlmeval_mp.core.records import Shard
 from vlmeval_mp.runs import owners
@@ -30,10 +28,9 @@ TIMES = 50
 
 def main() -> None:
     print(f"{'samples':>9} {'nothing ms':>10} {'listed ms':>9} {'first ms':>9} {'next ms':>8}")
-    for size in sizes(sys.argv[1:]):
-        with tempfile.TemporaryDirectory(prefix="bench-claims-", dir=os.environ.get("BENCH_TMP")) as name:
-            nothing, listed = beside_another_model(Path(name), size)
-            first, later = after_an_import(Path(name), size)
+    for folder, size in each_size("claims", sizes(sys.argv[1:])):
+        nothing, listed = beside_another_model(folder, size)
+        first, later = after_an_import(folder, size)
         print(f"{size:>9,} {nothing:>10.2f} {listed:>9.2f} {first:>9.1f} {later:>8.2f}", flush=True)
 
 
@@ -48,12 +45,7 @@ def beside_another_model(folder: Path, size: int) -> tuple[float, float]:
 def after_an_import(folder: Path, size: int) -> tuple[float, float]:
     jobs, tsv = folder / "jobs", write_benchmark(folder / "numbers.tsv", size)
     paths, record = submitted(jobs, tsv, "r")
-    table = folder / "fake_numbers.tsv"
-    with tsv.open() as rows, table.open("w") as file:
-        file.write(next(rows).rstrip("\n") + "\tprediction\n")
-        file.writelines(f"{line.rstrip()}\tA\n" for number, line in enumerate(rows) if number % 2)
-    model = ("--engine", "fake", "--model", "fake")
-    command(jobs, "import", str(table), *model, "--data", str(tsv), "--run", "r")
+    import_half(jobs, tsv, "r")
     (job,) = record.jobs
     queue, me = Queue(paths.queue), owners.current()
     with Index(paths.checkpoints, job.name, job.samples) as index:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import tempfile
 import time
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -93,6 +95,22 @@ def write_benchmark(path: Path, samples: int) -> Path:
         for i in range(samples):
             file.write(f"{i}\tIs {i} even?\tyes\tno\t{'AB'[i % 2]}\n")
     return path
+
+
+def each_size(name: str, wanted: Iterable[int]) -> Iterator[tuple[Path, int]]:
+    """Yield each size with a folder of its own, in $BENCH_TMP if that is set, which is removed afterwards."""
+    for size in wanted:
+        with tempfile.TemporaryDirectory(prefix=f"bench-{name}-", dir=os.environ.get("BENCH_TMP")) as folder:
+            yield Path(folder), size
+
+
+def import_half(jobs: Path, tsv: Path, run: str) -> None:
+    """Import answers to every second row of `tsv` into `run` of the fake engine."""
+    table = tsv.with_name(f"fake_{tsv.name}")
+    with tsv.open() as rows, table.open("w") as file:
+        file.write(next(rows).rstrip("\n") + "\tprediction\n")
+        file.writelines(f"{line.rstrip()}\tA\n" for number, line in enumerate(rows) if number % 2)
+    command(jobs, "import", str(table), "--engine", "fake", "--model", "fake", "--data", str(tsv), "--run", run)
 
 
 def sizes(arguments: list[str]) -> list[int]:

@@ -6,13 +6,11 @@ The run is answered as by 8 workers with windows of 256, so a shard's lines stan
 
 from __future__ import annotations
 
-import os
 import sys
-import tempfile
 from pathlib import Path
 
 from answered import answer, submitted
-from common import command, sizes, write_benchmark
+from common import command, each_size, sizes, write_benchmark
 
 from vlmeval_mp.core import linefiles
 from vlmeval_mp.core.paths import RunPaths
@@ -24,9 +22,8 @@ WINDOW = 256
 
 def main() -> None:
     print(f"{'samples':>9} {'lines read per line':>19} {'eval CPU us/sample':>18} {'eval MB':>7}")
-    for size in sizes(sys.argv[1:]):
-        with tempfile.TemporaryDirectory(prefix="bench-merge-", dir=os.environ.get("BENCH_TMP")) as name:
-            measure(Path(name), size)
+    for folder, size in each_size("merge", sizes(sys.argv[1:])):
+        measure(folder, size)
 
 
 def measure(folder: Path, size: int) -> None:

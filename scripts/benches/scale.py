@@ -7,16 +7,14 @@ from a `resume` of a half-answered run to its first new claim. `scripts/bench sc
 
 from __future__ import annotations
 
-import os
 import signal
 import subprocess
 import sys
-import tempfile
 import time
 from pathlib import Path
 
 from answered import answer, submitted
-from common import ENV, PYTHON, ROOT, command, processor, sizes, write_benchmark
+from common import ENV, PYTHON, ROOT, command, each_size, processor, sizes, write_benchmark
 
 WORKERS = "8"
 WINDOW = 256
@@ -27,9 +25,8 @@ def main() -> None:
         f"{'samples':>9} | {'us CPU':>7} {'samples/s':>9} | supervisor {'MB':>5} {'us CPU':>7} {'unscored':>8} | "
         f"{'status s':>8} | eval {'us CPU':>7} {'MB':>5} | {'resume s':>8} {'CPU s':>6}"
     )
-    for size in sizes(sys.argv[1:]):
-        with tempfile.TemporaryDirectory(prefix="bench-scale-", dir=os.environ.get("BENCH_TMP")) as name:
-            measure(Path(name), size)
+    for folder, size in each_size("scale", sizes(sys.argv[1:])):
+        measure(folder, size)
 
 
 def measure(folder: Path, size: int) -> None:

@@ -14,13 +14,12 @@ import argparse
 import heapq
 import json
 import os
-import tempfile
 import time
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
-from common import command, write_benchmark
+from common import command, each_size, write_benchmark
 
 WORKERS, SHAPE = 8, 2.0
 STARTING = 25.0
@@ -35,9 +34,8 @@ def main() -> None:
     given = parser.parse_args()
     print(f"{WORKERS} workers of {given.slots} slots, answers of {given.latency:g} s and more")
     print(f"{'samples':>8} {'seconds':>8} {'ideal':>7} {'ratio':>6} {'queue':>6} {'cpu':>5}  answered by each worker")
-    for size in map(int, given.samples):
-        with tempfile.TemporaryDirectory(prefix="bench-tail-", dir=os.environ.get("BENCH_TMP")) as name:
-            measure(Path(name), size, given.slots, given.latency)
+    for folder, size in each_size("tail", map(int, given.samples)):
+        measure(folder, size, given.slots, given.latency)
 
 
 def measure(folder: Path, size: int, slots: int, latency: float) -> None:
