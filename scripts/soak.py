@@ -3,11 +3,13 @@
     scripts/soak                                  1,000 faults among 50,000 samples, in five runs
     scripts/soak --faults 100 --samples 5000 --runs 2
 
-Prints one line a run; the exit code is 0 if no answer was lost, no sample given up, no process left, and the results
-are those of undisturbed runs, byte by byte.
+Prints one line a run, and the folder of one that went wrong, which is kept; the exit code is 0 if no answer was lost,
+no sample given up, no process left, and the results are those of undisturbed runs, byte by byte.
 """
 
 import argparse
+import shutil
+import subprocess
 import sys
 import tempfile
 import time
@@ -34,17 +36,18 @@ def main() -> int:
     faults: Counter[str] = Counter()
     bad, twice, began = 0, 0, time.monotonic()
     for number in range(given.runs):
-        with tempfile.TemporaryDirectory(prefix="vlmeval-soak-") as folder:
-            try:
-                outcome = survive(
-                    Path(folder), samples=given.samples // given.runs, faults=-(-given.faults // given.runs),
-                    latency=given.latency, seed=given.seed + number, workers=given.workers,
-                    pause=tuple(given.pause), burst=given.burst, seconds=given.seconds,
-                )  # fmt: skip
-            except AssertionError as error:
-                print(f"seed {given.seed + number}: {error}", flush=True)
-                bad += 1
-                continue
+        folder = Path(tempfile.mkdtemp(prefix="vlmeval-soak-"))
+        try:
+            outcome = survive(
+                folder, samples=given.samples // given.runs, faults=-(-given.faults // given.runs),
+                latency=given.latency, seed=given.seed + number, workers=given.workers,
+                pause=tuple(given.pause), burst=given.burst, seconds=given.seconds,
+            )  # fmt: skip
+        except (AssertionError, subprocess.SubprocessError) as error:
+            print(f"seed {given.seed + number}: {error} (kept in {folder})", flush=True)
+            bad += 1
+            continue
+        shutil.rmtree(folder)
         faults += outcome.faults
         twice += sum(count - 1 for count in outcome.generated.values())
     minutes = (time.monotonic() - began) / 60

@@ -156,9 +156,7 @@ class Fire:
         for path in self.paths.checkpoints.rglob("*.jsonl"):
             if self.rng.random() < 0.1:
                 with path.open("ab") as file:
-                    file.write(
-                        self.rng.choice([b'{"crc":"0', bytes(100), b'{"crc":"00000000","index":"1","row":1}\n{"'])
-                    )
+                    file.write(self.rng.choice(TAILS))
                 self.struck["torn tail"] += 1
 
 
@@ -200,6 +198,8 @@ def run_under_fire(
     fire, launches, code = Fire(paths, faults, seed), 0, -1
     deadline = time.monotonic() + seconds
     while code not in (0, 1, 2, 3):
+        if time.monotonic() > deadline:
+            raise AssertionError(f"not over in time, after {launches} launches (exit {code}) and {dict(fire.faults)}")
         code = one_launch(command, fire, log, pause, burst, deadline)
         launches += 1
         if paths.checkpoints.exists():
