@@ -1,4 +1,4 @@
-"""The docs site: builds offline and strict, fetches nothing, and says of the command line what the code says."""
+"""The docs: their site builds offline and strict; what they say of commands, files and tests is what there is."""
 
 from __future__ import annotations
 
@@ -38,3 +38,35 @@ def test_the_site_builds_strictly_and_fetches_nothing(tmp_path: Path) -> None:
 def test_every_page_of_the_docs_is_in_the_site() -> None:
     listed = (ROOT / "scripts" / "mkdocs.yml").read_text(encoding="utf-8")
     assert [page.name for page in (ROOT / "docs").glob("*.md") if page.name not in listed] == []
+
+
+def documents() -> list[Path]:
+    return [ROOT / "README.md", ROOT / "vlmeval_mp" / "demo" / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+
+
+@pytest.mark.parametrize("page", documents(), ids=lambda page: str(page.relative_to(ROOT)))
+def test_every_path_of_ours_that_a_page_names_is_there(page: Path) -> None:
+    named = re.findall(r"`((?:vlmeval_mp|tests|scripts)/[^`\s]*)", page.read_text(encoding="utf-8"))
+    assert [path for path in named if not (ROOT / path).exists()] == []
+
+
+def test_every_test_that_the_page_of_faults_names_is_in_its_file() -> None:
+    """The last column has a file or a folder below `tests/`, then the beginnings (…) or ends of its tests' names."""
+    rows = [line for line in (ROOT / "docs" / "faults.md").read_text(encoding="utf-8").splitlines() if line[:2] == "| "]
+    cells = [row.strip("| ").rpartition(" | ")[2] for row in rows]
+    named = [each for cell in cells if cell != "test" for each in re.findall(r"`([^`]+)`", cell)]
+    where, missing = ROOT, []
+    for name in named:
+        if "/" in name or (ROOT / "tests" / name).is_dir():
+            where = ROOT / "tests" / name
+            where = where if where.is_dir() else where.with_suffix(".py")
+            missing += [] if where.exists() else [name]
+        elif where.is_dir() or not re.search(pattern(name), where.read_text(encoding="utf-8")):
+            missing.append(name)
+    assert len(named) > 60
+    assert missing == []
+
+
+def pattern(name: str) -> str:
+    """Return the expression for a definition of the test whose name `name` abbreviates, with … for what is left out."""
+    return r"def (test_)?" + r"\w*".join(map(re.escape, name.split("…"))) + r"\("
