@@ -168,5 +168,5 @@ def test_a_cell_that_is_not_utf8_is_refused_when_it_is_read() -> None:
 
 
 def test_a_field_longer_than_the_csv_module_allows_is_read() -> None:
-    long = "x" * (csv.field_size_limit() * 4)
+    long = "x" * (4 << 17)  # four times the limit that the csv module starts with
     assert table(f'index\tquestion\n1\t"{long}"\n'.encode())[0]["question"] == long
