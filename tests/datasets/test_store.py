@@ -311,6 +311,35 @@ def test_a_moved_data_set_refers_to_its_files_where_they_are_now(tmp_path: Path)
     assert second.samples(0, 0)[0].media[0].file == str(tmp_path / "y" / "a.png")
 
 
+def _two_copies(tmp_path: Path) -> tuple[Path, Path]:
+    """Write a TSV that names an image and a copy of both into another folder."""
+    for name in ("x", "y"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "a.png").write_bytes(png())
+    first, second = (write(tmp_path / name / "S.tsv", image_path=["a.png"]) for name in ("x", "y"))
+    return first, second
+
+
+def test_a_copy_of_a_data_set_leaves_the_stored_samples_usable(tmp_path: Path) -> None:
+    first, second = _two_copies(tmp_path)
+    stored = tmp_path / "store"
+    folder = read(first, store_folder=stored).folder
+    assert read(second, store_folder=stored).folder == folder
+    assert Dataset(folder).samples(0, 0)[0].media[0].file == str(first.parent / "a.png")
+    first.parent.joinpath("a.png").unlink()
+    again = read(second, store_folder=stored)
+    assert again.samples(0, 0)[0].media[0].file == str(second.parent / "a.png")
+
+
+def test_a_stored_data_set_whose_origin_is_torn_is_replaced(tmp_path: Path) -> None:
+    first, second = _two_copies(tmp_path)
+    stored = tmp_path / "store"
+    origin = read(first, store_folder=stored).folder / "origin.json"
+    origin.write_bytes(origin.read_bytes()[:20])
+    again = read(second, store_folder=stored)
+    assert again.samples(0, 0)[0].media[0].file == str(second.parent / "a.png")
+
+
 def test_any_range_of_samples_can_be_read(tmp_path: Path) -> None:
     path = write(tmp_path / "S.tsv", question=[f"q{i}" for i in range(50)])
     dataset = Dataset(read(path).folder)

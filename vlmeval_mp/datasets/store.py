@@ -196,17 +196,29 @@ def _publish(folder: Path, target: Path, info: DatasetInfo) -> Dataset:
         except OSError:
             if not target.is_dir():
                 raise
-        with contextlib.suppress(OSError, ValueError, ConfigError):
+        with contextlib.suppress(OSError, ValueError, ConfigError, StorageError):
             if _unchanged(_origin(target)):
-                # the same content from another path: found by that path next time
-                atomic_write(target / "origin.json", (folder / "origin.json").read_bytes())
-                atomic_write(target / "dataset.json", msgspec.json.encode(info))
-                return Dataset(target)
+                return _found_at_another_path(folder, target, info)
         aside = target.with_name(f".{target.name}.{secrets.token_hex(4)}.tmp")
         with contextlib.suppress(FileNotFoundError):
             target.rename(aside)
         shutil.rmtree(aside, ignore_errors=True)
     sync_folder(target.parent)
+    return Dataset(target)
+
+
+def _found_at_another_path(folder: Path, target: Path, info: DatasetInfo) -> Dataset:
+    """Let `target` be found by the path that `folder` was read from, too: both hold the same content.
+
+    The samples of `target` stay, and with them their digest and the files that they name.
+    """
+    dataset = Dataset(target)
+    read, stored = _origin(folder), _origin(target)
+    files = stored.files | read.files
+    origin = msgspec.structs.replace(read, files=files, missing=read.missing or stored.missing)
+    atomic_write(target / "origin.json", msgspec.json.encode(origin))
+    info = msgspec.structs.replace(info, stored=dataset.info.stored)
+    atomic_write(target / "dataset.json", msgspec.json.encode(info))
     return Dataset(target)
 
 
