@@ -95,10 +95,14 @@ def test_what_killed_processes_left_half_written_is_removed_and_what_others_writ
     gone = subprocess.Popen([sys.executable, "-c", ""])
     gone.wait()
     old = paths.queue / "done" / f".a.json.{gone.pid}.0a1b2c3d.tmp"
-    fresh, ours = paths.workers / f".w0.json.{gone.pid}.0a1b2c3d.tmp", paths.workers / f".w1.json.{os.getpid()}.0a.tmp"
-    for path in (old, fresh, ours):
+    fresh = paths.workers / f".w0.json.{gone.pid}.0a1b2c3d.tmp"
+    ours = paths.workers / f".w1.json.{os.getpid()}.99999999.tmp"  # digits only, but not its writer
+    users = paths.root / f".notes.{gone.pid}.tmp"
+    deep = paths.root / "results" / "m" / "d" / f".predictions.jsonl.{gone.pid}.0a1b2c3d.tmp"
+    deep.parent.mkdir(parents=True)
+    for path in (old, deep, fresh, ours, users):
         path.touch()
-    for path in (old, ours):
+    for path in (old, deep, ours, users):
         os.utime(path, (1, 1))
-    assert inspect(paths).litter == 1
-    assert not old.exists() and fresh.exists() and ours.exists()
+    assert inspect(paths).litter == 2
+    assert not old.exists() and not deep.exists() and fresh.exists() and ours.exists() and users.exists()

@@ -4,6 +4,7 @@ import os
 import stat
 import subprocess
 import sys
+import time
 
 import msgspec
 import pytest
@@ -157,10 +158,12 @@ def test_a_half_made_folder_of_a_killed_submit_is_removed_by_the_next_one(tmp_pa
     gone = subprocess.Popen([sys.executable, "-c", ""])
     gone.wait()
     jobs = tmp_path / "jobs"
-    left, fresh, ours = jobs / f".a.{gone.pid}.tmp", jobs / f".b.{gone.pid}.tmp", jobs / f".c.{os.getpid()}.tmp"
+    writers = {"a": gone.pid, "b": gone.pid, "c": os.getpid()}
+    left, fresh, ours = (jobs / f".{name}.{pid}.0a1b2c3d.tmp" for name, pid in writers.items())
     for folder in (left, fresh, ours):
         (folder / "queue").mkdir(parents=True)
     for folder in (left, ours):
         os.utime(folder, (1, 1))
+    os.utime(fresh, (time.time() - 600,) * 2)  # a process of another host may be reading a large data set
     fake_run(tmp_path, 4)
     assert not left.exists() and fresh.exists() and ours.exists()

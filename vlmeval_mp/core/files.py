@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
@@ -22,10 +23,20 @@ BLOCK = 1 << 18
 """Bytes that are read or written at once."""
 NO_LINKS = frozenset({errno.EPERM, errno.ENOSYS, errno.EOPNOTSUPP, errno.EMLINK, errno.EINVAL})
 """What `link` says where the file system has no hard links."""
+ABANDONED_AFTER = 3600.0
+"""Seconds without a change after which a temporary file or folder may be removed, if its writer is gone."""
+_TEMPORARY = re.compile(r"\..+\.(\d+)\.[0-9a-f]{8}\.tmp")
 
 
-def _temporary(path: Path) -> Path:
+def temporary(path: Path) -> Path:
+    """Return a new name beside `path` for what is to become it; it names the process that writes there."""
     return path.with_name(f".{path.name}.{os.getpid()}.{os.urandom(4).hex()}.tmp")
+
+
+def writer(path: Path) -> int | None:
+    """Return the number of the process that made the name of `path` by `temporary`, None for any other name."""
+    match = _TEMPORARY.fullmatch(path.name)
+    return int(match[1]) if match else None
 
 
 def sync_folder(folder: Path) -> None:
@@ -60,9 +71,9 @@ def sync_file_system(folder: Path) -> None:
 
 
 def _write_temporary(path: Path, data: bytes, durable: bool) -> Path:
-    temporary = _temporary(path)
+    building = temporary(path)
     try:
-        with temporary.open("xb") as file:
+        with building.open("xb") as file:
             faultpoints.reach("write")
             file.write(data)
             file.flush()
@@ -70,9 +81,9 @@ def _write_temporary(path: Path, data: bytes, durable: bool) -> Path:
                 os.fsync(file.fileno())
     except OSError as error:
         with contextlib.suppress(OSError):
-            temporary.unlink()
+            building.unlink()
         raise StorageError(f"cannot write {path}: {error.strerror or error}") from error
-    return temporary
+    return building
 
 
 def atomic_write(path: Path, data: bytes, *, durable: bool = True) -> None:
@@ -81,16 +92,16 @@ def atomic_write(path: Path, data: bytes, *, durable: bool = True) -> None:
     Raises:
         StorageError: the data could not be written; `path` is as it was.
     """
-    temporary = _write_temporary(path, data, durable)
+    building = _write_temporary(path, data, durable)
     try:
         faultpoints.reach("replace")
-        temporary.replace(path)
+        building.replace(path)
         faultpoints.reach("replaced")
         if durable:
             sync_folder(path.parent)
     except OSError as error:
         with contextlib.suppress(OSError):
-            temporary.unlink()
+            building.unlink()
         raise StorageError(f"cannot replace {path}: {error.strerror or error}") from error
 
 
@@ -101,21 +112,21 @@ def replacing(*paths: Path) -> Iterator[list[BinaryIO]]:
     Raises:
         StorageError: the data could not be written.
     """
-    temporary = [_temporary(path) for path in paths]
+    building = [temporary(path) for path in paths]
     try:
         with contextlib.ExitStack() as stack:
-            opened = [stack.enter_context(path.open("xb", buffering=BLOCK)) for path in temporary]
+            opened = [stack.enter_context(path.open("xb", buffering=BLOCK)) for path in building]
             yield list(opened)
             for file in opened:
                 file.flush()
                 os.fsync(file.fileno())
-        for path, target in zip(temporary, paths, strict=True):
+        for path, target in zip(building, paths, strict=True):
             path.replace(target)
             sync_folder(target.parent)
     except OSError as error:
         raise StorageError(f"cannot write {paths[0].parent}: {error.strerror or error}") from error
     finally:
-        for path in temporary:
+        for path in building:
             with contextlib.suppress(OSError):
                 path.unlink()
 
@@ -129,40 +140,40 @@ def publish_new(path: Path, data: bytes, *, sync_parent: bool = True) -> bool:
     Raises:
         StorageError: the data could not be written.
     """
-    temporary = _write_temporary(path, data, durable=True)
+    building = _write_temporary(path, data, durable=True)
     try:
         try:
             faultpoints.reach("publish")
-            os.link(temporary, path)
+            os.link(building, path)
             created = True
             faultpoints.reach("published")
         except FileExistsError:
-            created = temporary.stat().st_nlink == 2
+            created = building.stat().st_nlink == 2
         except OSError as error:
             if error.errno not in NO_LINKS:
                 raise
-            created = _publish_without_links(temporary, path, data)
+            created = _publish_without_links(building, path, data)
     except OSError as error:
         raise StorageError(f"cannot create {path}: {error.strerror or error}") from error
     finally:
         with contextlib.suppress(OSError):
-            temporary.unlink()
+            building.unlink()
     if sync_parent:
         sync_folder(path.parent)
     return created
 
 
-def _publish_without_links(temporary: Path, path: Path, data: bytes) -> bool:
+def _publish_without_links(building: Path, path: Path, data: bytes) -> bool:
     try:
-        return _rename_new(temporary, path)
+        return _rename_new(building, path)
     except OSError as error:
         if error.errno not in NO_LINKS:
             raise
     return _create_whole(path, data)
 
 
-def _rename_new(temporary: Path, path: Path) -> bool:
-    """Rename `temporary` to `path` unless that exists; True if it was renamed.
+def _rename_new(building: Path, path: Path) -> bool:
+    """Rename `building` to `path` unless that exists; True if it was renamed.
 
     Raises:
         OSError: with a number of `NO_LINKS`, the kernel or the file system does not know such a rename.
@@ -173,7 +184,7 @@ def _rename_new(temporary: Path, path: Path) -> bool:
     if rename is None:
         raise OSError(errno.ENOSYS, "there is no renameat2")
     here, no_replace = -100, 1  # AT_FDCWD, RENAME_NOREPLACE
-    if rename(here, os.fsencode(temporary), here, os.fsencode(path), no_replace) == 0:
+    if rename(here, os.fsencode(building), here, os.fsencode(path), no_replace) == 0:
         return True
     number = ctypes.get_errno()
     if number == errno.EEXIST:

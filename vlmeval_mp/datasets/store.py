@@ -28,7 +28,7 @@ import msgspec
 
 from vlmeval_mp.core import jsonfiles
 from vlmeval_mp.core.errors import ConfigError, StorageError
-from vlmeval_mp.core.files import atomic_write, sync_file_system, sync_folder
+from vlmeval_mp.core.files import ABANDONED_AFTER, atomic_write, sync_file_system, sync_folder
 from vlmeval_mp.core.paths import slug
 from vlmeval_mp.core.records import DatasetInfo, DataSpec, Sample, Struct
 from vlmeval_mp.datasets import arrangement, benchmarks, names
@@ -39,9 +39,6 @@ from vlmeval_mp.datasets.tsv import Reader
 from vlmeval_mp.datasets.vlmevalkit import OfficialReading
 from vlmeval_mp.requests.prompts import READY
 from vlmeval_mp.vlmevalkit import client
-
-ABANDONED_AFTER = 3600.0
-"""Seconds without a change after which an unlocked temporary folder is what a killed reading left."""
 
 
 class Origin(Struct, frozen=True, omit_defaults=False):

@@ -263,8 +263,7 @@ def _link(link: Path, target: Path) -> bool:
     """Point `link` at `target` in one step; False if a file that is no link stands there, which is left alone."""
     if link.exists() and not link.is_symlink():
         return False
-    building = link.with_name(f".{link.name}.{os.getpid()}.tmp")
-    building.unlink(missing_ok=True)
+    building = files.temporary(link)
     building.symlink_to(target)
     building.replace(link)
     return True

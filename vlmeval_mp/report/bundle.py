@@ -12,7 +12,6 @@ outside its folder, is refused.
 from __future__ import annotations
 
 import hashlib
-import os
 import shutil
 import zipfile
 from collections.abc import Callable, Iterable, Iterator
@@ -21,6 +20,7 @@ from pathlib import Path, PurePosixPath
 
 import msgspec
 
+from vlmeval_mp.core import files
 from vlmeval_mp.core.errors import ConfigError, StorageError
 from vlmeval_mp.core.paths import RunPaths, slug
 from vlmeval_mp.core.records import ImagePart, Job, Media, Message, Sample, Struct, VideoPart
@@ -63,7 +63,7 @@ def write(paths: RunPaths, file: Path, *, media: bool = True) -> Bundle:
         StorageError: the file cannot be written.
     """
     record = snapshot.read_record(paths)
-    building = file.with_name(f".{file.name}.{os.getpid()}.tmp")
+    building = files.temporary(file)
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
         with zipfile.ZipFile(building, "w", zipfile.ZIP_DEFLATED) as archive:
@@ -199,7 +199,7 @@ def unpack(file: Path, folder: Path) -> tuple[RunPaths, str]:
             target = RunPaths(folder / manifest.run)
             if target.root.exists():
                 raise ConfigError(f"{target.root} is there already; remove it or name another folder with --jobs")
-            building = folder / f".{manifest.run}.{os.getpid()}.tmp"
+            building = files.temporary(folder / manifest.run)
             try:
                 for name, wanted in manifest.files.items():
                     _extract(file, archive, name, wanted, building)

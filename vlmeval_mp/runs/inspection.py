@@ -9,14 +9,12 @@ from __future__ import annotations
 
 import contextlib
 import os
-import re
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import msgspec
-
+from vlmeval_mp.core import files, jsonfiles
 from vlmeval_mp.core.errors import StorageError
 from vlmeval_mp.core.paths import RunPaths
 from vlmeval_mp.core.records import Done, Job, RunRecord, Shard, Stop
@@ -27,9 +25,9 @@ from vlmeval_mp.runs.queue import FOLDERS
 from vlmeval_mp.runs.shards import parse, parse_stem
 
 SHOWN = 5
-LITTER_SECONDS = 60.0
-"""Age from which a temporary file is litter if no process of its number lives: it may be another host's."""
-_TEMPORARY = re.compile(r"^\..*\.(\d+)(?:\.[0-9a-f]+)?\.tmp$")
+
+Inside = Mapping[Path, list[Path]]
+"""Each folder of a run, with the visible files and folders in it."""
 
 
 @dataclass(slots=True)
@@ -60,37 +58,44 @@ def inspect(paths: RunPaths, record: RunRecord) -> Findings:
         StorageError: a damaged file could not be moved.
     """
     jobs, found = {job.name: job for job in record.jobs}, Findings()
-    found.foreign = [str(path.relative_to(paths.queue)) for path in _foreign(paths.queue, jobs)]
-    damaged = {*_misplaced(paths.queue, jobs), *_damaged_done(paths, jobs), *_damaged_failed(paths, jobs)}
-    for path in sorted(damaged | set(_damaged_stops(paths))):
+    inside = dict(_walk(paths.root))
+    visible = {folder: [path for path in held if path.name[0] != "."] for folder, held in inside.items()}
+    found.foreign = [str(path.relative_to(paths.queue)) for path in _foreign(paths.queue, jobs, visible)]
+    damaged = {*_misplaced(paths.queue, jobs, visible), *_damaged_done(paths, jobs, visible)}
+    damaged.update(_damaged_failed(paths, jobs, visible), _damaged_stops(paths, visible))
+    for path in sorted(damaged):
         found.dead.append(str(path.relative_to(paths.queue)))
         _bury(paths.queue / "dead", path)
-    found.litter = sweep_litter(
-        each for folder in (paths.root, paths.workers, paths.queue) for each in _below(folder, 2)
-    )
+    found.litter = sweep_litter(path for held in inside.values() for path in held)
     return found
 
 
-def _foreign(queue: Path, jobs: Mapping[str, Job]) -> Iterator[Path]:
+def _walk(folder: Path) -> Iterator[tuple[Path, list[Path]]]:
+    """Yield `folder` and each folder below it, with the files and folders that are in it."""
+    for place, folders, names in os.walk(folder):
+        yield Path(place), [Path(place, name) for name in sorted([*folders, *names])]
+
+
+def _foreign(queue: Path, jobs: Mapping[str, Job], inside: Inside) -> Iterator[Path]:
     """Yield what is in the queue's folders and has no name of a shard."""
-    for path in _visible(queue / "pending"):
-        if not (path.name in jobs if path.is_dir() else parse(path.name)):
+    for path in inside.get(queue / "pending", ()):
+        if not (path.name in jobs if path in inside else parse(path.name)):
             yield path
     for folder in (*(queue / "pending" / job for job in jobs), queue / "claimed"):
-        yield from (path for path in _visible(folder) if parse(path.name) is None)
+        yield from (path for path in inside.get(folder, ()) if parse(path.name) is None)
     for folder in (queue / "done", queue / "failed"):
-        yield from (path for path in _visible(folder) if parse_stem(path.name) is None)
+        yield from (path for path in inside.get(folder, ()) if parse_stem(path.name) is None)
 
 
-def _misplaced(queue: Path, jobs: Mapping[str, Job]) -> Iterator[Path]:
+def _misplaced(queue: Path, jobs: Mapping[str, Job], inside: Inside) -> Iterator[Path]:
     """Yield files of shards that the run does not have."""
     for folder in (*(queue / "pending" / job for job in jobs), queue / "pending", queue / "claimed"):
-        for path in _visible(folder):
+        for path in inside.get(folder, ()):
             entry = parse(path.name)
             if entry is not None and not (_is_in(entry.shard, jobs) and folder.name in (entry.shard.job, *FOLDERS)):
                 yield path
     for folder in (queue / "done", queue / "failed"):
-        for path in _visible(folder):
+        for path in inside.get(folder, ()):
             shard = parse_stem(path.name)
             if shard is not None and not _is_in(shard, jobs):
                 yield path
@@ -105,10 +110,10 @@ def _shard_of(path: Path, jobs: Mapping[str, Job]) -> Shard | None:
     return shard if shard is not None and _is_in(shard, jobs) else None
 
 
-def _damaged_done(paths: RunPaths, jobs: Mapping[str, Job]) -> Iterator[Path]:
+def _damaged_done(paths: RunPaths, jobs: Mapping[str, Job], inside: Inside) -> Iterator[Path]:
     """Yield each `done` file that cannot be read, is another shard's, or whose answers are not as they were."""
     whole: dict[str, list[tuple[Path, Done]]] = {}
-    for path in _visible(paths.queue / "done"):
+    for path in inside.get(paths.queue / "done", ()):
         if (shard := _shard_of(path, jobs)) is None:
             continue
         try:
@@ -131,8 +136,8 @@ def _damaged_done(paths: RunPaths, jobs: Mapping[str, Job]) -> Iterator[Path]:
                     yield path
 
 
-def _damaged_failed(paths: RunPaths, jobs: Mapping[str, Job]) -> Iterator[Path]:
-    for path in _visible(paths.queue / "failed"):
+def _damaged_failed(paths: RunPaths, jobs: Mapping[str, Job], inside: Inside) -> Iterator[Path]:
+    for path in inside.get(paths.queue / "failed", ()):
         shard = _shard_of(path, jobs)
         try:
             if shard is not None and read_failure(path).shard != shard:
@@ -141,11 +146,9 @@ def _damaged_failed(paths: RunPaths, jobs: Mapping[str, Job]) -> Iterator[Path]:
             yield path
 
 
-def _damaged_stops(paths: RunPaths) -> Iterator[Path]:
-    for path in _visible(paths.queue / "stopped"):
-        try:
-            msgspec.json.decode(path.read_bytes(), type=Stop)
-        except (OSError, UnicodeDecodeError, msgspec.DecodeError):
+def _damaged_stops(paths: RunPaths, inside: Inside) -> Iterator[Path]:
+    for path in inside.get(paths.queue / "stopped", ()):
+        if jsonfiles.read_if_whole(path, Stop) is None:
             yield path
 
 
@@ -161,28 +164,25 @@ def sweep_litter(paths: Iterable[Path]) -> int:
     """Delete those of `paths` that a killed process left half-written; return how many."""
     swept = 0
     for path in paths:
-        match = _TEMPORARY.match(path.name)
         with contextlib.suppress(OSError):
-            if match and start_time(int(match[1])) is None and time.time() - path.stat().st_mtime > LITTER_SECONDS:
+            if is_litter(path):
                 path.unlink()
                 swept += 1
     return swept
 
 
-def _below(folder: Path, levels: int) -> Iterator[Path]:
-    """Yield the files below `folder`, at most so many levels down."""
-    with contextlib.suppress(OSError), os.scandir(folder) as found:
-        for item in found:
-            if item.is_dir(follow_symlinks=False):
-                yield from _below(Path(item.path), levels - 1) if levels > 1 else ()
-            elif item.name.startswith("."):
-                yield Path(item.path)
+def is_litter(path: Path) -> bool:
+    """Return whether `path` is a temporary file or folder whose writer is gone.
 
+    A process of another host has no number here, so what was changed a short while ago may still be in use.
 
-def _visible(folder: Path) -> list[Path]:
-    with contextlib.suppress(OSError), os.scandir(folder) as found:
-        return sorted(Path(item.path) for item in found if not item.name.startswith("."))
-    return []
+    Raises:
+        OSError: the path cannot be looked at.
+    """
+    writer = files.writer(path)
+    if writer is None or start_time(writer) is not None:
+        return False
+    return time.time() - path.stat().st_mtime > files.ABANDONED_AFTER
 
 
 def _files(names: list[str]) -> str:

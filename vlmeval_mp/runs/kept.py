@@ -12,6 +12,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from vlmeval_mp.core.errors import ConfigError, StorageError
+from vlmeval_mp.core.files import temporary
 from vlmeval_mp.core.paths import JobsPaths, RunPaths
 from vlmeval_mp.core.records import Job
 
@@ -39,8 +40,7 @@ def _link(source: Path, target: Path) -> None:
     """Make `target` appear whole, as a link to `source` or else a copy; one that is there stays."""
     if target.exists():
         return
-    building = target.with_name(f".{target.name}.{os.getpid()}.tmp")
-    building.unlink(missing_ok=True)
+    building = temporary(target)
     try:
         os.link(source, building)
     except OSError:

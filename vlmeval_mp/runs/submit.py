@@ -9,7 +9,6 @@ import contextlib
 import importlib.util
 import os
 import shutil
-import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -25,7 +24,6 @@ from vlmeval_mp.datasets.store import Dataset, prepare
 from vlmeval_mp.engines import argnames
 from vlmeval_mp.engines.registry import entry
 from vlmeval_mp.runs import fingerprint, inspection, kept, queue, snapshot
-from vlmeval_mp.runs.owners import start_time
 from vlmeval_mp.runs.recorded import RECORD_VERSION
 from vlmeval_mp.runs.shards import shards_of
 from vlmeval_mp.scoring import families
@@ -201,18 +199,15 @@ def _job(model: ModelSpec, data: DataSpec, dataset: Dataset) -> Job:
 def _remove_abandoned(jobs: Path) -> None:
     """Remove half-made folders of runs that a killed process left under `jobs`."""
     for folder in jobs.glob(".*.tmp"):
-        pid = folder.name.split(".")[-2]
         with contextlib.suppress(OSError):
-            young = time.time() - folder.stat().st_mtime < inspection.LITTER_SECONDS
-            if folder.is_dir() and pid.isdigit() and start_time(int(pid)) is None and not young:
+            if folder.is_dir() and inspection.is_litter(folder):
                 shutil.rmtree(folder, ignore_errors=True)
 
 
 def publish(paths: RunPaths, record: RunRecord, datasets: Sequence[Path]) -> None:
     """Lay the whole run folder out beside its place and rename it there: a killed submit leaves no half run."""
     credentials.refuse_kept(jsonfiles.encode(record).decode(), os.environ)
-    building = paths.root.with_name(f".{paths.root.name}.{os.getpid()}.tmp")
-    shutil.rmtree(building, ignore_errors=True)
+    building = files.temporary(paths.root)
     _remove_abandoned(paths.root.parent)
     building.mkdir(mode=0o700, parents=True)  # questions and answers are nobody else's business, unless said otherwise
     new = RunPaths(building)
