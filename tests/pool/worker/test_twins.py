@@ -138,6 +138,55 @@ def test_an_answer_that_waits_when_the_holder_died_is_taken_by_its_heir(tmp_path
     assert recorded_rows(paths) == list(range(10))
 
 
+def lonely_worker(tmp_path, window=4):
+    """A worker whose own samples are answered; `there` is what others have in their engines, `asked` whom it asked."""
+    worker, there, asked = worker_for(paths := fake_run(tmp_path, 40), read_record(paths), window=window), set(), []
+    job = read_record(paths).jobs[0].name
+
+    async def never(_job, sample):
+        asked.append(sample.row)
+        worker.asker.in_engine += 1
+        await asyncio.sleep(1000)
+
+    worker.asker.predict = never
+    worker.twins._in_other_engines = lambda: {("another", (job, row)) for row in there}
+    return worker, there, asked
+
+
+async def look(worker, there, *rounds):
+    """Have other engines keep what each of the `rounds` adds until it is due."""
+    async with asyncio.TaskGroup() as worker.twins.group:
+        for rows in rounds:
+            there |= rows
+            await worker.twins.look()
+            await asyncio.sleep(twins.LEAST_SECONDS + 0.05)
+            await worker.twins.look()
+            await asyncio.sleep(0.1)  # the samples are read in threads
+        worker.twins.cancel()
+
+
+async def test_twins_that_run_leave_the_rest_of_the_window_to_new_ones(tmp_path):
+    worker, there, asked = lonely_worker(tmp_path)
+    await look(worker, there, {1, 2}, {3, 4, 5})
+    assert sorted(asked) == [1, 2, 3, 4], "four places, two of them taken"
+
+
+async def test_what_somebody_else_asks_takes_no_place_and_is_tried_once(tmp_path):
+    worker, there, asked = lonely_worker(tmp_path)
+    for row in range(1, 5):
+        worker.twins._files.begin(read_record(worker.paths).jobs[0].name, row)
+    tried, real = [], worker.twins._files.begin
+
+    def begin(job, row):
+        tried.append(row)
+        return real(job, row)
+
+    worker.twins._files.begin = begin
+    await look(worker, there, {1, 2, 3, 4, 5, 6}, set())
+    assert sorted(asked) == [5, 6]
+    assert tried == [1, 2, 3, 4, 5, 6]
+
+
 def test_one_sample_has_one_twin(tmp_path):
     files = TwinFiles(tmp_path / "twins")
     assert [files.begin("job.with.dots", 7), files.begin("job.with.dots", 7)] == [True, False]

@@ -42,7 +42,8 @@ def may_differ(model: ModelSpec) -> bool:
 class Twins:
     """Twins of one worker, whose jobs are `jobs`; `numbers` are the jobs' numbers in the run's record.
 
-    `asked` counts those that were begun; `group` is what their tasks belong to.
+    `asked` counts those that were begun; `group` is what their tasks belong to. Whoever is first to try a sample asks
+    it, so that one try for each is enough.
     """
 
     def __init__(
@@ -65,6 +66,7 @@ class Twins:
         self._files = TwinFiles(paths.twins)
         self._never = may_differ(model)
         self._tasks: dict[Key, asyncio.Task[None]] = {}
+        self._tried: set[Key] = set()
         self._seen: dict[tuple[str, Key], float] = {}
         self._ended = asyncio.Event()
 
@@ -89,28 +91,35 @@ class Twins:
         if self._never or self.group is None:
             return
         there = await asyncio.to_thread(self._in_other_engines)
+        waited_for = {key for _, key in there}
         for key, task in self._tasks.items():
-            if key not in there.values():
+            if key not in waited_for:
                 task.cancel()
         now = time.monotonic()
         self._seen = {place: self._seen.get(place, now) for place in there}
         due = sorted((since, key) for (_, key), since in self._seen.items() if since <= now - self.patience)
-        for _, key in due[: self._asker.window_size - self._asker.in_engine]:
-            if key not in self._tasks and self._files.begin(*key):
-                self._begin(key)
+        room = self._asker.window_size - self._asker.in_engine - self._asker.rendering
+        for _, key in due:
+            if room <= 0:
+                return
+            if key not in self._tried:
+                self._tried.add(key)
+                if self._files.begin(*key):
+                    self._begin(key)
+                    room -= 1
 
-    def _in_other_engines(self) -> dict[tuple[str, Key], Key]:
-        """Return what other workers of this model wait for at the end of a run, by worker; without any suspects."""
-        found: dict[tuple[str, Key], Key] = {}
+    def _in_other_engines(self) -> set[tuple[str, Key]]:
+        """Return the owners and keys of what other workers of this model wait for at the end of a run, without any
+        suspects.
+        """
+        found: set[tuple[str, Key]] = set()
         others = self._sharing.others_at_the_end()
         claimed = [entry for entry in self._queue.entries("claimed") if not entry.deaths] if others else []
         for other in others:
             rows = self._rows_of(other)
-            for entry in claimed:
-                shard = entry.shard
-                if entry.owner == other.owner:
-                    mine = [row for job, row in rows if job == shard.job and shard.first <= row <= shard.last]
-                    found |= {(other.owner, (shard.job, row)): (shard.job, row) for row in mine}
+            for shard in (entry.shard for entry in claimed if entry.owner == other.owner):
+                mine = [row for job, row in rows if job == shard.job and shard.first <= row <= shard.last]
+                found |= {(other.owner, (shard.job, row)) for row in mine}
         return found
 
     def _rows_of(self, other: WorkerStatus) -> list[Key]:
