@@ -136,6 +136,44 @@ async def test_a_sample_that_kills_twice_is_an_error_that_names_its_picture(tmp_
         assert [each["text"] for each in outcomes[1:]] == ["what?"] * 3
 
 
+async def begun(pool: RenderPool, id_: str) -> int:
+    """Wait until a process has been given the draft `id_`; return its pid."""
+    while True:
+        for place in pool._places:
+            if place.process is not None and any(job.draft.id == id_ for job in place.given.values()):
+                return place.process.pid
+        await asyncio.sleep(0.01)
+
+
+async def test_nothing_is_rendered_for_whoever_was_cancelled_before_it_was_given_out(tmp_path: Path) -> None:
+    async with running(pool_of(1)) as pool, asyncio.timeout(30):
+        given_up = asyncio.create_task(pool.render(draft("a", "very slow", tmp_path)))
+        await asyncio.sleep(0)
+        given_up.cancel()
+        assert (await value(pool, draft("b", "what?", tmp_path, shade=2)))["pixels"]
+
+
+@pytest.mark.parametrize("deaths", [1, renderpool.DEATHS_OF_A_DRAFT])
+async def test_a_process_that_dies_over_what_nobody_waits_for_leaves_the_others_theirs(
+    tmp_path: Path, deaths: int
+) -> None:
+    problems = list[dict[str, Any]]()
+    asyncio.get_running_loop().set_exception_handler(lambda _, problem: problems.append(problem))
+    async with running(pool_of(1)) as pool, asyncio.timeout(30):
+        given_up = asyncio.create_task(pool.render(draft("a", "very slow", tmp_path)))
+        other = asyncio.create_task(value(pool, draft("b", "what?", tmp_path, shade=2)))
+        for _ in range(deaths - 1):
+            os.kill(pid := await begun(pool, "a"), signal.SIGKILL)
+            while pid in pool.pids:
+                await asyncio.sleep(0.01)
+        pid = await begun(pool, "a")
+        given_up.cancel()
+        await asyncio.sleep(0)
+        os.kill(pid, signal.SIGKILL)
+        assert (await other)["pixels"]
+    assert problems == []
+
+
 async def test_closing_waits_for_all_processes_together_and_kills_those_that_are_busy(tmp_path: Path) -> None:
     pool = pool_of(3)
     pool.start()

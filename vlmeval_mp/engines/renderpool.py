@@ -124,6 +124,8 @@ class RenderPool:
                     job = self._queue.next(place)
                     if job is None:
                         break
+                    if job.outcome.done():  # whoever waited was cancelled
+                        continue
                     place.given[job.number] = job
                     self._send(place, packed((job.number, job.draft)))
 
@@ -255,7 +257,7 @@ class RenderPool:
         place.process = None
         if place.failed_starts < FAILED_STARTS:
             self._start(place)
-        for job in reversed(lost):
+        for job in (job for job in reversed(lost) if not job.outcome.done()):
             if job.deaths >= DEATHS_OF_A_DRAFT:
                 why = f"{files(job.draft)}: {job.deaths} render processes died while they rendered this sample"
                 job.outcome.set_exception(MediaError(why))

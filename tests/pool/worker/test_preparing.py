@@ -130,6 +130,28 @@ def test_who_does_not_wait_any_more_holds_no_memory(after: float) -> None:
     run(1, 100, body)
 
 
+def test_nothing_is_made_for_whoever_was_cancelled_before_it_was_begun() -> None:
+    async def body(preparer: Preparer[Thing]) -> None:
+        until, begun = threading.Event(), list[int]()
+        first = asyncio.create_task(preparer.prepare(holding(0, until, begun)))
+        while not begun:
+            await asyncio.sleep(0.01)
+        given_up = [
+            asyncio.create_task(preparer.prepare(holding(n, until, begun), long=long))
+            for n, long in ((1, False), (2, True))
+        ]
+        await asyncio.sleep(0)
+        for task in given_up:
+            task.cancel()
+        await asyncio.sleep(0)
+        until.set()
+        await first
+        assert (await preparer.prepare(made(3))).name == 3
+        assert begun == [0]
+
+    run(1, 100, body)
+
+
 def test_who_is_cancelled_just_as_it_is_handed_over_holds_no_memory() -> None:
     async def body(preparer: Preparer[Thing]) -> None:
         waiting = asyncio.create_task(preparer.prepare(made(0, nbytes=100)))

@@ -111,6 +111,9 @@ class Preparer(Generic[T]):
     def _take(self) -> tuple[Work[T], bool] | None:
         """Return what is next and whether it is long. Half of the threads may be at long ones while quick ones wait."""
         with self._lock:
+            for queue in (self._quick, self._long):
+                while queue and queue[0][1].done():  # the task that waited was cancelled
+                    queue.popleft()
             may_be_long = bool(self._long) and self._may_be_long()
             if may_be_long and (not self._quick or self._long_active < self._threads // 2):
                 self._long_active += 1
