@@ -15,20 +15,21 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import hashlib
-import mmap
 import os
 import secrets
 import shutil
 import time
+import weakref
 from array import array
 from collections.abc import Iterator
 from pathlib import Path
+from typing import BinaryIO
 
 import msgspec
 
 from vlmeval_mp.core import jsonfiles
 from vlmeval_mp.core.errors import ConfigError, StorageError
-from vlmeval_mp.core.files import ABANDONED_AFTER, atomic_write, sync_file_system, sync_folder
+from vlmeval_mp.core.files import ABANDONED_AFTER, BLOCK, atomic_write, sync_file_system, sync_folder
 from vlmeval_mp.core.paths import slug
 from vlmeval_mp.core.records import DatasetInfo, DataSpec, Sample, Struct
 from vlmeval_mp.datasets import arrangement, benchmarks, names
@@ -39,6 +40,9 @@ from vlmeval_mp.datasets.tsv import Reader
 from vlmeval_mp.datasets.vlmevalkit import OfficialReading
 from vlmeval_mp.requests.prompts import READY
 from vlmeval_mp.vlmevalkit import client
+
+AT_ONCE = 1024
+"""Samples that are read at once where all of a data set are looked at."""
 
 
 class Origin(Struct, frozen=True, omit_defaults=False):
@@ -67,12 +71,13 @@ class Dataset:
         self.folder = folder
         try:
             self.info = jsonfiles.read(folder / "dataset.json", DatasetInfo)
-            with (folder / "samples.jsonl").open("rb") as file:
-                self._data = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
-        except (OSError, ValueError, StorageError) as error:
+            with (folder / "samples.jsonl").open("rb", buffering=0) as file:
+                self._ends, digest = _measured(file)
+                self._descriptor = os.dup(file.fileno())
+            weakref.finalize(self, os.close, self._descriptor)
+        except (OSError, StorageError) as error:
             raise ConfigError(f"{folder} is no usable data set folder ({error}); delete it and launch again") from error
-        self._ends = array("Q", _newlines(self._data))
-        altered = self.info.stored and hashlib.sha256(self._data).hexdigest() != self.info.stored
+        altered = self.info.stored and digest != self.info.stored
         if altered or len(self._ends) != self.info.samples:
             raise ConfigError(f"{folder}/samples.jsonl is damaged; delete {folder} and launch again")
         self._decode = msgspec.json.Decoder(Sample).decode
@@ -81,24 +86,40 @@ class Dataset:
         return len(self._ends)
 
     def __iter__(self) -> Iterator[Sample]:
-        return (self.samples(row, row)[0] for row in range(len(self)))
+        for first, last in self._parts():
+            yield from self.samples(first, last)
 
     def holds(self, text: bytes) -> bool:
-        """Return whether `text` stands anywhere in the samples as they are stored."""
-        return self._data.find(text) >= 0
+        """Return whether `text` stands in any sample as it is stored."""
+        return any(text in self._lines(first, last) for first, last in self._parts())
 
     def samples(self, first: int, last: int) -> list[Sample]:
         """Return the samples of rows `first` to `last`, both included."""
         if not 0 <= first <= last < len(self):
             raise IndexError(f"rows {first} to {last} of {self.info.name}, which has {len(self)}")
-        starts = range(first, last + 1)
-        return [self._decode(self._data[self._ends[row - 1] + 1 if row else 0 : self._ends[row]]) for row in starts]
+        return [self._decode(line) for line in self._lines(first, last).split(b"\n")]
+
+    def _parts(self) -> Iterator[tuple[int, int]]:
+        """Yield the first and last rows of parts that are read at once."""
+        for first in range(0, len(self), AT_ONCE):
+            yield first, min(first + AT_ONCE, len(self)) - 1
+
+    def _lines(self, first: int, last: int) -> bytes:
+        """Return the lines of rows `first` to `last`. They are read, not mapped: pages of a map count as memory."""
+        start = self._ends[first - 1] + 1 if first else 0
+        return os.pread(self._descriptor, self._ends[last] - start, start)
 
 
-def _newlines(data: mmap.mmap) -> Iterator[int]:
-    place = -1
-    while (place := data.find(b"\n", place + 1)) >= 0:
-        yield place
+def _measured(file: BinaryIO) -> tuple[array[int], str]:
+    """Return where each line of `file` ends, and the SHA-256 of all of it."""
+    ends, digest, start = array("Q"), hashlib.sha256(), 0
+    while block := file.read(BLOCK):
+        digest.update(block)
+        place = -1
+        while (place := block.find(b"\n", place + 1)) >= 0:
+            ends.append(start + place)
+        start += len(block)
+    return ends, digest.hexdigest()
 
 
 def prepare(spec: DataSpec, store: Path) -> Dataset:
