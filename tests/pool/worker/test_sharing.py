@@ -104,6 +104,21 @@ def test_a_worker_that_is_alone_claims_whole_shards(tmp_path):
     assert entry.shard.size == 32
 
 
+def test_a_claim_where_nothing_is_pending_looks_at_nothing_else(tmp_path):
+    paths = fake_run(tmp_path, 4)
+    another(paths, "w1")
+    sharing = sharing_of(paths)
+    while sharing.claim(0, window=64)[0] is not None:
+        pass
+    sharing._queue = OnlyPending(sharing._queue)
+    assert sharing.claim(4, window=64) == (None, 0)
+
+
+class OnlyPending:
+    def __init__(self, queue):
+        self.pending = queue.pending
+
+
 def test_samples_that_are_not_begun_go_to_a_worker_that_has_nothing_and_none_is_asked_twice(tmp_path):
     paths = fake_run(tmp_path, 64)
     worker = worker_for(paths, read_record(paths), window=2, latency=0.05)

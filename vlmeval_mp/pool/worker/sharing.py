@@ -77,9 +77,11 @@ class Sharing:
         if self._workers == 1 or pending > 2 * self._workers * (window + AHEAD):
             return self._queue.claim(self._owner, self._jobs), 0
         pending = self._queue.pending(self._jobs, fresh=True)
+        if not pending:
+            return None, 0
         most = most_to_hold(self._left(own, pending), pending, self._workers, window)
         missing = own + (least(window) if own >= window else 1) - most
-        if pending and missing > 0:
+        if missing > 0:
             return None, missing
         return self._queue.claim(self._owner, self._jobs, max(most - own, 1)), 0
 
