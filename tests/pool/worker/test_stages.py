@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from pathlib import Path
 
 import pytest
@@ -52,3 +53,20 @@ def test_each_stage_has_its_seconds_and_an_earlier_start_in_the_log_counts_for_n
     clock[0] = 19.0
     stages.end()
     assert (stages.stage, stages.seconds) == ("", {"importing": 2.0, "reading weights": 7.0, "compiling": 10.0})
+
+
+def test_a_look_that_the_end_overtakes_begins_no_stage(tmp_path: Path) -> None:
+    log, ending = tmp_path / "w0.log", list[threading.Thread]()
+
+    def now() -> float:
+        if ending and not ending[0].ident:  # the look is under way
+            ending[0].start()
+            ending[0].join(0.2)
+        return 0.0
+
+    stages = Stages(log, now)
+    log.write_text("Compiling a graph\n")
+    ending.append(threading.Thread(target=stages.end))
+    stages.look()
+    ending[0].join()
+    assert stages.stage == ""

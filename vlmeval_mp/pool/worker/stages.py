@@ -7,6 +7,7 @@ changes nothing.
 from __future__ import annotations
 
 import re
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -35,31 +36,36 @@ def stage_of(text: str) -> str:
 
 
 class Stages:
-    """The stages of one start, as the log `path` tells them from its present end on. `now` is the wall clock."""
+    """The stages of one start, as the log `path` tells them from its present end on. `now` is the wall clock.
+
+    `began` is when the first one did. The heartbeat's thread looks while the worker's own may note the end.
+    """
 
     def __init__(self, path: Path, now: Callable[[], float] = time.time) -> None:
         self._path, self._now = path, now
         self._place = _size(path)
         self._over = False
-        self.stage, self.since = IMPORTING, now()
+        self._lock = threading.Lock()
+        self.began = now()
+        self.stage, self.since = IMPORTING, self.began
         self.seconds: dict[str, float] = {}
 
     def look(self) -> None:
         """Take in what was written since the last call."""
-        if self._over:
-            return
-        found = stage_of(self._news())
-        if not found:
-            return
-        if _name(found) != _name(self.stage):
-            self._leave()
-        self.stage = found
+        with self._lock:
+            found = "" if self._over else stage_of(self._news())
+            if not found:
+                return
+            if _name(found) != _name(self.stage):
+                self._leave()
+            self.stage = found
 
     def end(self) -> None:
         """Note that the engine is ready; from now on there is no stage."""
-        if not self._over:
-            self._leave()
-            self._over, self.stage = True, ""
+        with self._lock:
+            if not self._over:
+                self._leave()
+                self._over, self.stage = True, ""
 
     def _leave(self) -> None:
         name, now = _name(self.stage), self._now()
