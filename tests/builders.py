@@ -10,6 +10,7 @@ from vlmeval_mp.core.paths import JobsPaths, RunPaths
 from vlmeval_mp.core.records import RunRecord, RunSpec
 from vlmeval_mp.pool.worker.assignment import Assignment
 from vlmeval_mp.pool.worker.loop import Worker
+from vlmeval_mp.pool.worker.stages import Stages
 from vlmeval_mp.runs import submit
 
 
@@ -31,10 +32,18 @@ def fake_run(tmp_path: Path, samples: int, config: dict[str, Any] | None = None,
     return submit.submit(fake_spec(tsv, config=config, **engine_args), JobsPaths(tmp_path / "jobs"))[0]
 
 
-def worker_for(paths: RunPaths, record: RunRecord, name: str = "w0", window: int = 0, **engine_args: Any) -> Worker:
+def worker_for(
+    paths: RunPaths,
+    record: RunRecord,
+    name: str = "w0",
+    window: int = 0,
+    stages: Stages | None = None,
+    **engine_args: Any,
+) -> Worker:
     model = record.spec.models[0]
     return Worker(
         paths,
         record,
         Assignment(name, model.name, "cpu", "core 0", (), 1, window, {**model.engine_args, **engine_args}),
+        stages=stages,
     )

@@ -130,7 +130,7 @@ def _unborn(assignment: Assignment, owner: Owner, stages: Stages) -> WorkerStatu
         model=assignment.model,
         devices=assignment.devices,
         gpus=assignment.gpus,
-        started=stages.since,
+        started=stages.began,
         stage=stages.stage,
         stage_since=stages.since,
     )

@@ -103,7 +103,6 @@ class Worker:
         )
         window = self.asker.window_size
         self.claims = Claims(self.sharing, self.twins, window, self._unanswered, self._under_way, self._tell_room)
-        self.started = time.time()
         self.clock = Clock("start", owners.age(self.owner))
         self.asker.changed = self._tell_clock
         self.heart = Heart(paths.worker(assignment.name), self.status)
@@ -347,7 +346,7 @@ class Worker:
             window=self.asker.window_size,
             held=dict(held),
             spans=dict(self.spans),
-            started=self.started,
+            started=self.stages.began,
             message=self.message,
             notice=self.engine.notice,
             proven=self.proven,
