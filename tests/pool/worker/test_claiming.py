@@ -57,6 +57,31 @@ def test_where_nothing_is_pending_half_of_what_is_in_flight_is_waited_for():
     assert pauses_of(claims_of(Nothing(), lambda: 5), 1) == [(0.05, 3)]
 
 
+def test_what_becomes_pending_while_a_claim_finds_nothing_is_still_claimed():
+    given_back = []
+
+    class GivingBack(Nothing):
+        def claim(self, own, window):
+            if given_back:
+                return given_back.pop(), 0
+            if not self.claims:
+                given_back.append("a shard")
+            return super().claim(own, window)
+
+    sharing = GivingBack()
+    claims = claims_of(sharing, lambda: 0 if sharing.claims else 1)
+    claims._may_come = never
+
+    async def entries():
+        return [entry async for entry in claims.entries()]
+
+    assert asyncio.run(asyncio.wait_for(entries(), 30)) == ["a shard"]
+
+
+async def never(_idle):
+    return False
+
+
 def test_a_pause_ends_with_the_last_of_the_answers_that_it_waits_for():
     claims = claims_of(Nothing(), lambda: 4)
 

@@ -55,6 +55,7 @@ class Claims:
         """Yield claimed shards until there is none even after everything in flight is answered."""
         pause, idle = WAIT_FIRST, 0.0
         while not self._ended:
+            under_way = self._in_flight()
             entry, missing = await asyncio.to_thread(self._sharing.claim, self._own(), self._window)
             if entry is not None:
                 yield entry
@@ -62,8 +63,11 @@ class Claims:
                 continue
             if not missing:
                 await self._twins.look()
-                if not self._in_flight() and not await self._may_come(idle):
-                    return
+                if not self._in_flight():
+                    if under_way:  # what was being given back while the claim looked may be pending now
+                        continue
+                    if not await self._may_come(idle):
+                        return
                 self._has_room()
             idle = 0.0 if self._in_flight() else idle + pause
             await self._pause(pause, missing or -(-self._in_flight() // 2))
