@@ -9,6 +9,7 @@ and an undisturbed run write the same bytes.
 
 from __future__ import annotations
 
+import itertools
 import logging
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
@@ -61,20 +62,18 @@ class Finisher:
         self._running = {name: Live(rules) for name, rules in self._rules.items()}
         self._stops = {j.name: self._stopping_of(asked, j) for j in record.jobs if asked.stop_at}
         self.news: deque[tuple[str, Level]] = deque()
-        self._tallied: set[str] | None = None
+        self._looked_at = -1  # nothing yet, not even what was done when this launch began
         self._begun: set[str] = set()
         self._finished: list[str] = []
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="finisher")
-        self._pending: list[Future[None]] = []
+        self._pending: deque[Future[None]] = deque()
 
     def advance(self, shards: Mapping[str, ShardCounts], done: Mapping[str, Done]) -> None:
         """Take up shards that became done, and jobs of which every sample is settled."""
-        self._pending = [f for f in self._pending if not f.done()]
-        old = self._tallied is None
-        self._tallied = self._tallied or set()
-        for name in done.keys() - self._tallied:
-            self._tallied.add(name)
-            self._submit(self._look_at, done[name], old)
+        old = self._looked_at < 0
+        for each in itertools.islice(done.values(), max(0, self._looked_at), None):  # which only ever grows
+            self._submit(self._look_at, each, old)
+        self._looked_at = len(done)
         for name, job in self._jobs.items():
             if shards.get(name, ShardCounts()).settled >= job.samples and name not in self._begun:
                 self._begun.add(name)
@@ -88,7 +87,9 @@ class Finisher:
         return tuple(self._finished)
 
     def idle(self) -> bool:
-        return all(f.done() for f in self._pending)
+        while self._pending and self._pending[0].done():  # one thread: they end in order
+            self._pending.popleft()
+        return not self._pending
 
     def stop(self) -> None:
         """Wait for no evaluator of VLMEvalKit's, which may take hours; the next launch or `eval` asks it again."""
