@@ -29,7 +29,7 @@ class TestOpenaiContract(EngineContract, Extras):
     @classmethod
     def served(cls, tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         port, log = free_port(), tmp_path_factory.mktemp("served") / "serve.log"
-        cls.args = {"base_url": f"http://127.0.0.1:{port}/v1", "wait": START_SECONDS}
+        cls.args = {"base_url": f"http://127.0.0.1:{port}/v1", "wait": START_SECONDS, "start_wait": START_SECONDS}
         with vllm_serve(port, log):
             yield
 
