@@ -135,7 +135,8 @@ def test_a_job_has_the_rate_of_those_who_answer_of_it_now() -> None:
         "b": ServingSpan(first=NOW - 99, last=NOW - 60, answered=9),
     }
     shards = {"a": ShardCounts(pending=1, done=1, done_samples=50)}
-    a, b = folded(shards, (worker(spans=spans),), ("w0",), supervisor()).jobs
+    gone = worker("w1", spans=spans)
+    a, b = folded(shards, (worker(spans=spans), gone), ("w0",), supervisor()).jobs
     assert (a.rate, a.eta) == (5.0, 10.0)
     assert (b.rate, b.eta) == (0.0, None)
     last = {"a": ShardCounts(claimed=1, done=1, done_samples=99)}

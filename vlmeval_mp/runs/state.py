@@ -168,7 +168,7 @@ def fold(snapshot: Snapshot, now: float) -> RunState:
     supervisor, alive = snapshot.supervisor, snapshot.supervisor_alive
     live = [w for w in snapshot.workers if w.worker in snapshot.live]
     held = _held_samples(live)
-    jobs = [_job_state(job, snapshot, held.get(job.name, 0), now) for job in snapshot.record.jobs]
+    jobs = [_job_state(job, snapshot, live, held.get(job.name, 0), now) for job in snapshot.record.jobs]
     total, done = sum(j.total for j in jobs), sum(j.done for j in jobs)
     current = [w for w in snapshot.workers if _current(w, snapshot)]
     if not current and not alive:
@@ -194,7 +194,7 @@ def fold(snapshot: Snapshot, now: float) -> RunState:
     )
 
 
-def _job_state(job: Job, snapshot: Snapshot, held: int, now: float) -> JobState:
+def _job_state(job: Job, snapshot: Snapshot, live: Sequence[WorkerStatus], held: int, now: float) -> JobState:
     counts = snapshot.shards.get(job.name, ShardCounts())
     supervisor, alive = snapshot.supervisor, snapshot.supervisor_alive
     tally = supervisor.tallies.get(job.name, Tally()) if supervisor else Tally()
@@ -202,7 +202,7 @@ def _job_state(job: Job, snapshot: Snapshot, held: int, now: float) -> JobState:
     settled = counts.pending == counts.claimed == 0 and counts.settled >= job.samples
     total = job.samples - counts.skipped_samples
     done = min(total, counts.done_samples + counts.failed_shard_samples + held)
-    rate = sum(map(partial(_rate_of, job.name, now), snapshot.workers)) if alive and done < total else 0.0
+    rate = sum(map(partial(_rate_of, job.name, now), live)) if alive and done < total else 0.0
     score = tally.score if tally.metric else tally.value / tally.scored if tally.scored else None
     return JobState(
         name=job.name,
