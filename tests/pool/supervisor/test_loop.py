@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 import time
+import weakref
 
 import msgspec
 import pytest
@@ -274,6 +275,16 @@ def test_a_finished_run_is_scored_again_and_nothing_is_started(tmp_path):
     workers = []
     assert supervise(paths, on_tick=lambda s: workers.extend(w.worker for w in s.workers)).run() == 0
     assert workers == []
+
+
+def test_nothing_is_kept_of_the_samples_of_a_finished_job(tmp_path):
+    supervisor = supervise(fake_run(tmp_path, 40))
+    (job,) = supervisor.finisher._running
+    kept = weakref.ref(supervisor.finisher._running[job])
+    assert supervisor.run() == 0
+    assert kept() is None
+    (tally,) = supervisor.finisher.tallies().values()
+    assert tally.scored == 40
 
 
 def test_an_error_that_ends_a_run_waits_for_no_evaluator(tmp_path, monkeypatch):

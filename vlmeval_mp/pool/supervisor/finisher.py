@@ -15,6 +15,7 @@ from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
+from typing import Any
 
 from vlmeval_mp.core.errors import StorageError, VlmevalError
 from vlmeval_mp.core.paths import RunPaths
@@ -141,9 +142,12 @@ class Finisher:
         for sample, prediction in zip(samples, predictions, strict=True):
             verdict, other = self._verdicts[job.name].of(sample, prediction)
             live.add(sample, prediction, verdict, verdict if rules.mode == "strict" else other)
-            made.append(ScoredSample(sample, prediction, verdict, sample.cell(rules.cluster) if rules.cluster else ""))
+            if job.name in self._stops:
+                cluster = sample.cell(rules.cluster) if rules.cluster else ""
+                made.append(ScoredSample(sample, prediction, verdict, cluster))
         self._tallies[job.name] = live.tally()
-        self._decide(job, done.shard.first, made)
+        if job.name in self._stops:
+            self._decide(job, done.shard.first, made)
         self.news.extend((f"{job.model} on {job.dataset}: {text}", "warning") for text in live.news())
 
     def _stopping_of(self, asked: RunSpec, job: Job) -> Stopping:
@@ -153,10 +157,7 @@ class Finisher:
 
     def _decide(self, job: Job, first: int, scored: Sequence[ScoredSample]) -> None:
         """End the job if the beginning of its order is enough. Once decided, what else comes in changes nothing."""
-        stopping = self._stops.get(job.name)
-        if stopping is None:
-            return
-        stop = stopping.add(first, scored)
+        stop = self._stops[job.name].add(first, scored)
         if stop is not None:
             stops.publish(self._paths, job.name, stop)
             del self._stops[job.name]
@@ -179,5 +180,13 @@ class Finisher:
                 )
             else:
                 results.write_predictions(folder, merged)
-        del self._indexes[job.name], self._verdicts[job.name]
+        of_jobs: tuple[dict[str, Any], ...] = (
+            self._indexes,
+            self._verdicts,
+            self._running,
+            self._datasets,
+            self._stops,
+        )
+        for kept in of_jobs:  # memory must not grow with the jobs of a run
+            kept.pop(job.name, None)
         self._finished.append(job.name)
