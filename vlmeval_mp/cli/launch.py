@@ -39,7 +39,7 @@ def add_parser(verbs: flags.Verbs) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Queue and work on what the flags describe; return the worst exit code of all runs."""
     from vlmeval_mp.cli.specs import specs_of
-    from vlmeval_mp.runs import submit
+    from vlmeval_mp.runs import find, submit
 
     jobs = jobs_of(arguments)
     what = SpecWanted.of(arguments, batch_size=arguments.batch_size, max_workers=arguments.max_workers)
@@ -57,7 +57,7 @@ def run(arguments: argparse.Namespace) -> int:
         return plan.show(specs, jobs, wanted.devices, as_json=wanted.screen.as_json)
     if wanted.tree.mode == "eval":
         return _score_again(specs, jobs, wanted)
-    _read_ahead(specs)
+    _read_ahead([spec for spec in specs if not find.is_finished(jobs.run(spec.name))])
     fresh = [jobs.run(spec.name) for spec in specs if not jobs.run(spec.name).record.exists()]
     waiting = [(_submitted(spec, jobs, wanted.tree), submit.resolved(spec)) for spec in specs]
     return _drain_all(waiting, wanted, fresh)

@@ -21,8 +21,13 @@ def every(jobs: JobsPaths) -> list[RunPaths]:
 def unfinished(jobs: JobsPaths) -> list[RunPaths]:
     """Return the runs under `jobs` with shards that are neither done nor failed, oldest first."""
     runs = [RunPaths(p.parent) for p in _records(jobs)]
-    left = [r for r in runs if Listing(r.queue).any_left()]
+    left = [r for r in runs if not is_finished(r)]
     return sorted(left, key=lambda r: r.record.stat().st_mtime)
+
+
+def is_finished(paths: RunPaths) -> bool:
+    """Return whether there is a run at `paths` whose shards are all done or failed."""
+    return paths.record.exists() and not Listing(paths.queue).any_left()
 
 
 def latest(jobs: JobsPaths) -> RunPaths:
