@@ -698,7 +698,7 @@ def test_results_as_json_hold_the_summaries_and_the_exit_code() -> None:
 
 
 def test_a_run_without_results_says_so() -> None:
-    assert "no job has results yet" in display.results_text([], Path("/r"))
+    assert display.results_text([], Path("/r")) == "no job has results yet"  # the folder may not even exist
 
 
 # --- numbers ------------------------------------------------------------------------------------------------------

@@ -26,6 +26,7 @@ Results = Sequence[tuple[Summary, float | None]]
 _TEXT = ("dataset", "model", "metric")
 _POINTS = "_points"
 _NO_NUMBER = "–"
+NOTHING = "no job has results yet"
 _COUNTS: dict[str, Callable[[Counts], int]] = {
     "unscored": lambda c: c.unscored,
     "truncated": lambda c: c.truncated,
@@ -45,7 +46,7 @@ def results_table(summaries: Results, folder: Path | None, width: int = 80) -> R
     the files are.
     """
     if not summaries:
-        return Text(_nothing(folder))
+        return Text(NOTHING)
     spared = next((s for s in _sparing() if _needed(_rows(summaries, s)) <= width), _SPARED)
     heading, *rows = _rows(summaries, spared)
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, header_style="bright_black", border_style="bright_black")
@@ -89,7 +90,7 @@ def _needed(rows: list[list[str]]) -> int:
 def results_text(summaries: Results, folder: Path | None) -> str:
     """Return the same without colour or frames, for a log."""
     if not summaries:
-        return _nothing(folder)
+        return NOTHING
     heading, *rows = _rows(summaries)
     overview = matrix(_cells(summaries))
     first = [*plain_table(overview[0], overview[1:], _TEXT), ""] if overview else []
@@ -312,7 +313,3 @@ def _style(name: str, cell: str) -> str:
 
 def _where(folder: Path) -> str:
     return f"results in {safe(str(folder))}"
-
-
-def _nothing(folder: Path | None) -> str:
-    return f"no job has results yet; what is there is in {safe(str(folder))}"
