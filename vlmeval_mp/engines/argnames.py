@@ -7,6 +7,7 @@ source says the same at once. Whatever cannot be read this way is left to the en
 from __future__ import annotations
 
 import ast
+import functools
 import importlib.util
 from pathlib import Path
 from typing import Any
@@ -21,23 +22,24 @@ def refuse_misspelt(where: str, engine: str, given: dict[str, Any]) -> None:
     Raises:
         ConfigError: one is unknown; the message names the nearest.
     """
-    known = names(ENGINES[engine].arguments) if given else []
+    known = names(ENGINES[engine].arguments) if given else ()
     if known:
         refuse_unknown(f"{where}: engine {engine!r} has no argument", given, known)
 
 
-def names(path: str) -> list[str]:
-    """Return the fields of the class `path` ("module:Class") with those of its bases in the same file; [] if unread."""
+@functools.cache
+def names(path: str) -> tuple[str, ...]:
+    """Return the fields of the class `path` ("module:Class") with those of its bases in the same file; () if unread."""
     module, _, class_ = path.partition(":")
     source = _source(module) if path else None
     if source is None:
-        return []
+        return ()
     try:
         tree = ast.parse(source.read_text(encoding="utf-8"))
     except (OSError, ValueError, SyntaxError):
-        return []
+        return ()
     classes = {node.name: node for node in tree.body if isinstance(node, ast.ClassDef)}
-    return _fields(class_, classes)
+    return tuple(_fields(class_, classes))
 
 
 def _source(module: str) -> Path | None:
