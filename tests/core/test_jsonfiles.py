@@ -5,7 +5,7 @@ import pytest
 
 from vlmeval_mp.core import jsonfiles
 from vlmeval_mp.core.errors import StorageError
-from vlmeval_mp.core.records import Event, SupervisorStatus
+from vlmeval_mp.core.records import Event, Notice, SupervisorStatus
 
 
 def test_half_a_surrogate_pair_never_keeps_a_record_from_being_written():
@@ -43,3 +43,10 @@ def test_advice_ends_the_message_and_what_is_not_whole_may_be_none(tmp_path):
         jsonfiles.read(path, Event, "delete it")
     path.write_bytes(b'{"time":1.0,"text":"t"}')
     assert jsonfiles.read_if_whole(path, Event) == Event(time=1.0, text="t")
+
+
+def test_of_several_files_those_that_can_be_read_are_returned(tmp_path):
+    (tmp_path / "a.json").write_text('{"text": "a", "over": "", "since": 1, "most": 2}')
+    (tmp_path / "b.json").write_text('{"text": "b", "ov')
+    found = jsonfiles.read_listed([tmp_path / f"{name}.json" for name in "abc"], Notice)
+    assert [notice.text for notice in found] == ["a"]

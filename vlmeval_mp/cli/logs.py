@@ -71,8 +71,7 @@ def _over(paths: RunPaths) -> bool:
     """Return whether the last launch of the run has ended."""
     from vlmeval_mp.runs import snapshot
 
-    supervisor = snapshot.read_supervisor(paths)
-    return supervisor is not None and not snapshot.is_alive(supervisor.owner, supervisor.time)
+    return snapshot.read_supervisor(paths) is not None and snapshot.living_supervisor(paths) is None
 
 
 def _choose(paths: RunPaths, who: str | None) -> list[Path]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -23,9 +24,14 @@ def encode(value: object) -> bytes:
         return msgspec.json.encode(_without_half_characters(msgspec.to_builtins(value, str_keys=True)))
 
 
+def without_halves(text: str) -> str:
+    """Return `text` with a question mark for each half of a surrogate pair, which cannot be written anywhere."""
+    return text.encode("utf-8", "replace").decode()
+
+
 def _without_half_characters(value: Any) -> Any:
     if isinstance(value, str):
-        return value.encode("utf-8", "replace").decode()
+        return without_halves(value)
     if isinstance(value, dict):
         return {_without_half_characters(key): _without_half_characters(each) for key, each in value.items()}
     return [_without_half_characters(each) for each in value] if isinstance(value, list | tuple) else value
@@ -53,6 +59,11 @@ def read_if_whole(path: Path, kind: type[T]) -> T | None:
         return read(path, kind)
     except (FileNotFoundError, StorageError):
         return None
+
+
+def read_listed(paths: Iterable[Path], kind: type[T]) -> list[T]:
+    """Return the contents of those JSON files that are there and can be read as a `kind`, in their order."""
+    return [found for path in paths if (found := read_if_whole(path, kind)) is not None]
 
 
 def decode(content: bytes, kind: type[T], path: Path, advice: str = "") -> T:

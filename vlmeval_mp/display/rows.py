@@ -9,10 +9,10 @@ from collections.abc import Sequence
 from rich.console import RenderableType
 from rich.text import Text
 
-from vlmeval_mp.core.records import Event, Phase
+from vlmeval_mp.core.records import ENDED, SERVING, STARTING, Event, Phase
 from vlmeval_mp.display.drawing import DIM, Bar, Column, Part, beside, cut, headings, line, row, spark
 from vlmeval_mp.display.text import fraction, rate, safe, size, tokens
-from vlmeval_mp.runs.state import ENDED, JobState, RunState, WorkerState
+from vlmeval_mp.runs.state import JobState, RunState, WorkerState
 from vlmeval_mp.runs.words import duration, score
 
 WIDE, WIDER = 120, 150
@@ -67,7 +67,7 @@ def _urgency(worker: WorkerState) -> int:
     """
     if worker.phase == "failed" or worker.silent or worker.notice:
         return 0
-    return 3 if worker.phase == "stopped" else 1 if worker.phase in ("starting", "loading") else 2
+    return 3 if worker.phase == "stopped" else 1 if worker.phase in STARTING else 2
 
 
 def _worker_columns(width: int, gpus: bool) -> list[Column]:
@@ -114,7 +114,7 @@ def _compact(worker: WorkerState, job: str) -> Text:
     if worker.gpus:
         parts += [(f"{_util(worker):>4} ", ""), (f"{_load(worker, 4):<4} ", "cyan")]
     doing, style = _doing(worker, job)
-    if worker.phase in ("working", "draining") and not worker.stage:
+    if worker.phase in SERVING and not worker.stage:
         parts.append((f"{_rate(worker):>7} ", ""))
     elif worker.phase in ENDED:
         parts.append((f"{worker.phase} ", PHASE_STYLE[worker.phase]))
@@ -130,13 +130,13 @@ def _doing(worker: WorkerState, job: str) -> Part:
     if worker.stage:
         usual = f" of ~{duration(worker.stage_usual)}" if worker.stage_usual else ""
         return f"{worker.stage} {duration(worker.stage_seconds)}{usual}", "yellow"
-    serving = worker.phase in ("working", "draining")
+    serving = worker.phase in SERVING
     return (job or worker.model) if serving else worker.model, DIM if worker.phase in ENDED else ""
 
 
 def _rate(worker: WorkerState) -> str:
     """Nothing before the first answer: no rate is not a rate of zero."""
-    return rate(worker.rate) if worker.phase in ("working", "draining") and worker.answered else ""
+    return rate(worker.rate) if worker.phase in SERVING and worker.answered else ""
 
 
 def _util(worker: WorkerState) -> str:

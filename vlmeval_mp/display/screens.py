@@ -16,11 +16,11 @@ import msgspec
 from rich.live import Live as RichLive
 
 from vlmeval_mp.core import jsonfiles
-from vlmeval_mp.core.records import Event, Job, Prediction
+from vlmeval_mp.core.records import Event, Job, Prediction, stage_name
 from vlmeval_mp.display.terminal import Terminal, silence
 from vlmeval_mp.display.text import fraction, rate, safe
 from vlmeval_mp.display.view import render
-from vlmeval_mp.runs.state import JobState, RunState, WorkerState, stage_name
+from vlmeval_mp.runs.state import JobState, RunState, WorkerState
 from vlmeval_mp.runs.words import POINTS, duration, score
 
 log = logging.getLogger(__name__)

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from vlmeval_mp.core.errors import ConfigError
+from vlmeval_mp.core.jsonfiles import without_halves
 
 FORMATS = ("xlsx", "tsv", "csv", "json", "jsonl")
 
@@ -95,7 +96,7 @@ def _cell(value: Any) -> str:
     if isinstance(value, float) and value.is_integer():
         return f"{value:.0f}"
     text = getattr(value, "text", value)  # an array formula is an object
-    return _whole_characters(unescape(text)) if isinstance(text, str) else str(text)
+    return without_halves(unescape(text)) if isinstance(text, str) else str(text)
 
 
 # --- separated text ------------------------------------------------------------------------------------------------
@@ -174,12 +175,7 @@ def _object(path: Path, value: Any, where: str) -> dict[str, str]:
 def _value(value: Any) -> str:
     if value is None:
         return ""
-    return _whole_characters(value if isinstance(value, str) else json.dumps(value, ensure_ascii=False))
-
-
-def _whole_characters(text: str) -> str:
-    """Return `text` with a question mark for half a surrogate pair, which cannot be written anywhere."""
-    return text.encode("utf-8", "replace").decode()
+    return without_halves(value if isinstance(value, str) else json.dumps(value, ensure_ascii=False))
 
 
 _READERS = {

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 from markupsafe import Markup
 
 from vlmeval_mp import __version__
+from vlmeval_mp.core.jsonfiles import without_halves
 from vlmeval_mp.report.pages import Page
 
 if TYPE_CHECKING:
@@ -53,8 +54,7 @@ def asset(name: str) -> str:
 
 def embedded(value: object) -> Markup:
     """Return `value` as JSON that can stand in a script tag, whatever texts are in it."""
-    text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
-    text = text.encode("utf-8", "replace").decode()  # half a surrogate pair has no UTF-8
+    text = without_halves(json.dumps(value, ensure_ascii=False, separators=(",", ":")))
     for character in "<>&\u2028\u2029":
         text = text.replace(character, f"\\u{ord(character):04x}")
     return Markup(text)  # noqa: S704 - nothing is left in it that ends a script tag or begins a comment

@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from vlmeval_mp.core.errors import DependencyError
+from vlmeval_mp.core.jsonfiles import without_halves
 from vlmeval_mp.report import tables
 from vlmeval_mp.report.gather import RunView
 from vlmeval_mp.report.tables import Table, Value
@@ -172,7 +173,7 @@ def _parquet(found: Sequence[Table]) -> bytes:
 
 def _whole(value: Value) -> Value:
     """Return a text without half surrogate pairs, which no Arrow string holds."""
-    return value.encode("utf-8", "replace").decode() if isinstance(value, str) else value
+    return without_halves(value) if isinstance(value, str) else value
 
 
 FORMATS: dict[str, Format] = {

@@ -112,6 +112,6 @@ def refuse_supervised(paths: RunPaths) -> None:
     Raises:
         ConfigError: it is such a run.
     """
-    if snapshot.Reader(paths).read().supervisor_alive:
+    if snapshot.living_supervisor(paths) is not None:
         name = paths.root.name
         raise ConfigError(f"run {name} is being worked on; cancel it first: vlmeval-mp cancel {name}")

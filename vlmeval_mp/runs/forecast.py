@@ -9,13 +9,12 @@ import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
-from vlmeval_mp.core.records import WorkerStatus
+from vlmeval_mp.core.records import SERVING, WorkerStatus
 
 SOON = 1.0
 """Seconds that are said at least while a sample is left."""
 OVERDUE = 0.2
 """The share of its age that a sample takes longer which has outlived what is usual: long ones are of a long tail."""
-SERVING = ("working", "draining")
 
 
 def seconds_left(
@@ -69,8 +68,7 @@ def _speeds(workers: Sequence[WorkerStatus]) -> dict[str, float]:
 def _loading_seconds(workers: Sequence[WorkerStatus]) -> float:
     """Return what starting and loading took the workers that serve now; 0 where none does."""
     serving = [worker for worker in workers if worker.phase in SERVING]
-    took = [sum(worker.spent.get(part, 0.0) for part in ("start", "loading")) for worker in serving]
-    return sum(took) / len(took) if took else 0.0
+    return sum(worker.startup for worker in serving) / len(serving) if serving else 0.0
 
 
 def _oldest(workers: Sequence[WorkerStatus]) -> float:

@@ -11,8 +11,7 @@ from filelock import FileLock, Timeout
 
 from vlmeval_mp.core.errors import ConfigError, StorageError
 from vlmeval_mp.core.paths import RunPaths
-from vlmeval_mp.core.records import SupervisorStatus
-from vlmeval_mp.runs.snapshot import is_alive, read_supervisor
+from vlmeval_mp.runs.snapshot import living_supervisor
 
 log = logging.getLogger(__name__)
 
@@ -43,7 +42,7 @@ def hold(paths: RunPaths, run: str) -> Iterator[None]:
     except (OSError, NotImplementedError) as error:
         if isinstance(error, OSError) and error.errno not in NO_LOCKS:
             raise StorageError(f"cannot lock {paths.supervisor_lock}: {error.strerror or error}") from error
-        if _at_work(paths) is not None:
+        if living_supervisor(paths) is not None:
             raise _busy(paths, run) from None
         log.warning("%s: no locks are to be had here (%s); going on without", paths.root, error)
     try:
@@ -57,13 +56,6 @@ def _busy(paths: RunPaths, run: str) -> BusyError:
     return BusyError(f"run {run!r} is being worked on by {_who(paths)}; {watch}")
 
 
-def _at_work(paths: RunPaths) -> SupervisorStatus | None:
-    """Return the last heartbeat of a supervisor that is alive, else None."""
-    status = read_supervisor(paths)
-    ended = status is None or status.phase in ("stopped", "failed") or not is_alive(status.owner, status.time)
-    return None if ended else status
-
-
 def _who(paths: RunPaths) -> str:
-    status = _at_work(paths)
+    status = living_supervisor(paths)
     return "another launch or eval" if status is None else f"another launch (process {status.pid})"

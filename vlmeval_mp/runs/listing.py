@@ -83,6 +83,11 @@ class Listing:
         if damage is not None:
             raise damage
 
+    def is_settled(self, shard: Shard) -> bool:
+        """Return whether `shard` was done or cut when `read_news` was called last."""
+        name = f"{stem(shard)}.json"
+        return name in self.done or name in self.cuts
+
     def failures(self) -> list[Failure]:
         """Return the shards that were given up."""
         folder = self.folder / "failed"

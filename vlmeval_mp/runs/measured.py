@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 from vlmeval_mp.core import jsonfiles
-from vlmeval_mp.core.errors import StorageError
 from vlmeval_mp.core.records import Struct
 
 
@@ -27,10 +26,7 @@ class _Summary(Struct, frozen=True):
 
 def read(summary: Path) -> MetricValue | None:
     """Return what `summary` says first; None where there is no such file, or its number is in a unit of its own."""
-    try:
-        found = jsonfiles.read(summary, _Summary)
-    except (FileNotFoundError, StorageError):
-        return None
-    if found.as_reported or not found.primary_metric:
+    found = jsonfiles.read_if_whole(summary, _Summary)
+    if found is None or found.as_reported or not found.primary_metric:
         return None
     return MetricValue(found.primary_metric, found.metrics.get(found.primary_metric), found.bounds or found.interval)

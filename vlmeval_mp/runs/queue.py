@@ -23,7 +23,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from vlmeval_mp.core import faultpoints, files, jsonfiles
-from vlmeval_mp.core.errors import StorageError, VlmevalError
+from vlmeval_mp.core.errors import StorageError
 from vlmeval_mp.core.records import Done, Shard
 from vlmeval_mp.runs import owners
 from vlmeval_mp.runs.listing import Listing, entries_in, read_fact
@@ -231,7 +231,7 @@ class Queue(Listing):
         """
         self.read_news()
         for entry in self.entries("pending"):
-            if self.done_path(entry.shard).exists():
+            if self.is_settled(entry.shard):
                 self._settle(entry)
         known = {stem(e.shard) for e in (*self.entries("pending"), *self.entries("claimed"))}
         known |= self.failed_stems() | {name.removesuffix(".json") for name in self.done}
@@ -332,7 +332,5 @@ class Queue(Listing):
 
 def _holds(entry: Entry, condition: Callable[[Owner], bool]) -> bool:
     """Return whether `condition` holds for the owner of a claim; a name that is no process's owns nothing."""
-    try:
-        return condition(owners.parse(entry.owner))
-    except VlmevalError:
-        return True
+    owner = owners.parsed(entry.owner)
+    return owner is None or condition(owner)

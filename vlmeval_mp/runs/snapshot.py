@@ -15,13 +15,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from vlmeval_mp.core import jsonfiles
-from vlmeval_mp.core.errors import ConfigError, StorageError, VlmevalError
+from vlmeval_mp.core.errors import ConfigError, StorageError
 from vlmeval_mp.core.paths import RunPaths
-from vlmeval_mp.core.records import Done, Job, RunRecord, Shard, Stop, SupervisorStatus, WorkerStatus
+from vlmeval_mp.core.records import ENDED, Done, Job, RunRecord, Shard, Stop, SupervisorStatus, WorkerStatus
 from vlmeval_mp.runs import measured, owners, recorded, stops
 from vlmeval_mp.runs.listing import Listing
 from vlmeval_mp.runs.measured import MetricValue
-from vlmeval_mp.runs.shards import stem
 from vlmeval_mp.runs.state import ShardCounts, Snapshot
 
 HEARD_SECONDS = 60.0
@@ -43,6 +42,13 @@ def read_record(paths: RunPaths) -> RunRecord:
 def read_supervisor(paths: RunPaths) -> SupervisorStatus | None:
     """Return the last heartbeat of the run's supervisor, alive or not."""
     return jsonfiles.read_if_whole(paths.supervisor, SupervisorStatus)
+
+
+def living_supervisor(paths: RunPaths) -> SupervisorStatus | None:
+    """Return the last heartbeat of the supervisor that is at work on the run, None if there is none."""
+    status = read_supervisor(paths)
+    ended = status is None or status.phase in ENDED or not is_alive(status.owner, status.time)
+    return None if ended else status
 
 
 class Reader:
@@ -77,7 +83,7 @@ class Reader:
             supervisor=supervisor,
             supervisor_alive=alive,
             measured={} if alive else self._measured(),
-            live=tuple(w.worker for w in workers if w.phase not in ("stopped", "failed") and is_alive(w.owner, w.time)),
+            live=tuple(w.worker for w in workers if w.phase not in ENDED and is_alive(w.owner, w.time)),
         )
 
     def _measured(self) -> dict[str, MetricValue]:
@@ -85,12 +91,7 @@ class Reader:
         return {job: score for job, score in found.items() if score is not None}
 
     def _workers(self) -> list[WorkerStatus]:
-        found = []
-        for path in sorted(self.paths.workers.glob("w*.json"), key=_natural):
-            status = jsonfiles.read_if_whole(path, WorkerStatus)
-            if status is not None:
-                found.append(status)
-        return found
+        return jsonfiles.read_listed(sorted(self.paths.workers.glob("w*.json"), key=_natural), WorkerStatus)
 
     def _shards(self) -> dict[str, ShardCounts]:
         try:
@@ -112,8 +113,7 @@ class Reader:
         with contextlib.suppress(StorageError):
             for failure in self.queue.failures():
                 ended.append(failure.shard)
-                name = f"{stem(failure.shard)}.json"
-                if name not in self.queue.done and name not in self.queue.cuts:
+                if not self.queue.is_settled(failure.shard):
                     counts[failure.shard.job]["failed"] += 1
                     counts[failure.shard.job]["failed_shard_samples"] += failure.shard.size
         for each in self.record.jobs:
@@ -149,8 +149,8 @@ def _natural(path: Path) -> tuple[int, str]:
 
 def is_alive(owner: str, last_beat: float) -> bool:
     """Return whether the process lives; where this host cannot tell, whether its heartbeat is recent."""
-    try:
-        dead = owners.is_dead(owners.parse(owner))
-    except VlmevalError:
+    named = owners.parsed(owner)
+    if named is None:
         return False
+    dead = owners.is_dead(named)
     return time.time() - last_beat < HEARD_SECONDS if dead is None else not dead

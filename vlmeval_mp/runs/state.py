@@ -11,6 +11,9 @@ from collections.abc import Iterable, Sequence
 from functools import partial
 
 from vlmeval_mp.core.records import (
+    ENDED,
+    SERVING,
+    STARTING,
     Event,
     GpuStats,
     Job,
@@ -22,6 +25,7 @@ from vlmeval_mp.core.records import (
     Tally,
     TimeSpent,
     WorkerStatus,
+    stage_name,
 )
 from vlmeval_mp.runs import forecast, notices
 from vlmeval_mp.runs.measured import MetricValue
@@ -29,7 +33,6 @@ from vlmeval_mp.runs.measured import MetricValue
 STALE_AFTER = 15.0
 """Seconds without a heartbeat after which a worker is shown as silent."""
 GONE = "process is gone"
-ENDED = ("stopped", "failed")
 FRESH = 30.0
 """Seconds since a job's last answer for which its rate is shown."""
 
@@ -262,7 +265,7 @@ def _phase(snapshot: Snapshot, jobs: Sequence[JobState], live: Sequence[WorkerSt
         if all(job.done >= job.total for job in jobs):
             return "scoring"
         phases = {worker.phase for worker in live}
-        if not phases & {"working", "draining"}:
+        if phases.isdisjoint(SERVING):
             return "loading" if "loading" in phases else "starting"
     return supervisor.phase
 
@@ -325,14 +328,9 @@ def _usual(worker: WorkerStatus, supervisor: SupervisorStatus | None) -> float:
     return supervisor.stages.get(worker.model, {}).get(stage_name(worker.stage), 0.0)
 
 
-def stage_name(stage: str) -> str:
-    """Return a stage without how far it is: `reading weights` of `reading weights 3/7`."""
-    return stage.rstrip("0123456789/% ")
-
-
 def _stage(worker: WorkerStatus) -> tuple[str, float]:
     """Return what a worker without an answer does, and since when; "" for one that answers."""
-    if worker.phase in ("starting", "loading"):
+    if worker.phase in STARTING:
         return worker.stage or worker.phase, worker.stage_since or worker.started
     if worker.phase == "working" and not worker.answered and worker.in_flight:
         return "first answers", worker.time - worker.oldest

@@ -58,14 +58,10 @@ class TwinFiles:
 
     def take(self, job: str, row: int) -> Prediction | None:
         """Return the answer to a sample and forget it; None if there is none that can be read."""
-        try:
-            found = jsonfiles.read(self._answer(job, row), Prediction)
-        except (FileNotFoundError, StorageError):
-            return None
-        finally:
-            with contextlib.suppress(OSError):
-                self._answer(job, row).unlink()
-        return found if found.row == row and found.error is None else None
+        found = jsonfiles.read_if_whole(self._answer(job, row), Prediction)
+        with contextlib.suppress(OSError):
+            self._answer(job, row).unlink()
+        return found if found is not None and found.row == row and found.error is None else None
 
     def _marker(self, job: str, row: int) -> Path:
         return self._folder / f"{job}.{row}"

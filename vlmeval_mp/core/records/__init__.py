@@ -45,6 +45,9 @@ from vlmeval_mp.core.records.samples import (
     VideoPart,
 )
 from vlmeval_mp.core.records.status import (
+    ENDED,
+    SERVING,
+    STARTING,
     Event,
     GpuStats,
     Notice,
@@ -55,10 +58,14 @@ from vlmeval_mp.core.records.status import (
     Tally,
     TimeSpent,
     WorkerStatus,
+    stage_name,
 )
 
 __all__ = [
+    "ENDED",
     "FIELDS",
+    "SERVING",
+    "STARTING",
     "Completion",
     "Counts",
     "DataSpec",
@@ -106,4 +113,5 @@ __all__ = [
     "TimeSpent",
     "VideoPart",
     "WorkerStatus",
+    "stage_name",
 ]

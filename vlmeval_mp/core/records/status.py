@@ -9,6 +9,10 @@ from vlmeval_mp.core.records.base import Json, Struct
 Phase = Literal["starting", "loading", "working", "draining", "scoring", "finished", "stopped", "failed"]
 """What a worker or a run does. Only runs are scoring (every sample is settled) and finished (every job has results)."""
 
+STARTING: tuple[Phase, ...] = ("starting", "loading")
+SERVING: tuple[Phase, ...] = ("working", "draining")
+ENDED: tuple[Phase, ...] = ("stopped", "failed")
+"""The phases of a worker before its engine is ready, while it answers, and after that."""
 
 Occupation = Literal["start", "loading", "idle", "rendering", "busy", "draining", "lost"]
 """What a worker's second went to: its start-up, loading weights, waiting for work, waiting for rendered requests, an
@@ -90,6 +94,16 @@ class WorkerStatus(Struct, frozen=True):
     limits: Json = {}
     tokens_in_rate: float = 0.0
     tokens_out_rate: float = 0.0
+
+    @property
+    def startup(self) -> float:
+        """The seconds from its start until its engine was ready."""
+        return self.spent.get("start", 0.0) + self.spent.get("loading", 0.0)
+
+
+def stage_name(stage: str) -> str:
+    """Return a stage without how far it is: `reading weights` of `reading weights 3/7`."""
+    return stage.rstrip("0123456789/% ")
 
 
 class TimeSpent(Struct, frozen=True, omit_defaults=False):

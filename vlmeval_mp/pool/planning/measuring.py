@@ -9,7 +9,6 @@ import tempfile
 from pathlib import Path
 
 from vlmeval_mp.core import jsonfiles
-from vlmeval_mp.core.errors import StorageError
 from vlmeval_mp.core.paths import JobsPaths
 from vlmeval_mp.core.records import Job, ModelSpec, RunSpec
 from vlmeval_mp.pool.devices import gpus
@@ -58,8 +57,7 @@ def _run(task: Task, out: Path, group: DeviceGroup) -> Measurement:
         )
     except subprocess.TimeoutExpired:
         return Measurement(error=f"measuring took longer than {SECONDS:.0f} s")
-    try:
-        return jsonfiles.read(out, Measurement)
-    except (FileNotFoundError, StorageError):
-        said = (done.stderr or done.stdout).decode("utf-8", "replace").strip()[-TAIL:]
-        return Measurement(error=f"measuring ended with code {done.returncode}: {said}")
+    if (found := jsonfiles.read_if_whole(out, Measurement)) is not None:
+        return found
+    said = (done.stderr or done.stdout).decode("utf-8", "replace").strip()[-TAIL:]
+    return Measurement(error=f"measuring ended with code {done.returncode}: {said}")

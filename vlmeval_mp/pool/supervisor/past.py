@@ -43,7 +43,7 @@ def launches(
             for job in record.jobs
             if job.model == name and job.name in seconds
         ]
-        startup = fmean(w.spent.get("start", 0.0) + w.spent.get("loading", 0.0) for w in mine)
+        startup = fmean(w.startup for w in mine)
         lines.append(PastLaunch(now, about, startup, max(0.0, now - last), _mean_stages(mine), tuple(paces)))
     return lines
 

@@ -25,7 +25,7 @@ from vlmeval_mp.core.errors import (
     EXIT_USAGE,
 )
 from vlmeval_mp.core.paths import RunPaths
-from vlmeval_mp.core.records import RunRecord, WorkerStatus
+from vlmeval_mp.core.records import STARTING, RunRecord, WorkerStatus
 from vlmeval_mp.engines.registry import API_ENGINE
 from vlmeval_mp.pool.devices import gpus
 from vlmeval_mp.pool.devices.gpus import DeviceGroup
@@ -160,7 +160,7 @@ class Slots:
             if slot.late or slot.model not in finished:
                 continue
             status = self._status_of(slot)
-            if status is None or status.pid != handle.pid or status.phase in ("starting", "loading"):
+            if status is None or status.pid != handle.pid or status.phase in STARTING:
                 slot.late = True
                 self._telemetry.event(f"{slot.name} is not needed any more: nothing is left for {slot.model}")
                 handle.kill()

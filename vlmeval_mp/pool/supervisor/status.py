@@ -126,9 +126,8 @@ class Telemetry:
 
 def _earlier(path: Path) -> tuple[float, dict[str, float]]:
     """Return the seconds that earlier launches worked on the run, and their samples/s of each job."""
-    try:
-        last = jsonfiles.read(path, SupervisorStatus)
-    except (FileNotFoundError, StorageError):
+    last = jsonfiles.read_if_whole(path, SupervisorStatus)
+    if last is None:
         return 0.0, {}
     return last.before + max(0.0, (last.ended or last.time) - last.started), last.rates
 

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from vlmeval_mp.core.records import Summary, TimeSpent
+from vlmeval_mp.core.records import SERVING, Summary, TimeSpent
 from vlmeval_mp.runs.state import RunState, Snapshot
 from vlmeval_mp.runs.words import duration, limits, score
-
-READY = ("working", "draining")
 
 
 class Story:
@@ -22,10 +20,9 @@ class Story:
     def changes(self, snapshot: Snapshot) -> Iterator[str]:
         """Yield what has happened since the last call."""
         for worker in snapshot.workers:
-            if worker.phase in READY and worker.worker in snapshot.live and worker.owner not in self._ready:
+            if worker.phase in SERVING and worker.worker in snapshot.live and worker.owner not in self._ready:
                 self._ready.add(worker.owner)
-                took = sum(worker.spent.get(part, 0.0) for part in ("start", "loading"))
-                yield f"{worker.worker} is ready with {worker.model} after {duration(took)}"
+                yield f"{worker.worker} is ready with {worker.model} after {duration(worker.startup)}"
                 if worker.limits and worker.model not in self._limited:
                     self._limited.add(worker.model)
                     yield f"{worker.model}: {limits(worker.limits)}"

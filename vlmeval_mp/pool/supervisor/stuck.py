@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from vlmeval_mp.core.records import WorkerStatus
+from vlmeval_mp.core.records import SERVING, STARTING, WorkerStatus
 
 STALL_LEAST = 300.0
 STALL_FACTOR = 20.0
@@ -19,7 +19,6 @@ LOADING_MOST = 1800.0
 SILENT_MOST = 120.0
 """Seconds without a heartbeat after which a process is taken to be stopped; it beats once a second, loading or not."""
 SILENT_LEAST = 5.0
-SERVING = frozenset({"working", "draining"})
 """Phases in which what the engine has is awaited; a worker may drain by itself, told so by a signal from outside."""
 GAP = 10.0
 """Seconds between two looks after which this process itself must have been stopped."""
@@ -61,7 +60,7 @@ class Watch:
         silent, idle = now - seen.beaten, now - seen.progress
         if silent > _most_silent(limits, patience):
             return f"no sign of life for {silent:.0f} s"
-        if status.notice is not None or status.phase not in ("starting", "loading", "working", "draining"):
+        if status.notice is not None or status.phase not in STARTING + SERVING:
             return ""
         oldest = status.oldest + silent if status.oldest else 0.0
         if limits.sample and oldest > limits.sample:

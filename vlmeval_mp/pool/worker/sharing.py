@@ -132,12 +132,11 @@ class Sharing:
         if now < self._read_at + FRESH:
             return
         self._read_at = now
-        statuses = [jsonfiles.read_if_whole(path, WorkerStatus) for path in self._paths.workers.glob("w*.json")]
+        statuses = jsonfiles.read_listed(self._paths.workers.glob("w*.json"), WorkerStatus)
         self._others = [
             s
             for s in statuses
-            if s is not None
-            and (s.model, s.phase) == (self._model, "working")
+            if (s.model, s.phase) == (self._model, "working")
             and s.worker != self._name
             and time.time() - s.time < SILENT
         ]

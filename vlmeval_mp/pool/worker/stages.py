@@ -12,6 +12,8 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from vlmeval_mp.core.records import stage_name
+
 IMPORTING = "importing"
 READ_BYTES = 1 << 16
 SIGNS: tuple[tuple[str, re.Pattern[str]], ...] = (
@@ -56,7 +58,7 @@ class Stages:
             found = "" if self._over else stage_of(self._news())
             if not found:
                 return
-            if _name(found) != _name(self.stage):
+            if stage_name(found) != stage_name(self.stage):
                 self._leave()
             self.stage = found
 
@@ -68,7 +70,7 @@ class Stages:
                 self._over, self.stage = True, ""
 
     def _leave(self) -> None:
-        name, now = _name(self.stage), self._now()
+        name, now = stage_name(self.stage), self._now()
         self.seconds[name] = self.seconds.get(name, 0.0) + max(0.0, now - self.since)
         self.since = now
 
@@ -82,10 +84,6 @@ class Stages:
             return ""
         self._place = end
         return data.decode("utf-8", "replace")
-
-
-def _name(stage: str) -> str:
-    return stage.rstrip("0123456789/ ")
 
 
 def _size(path: Path) -> int:
