@@ -11,9 +11,10 @@ from vlmeval_mp.cli import main
 from vlmeval_mp.core.errors import EXIT_COMPLETE, EXIT_DEPENDENCY, EXIT_FAILED_SAMPLES
 from vlmeval_mp.core.paths import JobsPaths
 from vlmeval_mp.core.records import GpuStats
+from vlmeval_mp.datasets.store import Dataset
 from vlmeval_mp.pool.devices import gpus, preflight
 from vlmeval_mp.pool.devices.preflight import Finding
-from vlmeval_mp.pool.planning import measuring
+from vlmeval_mp.pool.planning import inputs, measuring
 from vlmeval_mp.pool.worker.task import Measurement
 from vlmeval_mp.runs.planning import PromptSizes
 
@@ -72,6 +73,26 @@ def test_missing_media_are_counted_and_said_to_be_missing_where_they_were_looked
     all_.write_text("\n".join(["index\tvideo\tquestion\tanswer", *(r for r in rows if "gone" in r)]) + "\n")
     found = place.plan("--run", "none", data=all_, code=EXIT_DEPENDENCY)
     assert any(r["text"].startswith(f"7 of 7 videos are missing under {tmp_path}") for r in found["remarks"])
+
+
+def test_a_data_set_is_opened_and_looked_at_once_for_all_models(place, monkeypatch):
+    monkeypatch.setattr(measuring, "measure", lambda *_: Measurement(able=False))
+    place.plan()
+    opened, looked, opening, look = [], [], Dataset.__init__, inputs.look
+
+    def noted_opening(self, folder):
+        opened.append(folder.name.partition("-")[0])
+        opening(self, folder)
+
+    def noted_look(dataset, job):
+        looked.append(job.dataset)
+        return look(dataset, job)
+
+    monkeypatch.setattr(Dataset, "__init__", noted_opening)
+    monkeypatch.setattr(inputs, "look", noted_look)
+    found = place.plan("--model", "one", "two", "three")
+    assert len(found["jobs"]) == 3
+    assert opened == looked == ["numbers"]
 
 
 def test_a_machine_that_cannot_run_it_and_a_judge_without_a_key_are_said(place, monkeypatch, capsys):

@@ -102,10 +102,11 @@ def discard_unanswered(paths: RunPaths) -> bool:
     return True
 
 
-def plan(spec: RunSpec, jobs: JobsPaths) -> list[Job]:
-    """Return the jobs that `submit` would queue; read the data sets, queue nothing."""
+def plan(spec: RunSpec, jobs: JobsPaths) -> tuple[list[Job], dict[str, Dataset]]:
+    """Return the jobs that `submit` would queue, and the data sets by name, each opened once; queue nothing."""
     spec = resolved(spec)
-    return [_job(m, d, prepare(d, jobs.datasets)) for m in spec.models for d in spec.datasets]
+    datasets = {d.name: prepare(d, jobs.datasets) for d in spec.datasets}
+    return [_job(m, d, datasets[d.name]) for m in spec.models for d in spec.datasets], datasets
 
 
 def resolved(spec: RunSpec) -> RunSpec:

@@ -28,10 +28,10 @@ def plan(spec: RunSpec, jobs: JobsPaths, wanted: DevicesWanted) -> Plan:
     Raises:
         ConfigError: the config or a data set is wrong.
     """
-    planned = submit.plan(spec, jobs)
+    planned, datasets = submit.plan(spec, jobs)
     spec, paths = submit.resolved(spec), jobs.run(spec.name)
-    datasets = {job.dataset: Dataset(jobs.datasets / job.folder) for job in planned}
-    seen = {job.dataset: inputs.look(datasets[job.dataset], job) for job in planned}
+    samples = {job.dataset: job for job in planned}  # those of a data set are the same for each model
+    seen = {name: inputs.look(datasets[name], job) for name, job in samples.items()}
     remarks = [remark for name, found in seen.items() for remark in found.remarks(name)]
     remarks += _machine(spec, jobs) + scoring.remarks(spec, os.environ) + _changed(spec, paths, datasets)
     found = gpus.discover() if wanted.device != "cpu" else []
