@@ -5,9 +5,10 @@ from msgspec.structs import fields
 
 from vlmeval_mp.config import build as config
 from vlmeval_mp.config.build import Overrides
-from vlmeval_mp.config.entries import DATA_KEYS, MODEL_KEYS
+from vlmeval_mp.config.entries import DATA_KEYS, MODEL_KEYS, Config, DataEntry, ModelEntry
+from vlmeval_mp.core.convert import keys
 from vlmeval_mp.core.errors import ConfigError
-from vlmeval_mp.core.records import DataSpec, ModelSpec
+from vlmeval_mp.core.records import DataSpec, MediaLimits, ModelSpec, Sampling
 
 CONFIG = {"model": {"m": {}}, "data": {"d": {}}}
 
@@ -85,6 +86,25 @@ def test_every_mistake_names_its_key(value, message):
     with pytest.raises(ConfigError) as caught:
         build(value)
     assert message in str(caught.value)
+
+
+def _sections(key):
+    """Return a config for each section, with `key` in it."""
+    return {
+        Config: {**CONFIG, key: 1},
+        ModelEntry: {**CONFIG, "model": {"m": {key: 1}}},
+        DataEntry: {**CONFIG, "data": {"d": {key: 1}}},
+        Sampling: {**CONFIG, "model": {"m": {"sampling": {key: 1}}}},
+        MediaLimits: {**CONFIG, "media": {key: 1}},
+    }
+
+
+@pytest.mark.parametrize("section", _sections(""))
+def test_every_section_names_the_valid_key_that_is_nearest_to_an_unknown_one(section):
+    for key in keys(section):
+        misspelt = key + key[-1]
+        with pytest.raises(ConfigError, match=f"there is no key '{misspelt}'; did you mean '{key}'"):
+            build(_sections(misspelt)[section])
 
 
 @pytest.mark.parametrize(

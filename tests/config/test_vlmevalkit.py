@@ -80,6 +80,12 @@ def test_a_mistake_in_a_model_names_the_nearest_valid_one(entry, message):
     assert message in str(caught.value)
 
 
+def test_a_mistake_in_a_data_entry_names_the_nearest_valid_kwarg():
+    entry = {"class": "VideoMME", "dataset": "Video-MME", "use_subtitles": True}
+    with pytest.raises(ConfigError, match=r"data\.d: there is no kwarg 'use_subtitles'; did you mean 'use_subtitle'\?"):
+        vlmevalkit.translate({"model": {}, "data": {"d": entry}}, default_engine="vllm")
+
+
 def test_kwargs_without_effect_are_warned_about_with_the_reason():
     kwargs = {"class": "Qwen2VLChat", "model_path": "/m", "gpu_utils": 0.8, "use_vllm": True, "verbose": False}
     video = {"class": "VideoMME", "dataset": "Video-MME", "nframe": 8, "pack": True}
