@@ -81,4 +81,4 @@ def test_the_names_of_an_engines_arguments_are_known_without_importing_it(name: 
 def test_those_names_are_the_ones_that_the_engine_takes(name: str) -> None:
     module, _, class_ = registry.ENGINES[name].arguments.partition(":")
     taken = getattr(importlib.import_module(module), class_)
-    assert argnames.names(registry.ENGINES[name].arguments) == [f.encode_name for f in msgspec.structs.fields(taken)]
+    assert [*argnames.names(registry.ENGINES[name].arguments)] == [f.encode_name for f in msgspec.structs.fields(taken)]
