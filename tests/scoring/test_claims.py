@@ -19,6 +19,10 @@ YES_NO = {"A": "yes", "B": "no"}
 TRUTH = {"A": "True", "B": "False"}
 BARE = dict.fromkeys("ABCD", "")
 PLACES = "\n\n- Point A is on the roof.\n- Point B is on the wing.\n- Point C is on the wheel.\n\n"
+CUT_BEFORE = "so, the third image (B) is the one in mind. It is of wood".ljust(1599, "d") + "."
+"""As long as the end of a reply that is searched for a conclusion: what stands before it is cut off."""
+CUT_BEHIND = "Look.".ljust(1985, "\n") + "The sky is blue"
+"""As long as the beginning of a reply that is searched for a restatement."""
 PAINTED = "(A) The second image is loose.\n\n(B) The third image is exact.\n\n"
 
 CLAIMED = [
@@ -48,6 +52,8 @@ CLAIMED = [
     ({"A": "cat", "B": "dog"}, "I see two dogs.", "B"),
     ({"A": "1940's", "B": "1960's"}, "It dates from the 1940s.", "A"),
     ({"A": "Pot bound", "B": "Healthy"}, "The tree is pot-bound.", "A"),
+    ({"A": "Parkinson's disease", "B": "Huntington's disease"}, "It shows signs of Huntington’s disease.", "B"),
+    ({"A": "Parkinson’s disease", "B": "Huntington’s disease"}, "It shows signs of Huntington's disease.", "B"),
 ]
 NOT_CLAIMED = [
     (POINTS, f"Compare:{PLACES}It is difficult to determine which of them it is."),
@@ -65,6 +71,9 @@ NOT_CLAIMED = [
     ({"A": "cat", "B": "cats"}, "I see a catsuit."),
     ({"A": "bus", "B": "car"}, "bu"),
     ({"A": "Point A", "B": "Point B"}, "It is the same point as in the first image."),
+    ({"A": "hot dogs", "B": "dog"}, "These are not hot dogs at all."),
+    ({"A": "cat", "B": "dog"}, "It isn’t a cat, as it has a tail."),
+    (IMAGES, f"{PAINTED}Nobody would say that it is {CUT_BEFORE}"),
 ]
 
 
@@ -96,6 +105,12 @@ RESTATED = [
     ("Are there fewer jets than trucks?", "There are fewer jets than trucks.", "Yes"),
     ("Is the cat on the box?", "The cat isn't on the box.", "No"),
     ("Is the cat on the box?", "The cat is on the box, and it sleeps.", "Yes"),
+    ("Does the dog bark?", "The dog barks.", "Yes"),
+    ("Is the sky blue?", f"The sky is blue. {'It is a fine day. ' * 200}", "Yes"),
+    ("Is the dog’s tail long?", "The dog's tail is long.", "Yes"),
+    ("Is the dog's tail long?", "The dog’s tail isn’t long.", "No"),
+    ("Do the dogs bark?", "The dogs don’t bark.", "No"),
+    ("Is there a dog in the image?", "There’s no dog in the image.", "No"),
 ]
 NOT_RESTATED = [
     ("Is the cat on the box?", "The cat is in the box."),
@@ -116,6 +131,13 @@ NOT_RESTATED = [
     ("Are there fewer jets than trucks?", "There are fewer trucks than jets."),
     ("Are most of the stones square?", "The stones are square."),
     ("", "The sky is blue."),
+    ("Are there dogs in the image?", "There are hot dogs in the image."),
+    ("Are there three dogs in the image?", "Are there three dogs in the image"),
+    ("Is the sky blue?", "So, is the sky blue. Let me see."),
+    ("Does the dog bark?", "Does the dog bark."),
+    ("Is the sky blue?", f"{CUT_BEHIND} only in a few places."),
+    ("Is the sky blue?", f"Nothing. {'I look at it ' * 200}the sky is blue."),
+    ("Isn’t the sky blue?", "The sky is blue."),
 ]
 
 

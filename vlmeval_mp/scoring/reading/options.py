@@ -1,7 +1,7 @@
 """The options of a question: what a text says of them by their words, whatever letters they have. Pure.
 
-Two texts are the same option's if they differ in case, outer punctuation, spaces, the spelling of LaTeX or of a minus
-sign; numbers also if they have the same value, where nothing but the number is said.
+Two texts are the same option's if they differ in case, outer punctuation, spaces, the spelling of LaTeX, of a minus
+sign or of an apostrophe; numbers also if they have the same value, where nothing but the number is said.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _HOLDS_NAME = re.compile(r"\w[ ,](?:[^a-zA-Z]*)[A-Z](?![A-Za-z'’])|^[A-Z][ ,]"
 _ALSO = re.compile(
     r"[\s\"')*]*(?:,|/|&|\bor\b|\band\b|\bo\b|\by\b|\bou\b|\bet\b|\boder\b|\bund\b|或|和|또는|และ|หรือ)\s*"
 )
-_HYPHEN = re.compile(r"(?<=[a-z]{2})-(?=[a-z]{2})")
+_HYPHEN = re.compile(r"-(?<=[a-z]{2}-)(?=[a-z]{2})")
 _DECADE = re.compile(r"(\d0)['’]s\b")
 _UNIT = re.compile(r"\d([a-zA-Zµ°Ω]{1,4}[²³]?)(?![a-zA-Z])")
 _WORDS = re.compile(r"[a-z]+(?: [a-z]+)?")
@@ -64,7 +64,7 @@ class Options:
 
     def fold(self, text: str) -> str:
         """Return `text` without case, outer punctuation, odd spacing and the freedoms of LaTeX."""
-        text = one_spelling(minus(compatible(text)), formula=self.formula)
+        text = one_spelling(minus(compatible(text)).replace("’", "'"), formula=self.formula)
         text = _DECADE.sub(r"\1s", _HYPHEN.sub(" ", " ".join(text.casefold().split())))
         if self._units:
             text = self._units.sub(r"\1\2", text)
@@ -99,7 +99,7 @@ class Options:
         Found where folding leaves the beginning's length alone, as it does with plain words.
         """
         start = text[: 2 * self.longest + 40]
-        plain = start.casefold()
+        plain = start.casefold().replace("’", "'")
         if len(plain) != len(start):
             return "", 0
         return self.begins(plain)
@@ -136,10 +136,13 @@ class Options:
         folded = self.fold(_ENUMERATION.sub(" ", text) if "\n" in text else text)
         if "no" in self.by_text:
             folded = without_neutral_no(folded)
-        return self._standing(folded, self.in_prose) or self._standing(folded, self._other_numbers)
+        found, rest = self._standing(folded, self.in_prose)
+        return found or self._standing(rest, self._other_numbers)[0]
 
-    def _standing(self, folded: str, texts: Mapping[str, list[str]]) -> set[str]:
-        """Return letters of those of `texts`, the longest first, that stand in `folded` and are not denied there."""
+    def _standing(self, folded: str, texts: Mapping[str, list[str]]) -> tuple[set[str], str]:
+        """Return letters of those of `texts`, the longest first, that stand in `folded` and are not denied there; and
+        `folded` with all that stand there made unmatchable.
+        """
         found: set[str] = set()
         for wanted, letters in texts.items():
             places = whole_words(wanted, folded)
@@ -147,8 +150,9 @@ class Options:
                 places = [p for p in places if not _NUMBERED.search(folded[max(0, p - 10) : p])]
             if any(not self._denied(folded, place, place + len(wanted)) for place in places):
                 found.update(letters)
-            folded = _blank(folded, places, len(wanted))
-        return found
+            if places:
+                folded = _blank(folded, places, len(wanted))
+        return found, folded
 
     def _denied(self, text: str, start: int, end: int) -> bool:
         return denied_before(text, start) or denied_after(text, end)

@@ -13,18 +13,12 @@ from dataclasses import dataclass
 
 from vlmeval_mp.scoring.reading.sentences import sentences
 
-_VERBS = frozenset(
-    (
-        "is", "are", "was", "were", "do", "does", "did", "has", "have", "had", "can", "could", "will", "would",
-        "should", "isn't", "aren't", "wasn't", "weren't",
-    )
-)  # fmt: skip
+_VERB = "is|are|was|were|do|does|did|has|have|had|can|could|will|would|should"
+"""Verbs that begin a question, and say or deny it in a statement."""
+_VERBS = frozenset(_VERB.split("|")) | {"isn't", "aren't", "wasn't", "weren't"}
 _DO = frozenset(("do", "does", "did"))
-_ASKS = re.compile(
-    r"(?:^|[.!\n:]\s*|,\s+)((?:is|are|was|were|do|does|did|has|have|had|can|could|will|would|should)\s[^?.!\n]{3,300})\?",
-    re.IGNORECASE,
-)
-_WORD = re.compile(r"\d+(?:\.\d+)?|[^\W\d_]+(?:[-'’][^\W\d_]+)*|[≤≥<>=]")
+_ASKS = re.compile(rf"(?:^|[.!\n:]\s*|,\s+)((?:{_VERB})\s[^?.!\n]{{3,300}})\?", re.IGNORECASE)
+_WORD = re.compile(r"\d+(?:\.\d+)?|[^\W\d_]+(?:[-'][^\W\d_]+)*|[≤≥<>=]")
 _PICTURE = re.compile(
     r",?\s*\b(?:shown\s+|seen\s+|visible\s+)?(?:in|on|from|of|by)\s+(?:the|this|that|these|your|my)\s+(?:given\s+|provided\s+|\w+\s+)?"
     r"(?:images?|pictures?|photos?|photographs?|figures?|graphs?|charts?|plots?|diagrams?)\b(?:\s+(?:above|below|shown|provided)\b)?",
@@ -51,19 +45,17 @@ _LEAD = re.compile(
 _UNSURE = re.compile(
     r"\b(?:may|might|maybe|perhaps|possibl[ey]|likely|unlikely|probably|whether|if|unless|cannot|unclear|difficult|impossible"
     r"|depends|either|or|but|however|although|though|except|only|sometimes|almost|nearly|partly|partially|neither|nor|false"
-    r"|incorrect|untrue|wrong)\b|\bcan['’]t\b",
+    r"|incorrect|untrue|wrong)\b|\bcan't\b",
     re.IGNORECASE,
 )
 _TURNS = re.compile(r"\b(?:but|however|except|unless|only|if|although|though|false|untrue|incorrect)\b", re.IGNORECASE)
-_NEGATION = re.compile(r"\b(?:not|no|never|none|nothing|without|hardly|cannot)\b|n['’]t\b", re.IGNORECASE)
-_DENIED = re.compile(
-    r"\b(?:is|are|was|were|do|does|did|has|have|had|can|could|will|would|should)(?:\s+(?:not|never)\b|n['’]t\b)"
-    r"|\bthere\s+(?:is|are|was|were)\s+no\b",
-    re.IGNORECASE,
-)
+_NEGATION = re.compile(r"\b(?:not|no|never|none|nothing|without|hardly|cannot)\b|n't\b", re.IGNORECASE)
+_DENIED = re.compile(rf"\b(?:{_VERB})(?:\s+(?:not|never)\b|n't\b)|\bthere\s+(?:is|are|was|were)\s+no\b", re.IGNORECASE)
 _LEAST = 2
 """Content words that a question must have, unless it asks whether there is something."""
 _LONGEST = 500
+_REACH = 2000
+"""Characters of a reply within which a restatement must end."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,11 +69,23 @@ class _Question:
 
 def restated(question: str, reply: str) -> str:
     """Return "Yes" or "No" where `reply` states or denies what `question` asks; "" where it does neither, or both."""
-    asked = _asked(question)
+    asked = _asked(question.replace("’", "'"))
     if asked is None:
         return ""
-    found = {said for each in sentences(reply[: 4 * _LONGEST]) if (said := _answer(asked, each))}
+    begin = reply[:_REACH].replace("’", "'")
+    if not _may_hold(begin, asked.words):
+        return ""
+    every = sentences(begin)
+    if len(reply) > _REACH:
+        every = every[:-1]  # it may be cut off
+    found = {said for each in every if _may_hold(each, asked.words) and (said := _answer(asked, each))}
     return found.pop() if len(found) == 1 else ""
+
+
+def _may_hold(text: str, words: tuple[str, ...]) -> bool:
+    """Return whether `text` has the letters of all `words`, which costs a tenth of looking for them in order."""
+    lowered = text.lower()
+    return all(word in lowered or word == "have" for word in words)
 
 
 def _asked(question: str) -> _Question | None:
@@ -101,7 +105,6 @@ def _asked(question: str) -> _Question | None:
 def _answer(asked: _Question, sentence: str) -> str:
     if len(sentence) > _LONGEST:
         return ""
-    sentence = sentence.replace("’", "'")
     lead = _LEAD.match(sentence)
     said = _PICTURE.sub(" ", sentence[lead.end() :] if lead else sentence)
     places = [(m.start(), m.end(), m[0].lower()) for m in _WORD.finditer(said)]
@@ -148,9 +151,12 @@ def _may_end(rest: str) -> bool:
 def _states(asked: _Question, places: list[tuple[int, int, str]], first: int, last: int) -> bool:
     """Return whether the words `first` to `last` are a statement: a verb stands before the last of them.
 
-    Where the question begins with a form of "do", its own verb is among its words.
+    Where the question begins with a form of "do", its own verb is among its words. What begins with the question's verb
+    repeats the question.
     """
     words = [word for _, _, word in places[:last]]
+    if words[:1] == [asked.verb]:
+        return False
     if asked.existence:
         return "there" in words[:first] and any(word in _VERBS for word in words)
     return asked.verb in _DO or any(word in _VERBS or word.endswith("n't") for word in words)

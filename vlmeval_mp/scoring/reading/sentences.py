@@ -5,11 +5,13 @@ from __future__ import annotations
 import re
 
 _LONGEST = 400
-_END = re.compile(r"(?<!\b[A-Z])(?<!\bvs)(?<!\bcf)(?<!\be\.g)(?<!\bi\.e)[.!?]\s+(?=[A-Z(\"'“])|[。！？]\s*(?=\S)")
-_CONCLUDES = re.compile(
-    r"\W*(?:(?:and\s+)?(?:therefore|thus|hence|so|consequently|accordingly|in\s+conclusion|in\s+summary|overall|based\s+on)\b|因此|所以|따라서)",
-    re.IGNORECASE,
+# the mark comes first, so that the search leaps from mark to mark
+_END = re.compile(
+    r"[.!?。！？](?:(?<=[.!?])(?<!\b[A-Z].)(?<!\bvs.)(?<!\bcf.)(?<!\be\.g.)(?<!\bi\.e.)\s+(?=[A-Z(\"'“])|(?<=[。！？])\s*(?=\S))"
 )
+CONCLUSION = r"therefore|thus|hence|so|consequently|accordingly|overall|in\s+(?:conclusion|summary)|based\s+on"
+"""Words that begin a conclusion."""
+_CONCLUDES = re.compile(rf"\W*(?:(?:and\s+)?(?:{CONCLUSION})\b|因此|所以|따라서)", re.IGNORECASE)
 _PREFERS = re.compile(
     r"\b(?:most|closer|closest|nearer|nearest|better|best|more\s+(?:accurate(?:ly)?|likely|similar|closely|plausible|probable)"
     r"|match(?:es)?|corresponds?|correct(?:ly)?)\b",

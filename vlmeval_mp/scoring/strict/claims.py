@@ -19,6 +19,7 @@ from vlmeval_mp.scoring.reading.letters import lone_letter
 from vlmeval_mp.scoring.reading.negation import denied_after, denied_before
 from vlmeval_mp.scoring.reading.options import SEVERAL, Options
 from vlmeval_mp.scoring.reading.sentences import (
+    CONCLUSION,
     concludes,
     first_sentence,
     last_sentence,
@@ -35,8 +36,7 @@ _REACH = 1600
 _CLAUSES = 7
 """Clauses of a conclusion before its subject, at most, itself included."""
 _SO = re.compile(
-    r"(?:and\s+)?(?:therefore|thus|hence|so|consequently|accordingly|overall|in\s+(?:conclusion|summary|this\s+case)|based\s+on|given"
-    r"|considering|between\s+the|comparing|taking|judging)\b[,:]?\s*",
+    rf"(?:and\s+)?(?:{CONCLUSION}|in\s+this\s+case|given|considering|between\s+the|comparing|taking|judging)\b[,:]?\s*",
     re.IGNORECASE,
 )
 _SAYING = re.compile(
@@ -90,7 +90,7 @@ def claimed(lines: Sequence[str], options: Options, mentioned: Mentioned, *, lis
     if not lines:
         return ""
     last = last_sentence(lines[-1])
-    letter = _result(last, options) or _concluded("\n".join(lines)[-_REACH:], options)
+    letter = _result(last, options) or _concluded("\n".join(lines), options)
     return letter or ("" if listed else _mentioned(lines, last, mentioned))
 
 
@@ -113,7 +113,9 @@ def _result(sentence: str, options: Options) -> str:
 
 def _concluded(text: str, options: Options) -> str:
     """Return the option that is the subject of the last sentence of `text` that begins as a conclusion does."""
-    every = sentences(text)
+    every = sentences(text[-_REACH:])
+    if len(text) > _REACH:
+        every = every[1:]  # it may be the end of one
     for place in range(len(every) - 1, -1, -1):
         so = _SO.match(every[place])
         if so is None:
