@@ -17,8 +17,8 @@ _BEFORE = re.compile(
 )
 # one of these is in whatever `_BEFORE` finds; looking for them first is ten times as fast
 _DENYING = (
-    "no", "n't", "n’t", "neither", "than", "wrong", "incorrect", "instead", "unlike", "exclud", "kein", "nicht", "pas", "não",
-    "不", "并非", "排除", "ไม่",
+    "no", "n't", "n’t", "neither", "than", "wrong", "incorrect", "instead", "unlike", "exclud", "kein", "nicht", "pas",
+    "não", "不", "并非", "排除", "ไม่",
 )  # fmt: skip
 _AFTER = re.compile(
     r"[)\]*.:\"'”’]*\s+(?:(?:is|are|was|were|would\s+be|can\s+be|seems?)\s+"
