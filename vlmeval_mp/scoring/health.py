@@ -131,26 +131,15 @@ def _counted(text: str) -> Mapping[str, int]:
 # --- all replies of a job --------------------------------------------------------------------------------------
 
 
-class Signs:
-    """Counts which of `LIMITS` the replies of one job show, sample by sample; `counts` has the "replies", too."""
-
-    def __init__(self) -> None:
-        self.counts: Counter[str] = Counter()
-
-    def add(self, sample: Sample, prediction: Prediction, strict: Score) -> list[str]:
-        """Take in one answered sample and its verdict by strict rules; return what was counted."""
-        found = ["replies", *signs(sample, prediction, strict)]
-        for sign in found:
-            self.counts[sign] += 1
-        return found
-
-
 class Watch:
-    """Counts what the replies of one job show, sample by sample; keeps eight bytes of a reply and of an answer."""
+    """Counts what the replies of one job show, sample by sample; keeps eight bytes of a reply and of an answer.
+
+    `counts` says how many "replies" there are, and how many of them show each of `LIMITS`.
+    """
 
     def __init__(self) -> None:
         self.reasons = Reasons()
-        self._signs = Signs()
+        self.counts: Counter[str] = Counter()
         self._by_category: dict[str, Counter[str]] = {}
         self._replies, self._gold = array("q"), array("q")
         self._said: Counter[str] = Counter()
@@ -161,7 +150,9 @@ class Watch:
         self.reasons.add(sample, prediction, score)
         if prediction is None or prediction.error is not None:
             return
-        found = self._signs.add(sample, prediction, strict)
+        found = ["replies", *signs(sample, prediction, strict)]
+        for sign in found:
+            self.counts[sign] += 1
         if sample.category:
             self._by_category.setdefault(sample.category, Counter()).update(found)
         self._replies.append(hash(prediction.prediction.strip()))
@@ -170,16 +161,11 @@ class Watch:
             self._said[strict.extracted] += 1
             self._right[sample.answer.strip()] += 1
 
-    @property
-    def counts(self) -> Counter[str]:
-        """How many replies there are, and how many show each sign."""
-        return self._signs.counts
-
     def health(self) -> Health:
         """Return what was seen."""
         return Health(
-            replies=self._signs.counts["replies"],
-            counts={sign: self._signs.counts[sign] for sign in LIMITS},
+            replies=self.counts["replies"],
+            counts={sign: self.counts[sign] for sign in LIMITS},
             by_category={
                 name: {sign: found[sign] for sign in ("replies", *LIMITS) if found[sign]}
                 for name, found in sorted(self._by_category.items())
