@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
 from functools import lru_cache
 
 from vlmeval_mp.scoring.reading.negation import denied_after, denied_before
@@ -32,7 +31,6 @@ _LEADS_TO_LETTER = re.compile(
     r"|between|both|either|neither|from|of|in|on|at|ist|est|es|son|und|oder|ou|et|y|o)$",
     re.IGNORECASE,
 )
-_HOLDS_LETTER = re.compile(r"(?<![A-Za-z])[A-Z](?![A-Za-z'’])")
 _NOT_AVAILABLE = re.compile(r"\bn\s?/\s?a\b", re.IGNORECASE)
 _REACH = 40
 
@@ -47,16 +45,6 @@ def lone_letter(text: str, letters: str) -> str:
 def without_not_available(text: str) -> str:
     """Return `text` without "N/A", whose letters are no options."""
     return _NOT_AVAILABLE.sub("—", text) if "/" in text else text
-
-
-def speak_of_letters(texts: Iterable[str], letters: str) -> bool:
-    """Return whether a letter behind "point" or "image" may be an option: the options have no words, or are
-    such names.
-    """
-    texts = list(texts)
-    return not any(text.strip() for text in texts) or any(
-        letter in letters for text in texts for letter in _HOLDS_LETTER.findall(text)
-    )
 
 
 class Letters:

@@ -27,6 +27,7 @@ _DIGIT = re.compile(r"[\dπ]|\\pi")
 _ONE_LETTER = re.compile(r"[(\[]?[a-z][)\].]?")
 _HOLDS_NAME = re.compile(r"\w[ ,](?:[^a-zA-Z]*)[A-Z](?![A-Za-z'’])|^[A-Z][ ,]")
 """A capital letter within an option of several words: "moves to C", "A is darker"."""
+_LETTER = re.compile(r"(?<![A-Za-z])[A-Z](?![A-Za-z'’])")
 _ALSO = re.compile(
     r"[\s\"')*]*(?:,|/|&|\bor\b|\band\b|\bo\b|\by\b|\bou\b|\bet\b|\boder\b|\bund\b|或|和|또는|และ|หรือ)\s*"
 )
@@ -167,6 +168,13 @@ class Options:
             for letter, own in self.values.items()
             if said is not None and own.percent == said.percent and numbers.same(own.value, said.value)
         ]
+
+    @cached_property
+    def speak_of_letters(self) -> bool:
+        """Whether a letter behind "point" or "image" may be an option: the options have no words, or are such names."""
+        return not self.stripped or any(
+            letter in self.letters for text in self.texts.values() for letter in _LETTER.findall(text)
+        )
 
     @cached_property
     def _other_numbers(self) -> dict[str, list[str]]:

@@ -41,8 +41,10 @@ def cannot_tell(text: str) -> bool:
     return _CANNOT_TELL.search(text[:_OPENING]) is not None
 
 
+UNABLE = r"not\s+possible|impossible|cannot|can\s+not|can['’]t|unable|difficult|challenging|hard"
+"""Words that say that something cannot be done, or hardly."""
 _WHICH = re.compile(
-    r"\b(?:not\s+possible|impossible|cannot|can\s+not|can['’]t|unable|difficult|challenging|hard)\b[^.\n]{0,50}?"
+    rf"\b(?:{UNABLE})\b[^.\n]{{0,50}}?"
     r"\b(?:determine|tell|say|select|decide|choose|conclude|know)\b[^.\n]{0,40}?\b(?:which|either|between|whether)\b",
     re.IGNORECASE,
 )

@@ -9,9 +9,10 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from vlmeval_mp.scoring.reading.letters import Letters, letters_of, lone_letter, speak_of_letters
+from vlmeval_mp.scoring.reading.letters import Letters, letters_of, lone_letter
 from vlmeval_mp.scoring.reading.negation import denied_before
 from vlmeval_mp.scoring.reading.options import SEVERAL, Options
+from vlmeval_mp.scoring.reading.outcome import UNABLE
 
 _REACH = 400
 """Characters behind a statement's beginning within which its option must stand."""
@@ -59,10 +60,7 @@ _THING = re.compile(
     re.IGNORECASE,
 )
 """What a letter names ("picture D") where the options are such things."""
-_CANNOT = re.compile(
-    r"\b(?:not\s+possible|impossible|cannot|can\s+not|can['’]t|unable|difficult|challenging|hard)\s+(?:for\s+me\s+)?(?:to\s+)?(?:\w+ly\s+)?$",
-    re.IGNORECASE,
-)
+_CANNOT = re.compile(rf"\b(?:{UNABLE})\s+(?:for\s+me\s+)?(?:to\s+)?(?:\w+ly\s+)?$", re.IGNORECASE)
 """What makes a statement none: "it is not possible to confidently select …"."""
 _NEAR = 48
 _SENTENCE_START = re.compile(r"(?:^|[.!?。！？\n:]\s*)$")
@@ -170,7 +168,7 @@ def behind(text: str, options: Options, patterns: Letters, *, firm: bool) -> str
 
     "" if several are named there, None if none. Behind a `firm` marker it may also be the only option of its line.
     """
-    if (thing := _THING.match(text)) and speak_of_letters(options.texts.values(), options.letters):
+    if options.speak_of_letters and (thing := _THING.match(text)):
         text = text[thing.end() :]
     line = text.lstrip(" \t\n:\"'*").split("\n", 1)[0].strip()
     opens = options.opens(line)

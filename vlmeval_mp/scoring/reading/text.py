@@ -70,7 +70,8 @@ def minus(text: str) -> str:
 
 def without_marks(text: str) -> str:
     """Return `text` without Markdown emphasis, code and heading marks."""
-    return _MARK.sub("", text)
+    marked = "*" in text or "`" in text or "#" in text or "__" in text
+    return _MARK.sub("", text) if marked else text
 
 
 def _rewrite_boxes(text: str) -> str:

@@ -29,7 +29,7 @@ from collections.abc import Mapping
 from functools import cached_property, lru_cache
 
 from vlmeval_mp.core.records import Prediction, Sample, Score
-from vlmeval_mp.scoring.reading.letters import Letters, letters_of, lone_letter, speak_of_letters, without_not_available
+from vlmeval_mp.scoring.reading.letters import Letters, letters_of, lone_letter, without_not_available
 from vlmeval_mp.scoring.reading.options import SEVERAL, Options, options_of
 from vlmeval_mp.scoring.reading.outcome import cannot_tell_which
 from vlmeval_mp.scoring.reading.sentences import last_sentence, result_of
@@ -100,7 +100,8 @@ class _Reply:
     def __init__(self, text: str, options: Options) -> None:
         self.options = options
         self.patterns: Letters = letters_of(options.letters)
-        self.text = _MATHS.sub(" ", without_not_available(text))
+        text = without_not_available(text)
+        self.text = _MATHS.sub(" ", text) if "\\" in text or "$" in text else text
         self.plain = without_marks(self.text).strip()
         self.lines = [line.strip() for line in self.plain.split("\n") if line.strip()]
 
@@ -202,14 +203,22 @@ class _Reply:
 
     def _other_result(self) -> bool:
         """Return whether the reply ends on a number that is none of the options, wherever it passed one on its way."""
-        last = last_sentence(self.lines[-1]) if self.lines else ""
-        result = result_of(last)
-        return bool(_NUMBER.match(result)) and not (self.options.ends(last) or self.options.opens(result))
+        number = _NUMBER.match(self._result) is not None
+        return number and not (self.options.ends(self._last) or self.options.opens(self._result))
 
     def _value_of_result(self) -> str:
         """Return the option that the last sentence's result is by its value: "the length is 3.0" is 3."""
-        result = result_of(last_sentence(self.lines[-1])) if self.lines else ""
-        return self.options.same(result) if _NUMBER.fullmatch(result) else ""
+        return self.options.same(self._result) if _NUMBER.fullmatch(self._result) else ""
+
+    @cached_property
+    def _last(self) -> str:
+        """The last sentence."""
+        return last_sentence(self.lines[-1]) if self.lines else ""
+
+    @cached_property
+    def _result(self) -> str:
+        """What the last sentence says to be so; "" where it states no result."""
+        return result_of(self._last)
 
     def _claim(self) -> str:
         return claimed(self.lines, self.options, self._mentioned, listed=self._lists_letters)
@@ -245,7 +254,7 @@ class _Reply:
     def _names_thing(self, text: str, match: re.Match[str], *, bare: bool = False) -> bool:
         start = match.start(match.lastindex or 0)
         name = self.patterns.names_thing(text, start) or (bare and self.patterns.names_word_before(text, start))
-        return name and not speak_of_letters(self.options.texts.values(), self.options.letters)
+        return name and not self.options.speak_of_letters
 
     def _unless_taken_back(self, letter: str, end: int) -> str:
         """Return `letter`, unless what follows takes it back and names another option."""
