@@ -277,6 +277,34 @@ class RenderPool:
                 job.outcome.set_exception(NotRenderedError())
 
 
+class HasPool:
+    """An engine whose drafts are rendered in `_pool`, once there is one: a `CanRender`."""
+
+    _pool: RenderPool | None = None
+
+    @property
+    def renders(self) -> bool:
+        """Whether `render` has processes to do it with."""
+        return self._pool is not None and self._pool.usable
+
+    async def render(self, draft: Draft) -> Request:
+        """Return the request of `draft`, its media opened and processed in a render process.
+
+        Raises:
+            RequestError: as `generate` would, in the same words.
+            EngineError: the rendering is broken.
+            NotRenderedError: there is no render process (any more).
+        """
+        if self._pool is None:
+            raise NotRenderedError
+        return await self._pool.render(draft)
+
+    async def _close_pool(self) -> None:
+        pool, self._pool = self._pool, None
+        if pool is not None:
+            await pool.close()
+
+
 def environment(environ: Mapping[str, str], *, hide_gpus: bool) -> dict[str, str]:
     """Return the environment of a render process: one thread, no GPU, its library's chatter left out."""
     found: dict[str, Any] = dict(environ) | {"OMP_NUM_THREADS": "1", "TOKENIZERS_PARALLELISM": "false"}

@@ -20,14 +20,14 @@ import openai
 
 from vlmeval_mp.core import credentials
 from vlmeval_mp.core.errors import ConfigError, RequestError, UnavailableError
-from vlmeval_mp.core.records import Completion, Draft, Notice, Request
-from vlmeval_mp.engines.base import ENCODERS, EngineSpec, NotRenderedError, arguments
+from vlmeval_mp.core.records import Completion, Notice, Request
+from vlmeval_mp.engines.base import ENCODERS, EngineSpec, arguments
 from vlmeval_mp.engines.chattemplate import ending, reason
 from vlmeval_mp.engines.openai import answer as answers
 from vlmeval_mp.engines.openai import body as chatbody
 from vlmeval_mp.engines.openai import retries
 from vlmeval_mp.engines.openai.absence import Absence
-from vlmeval_mp.engines.renderpool import RenderPool
+from vlmeval_mp.engines.renderpool import HasPool, RenderPool
 
 log = logging.getLogger("vlmeval_mp.openai")
 T = TypeVar("T")
@@ -71,7 +71,7 @@ class OpenaiArgs(msgspec.Struct, frozen=True, kw_only=True):
     image_side: int = 0
 
 
-class OpenaiEngine:
+class OpenaiEngine(HasPool):
     """Serves requests over HTTP."""
 
     whole_videos = False
@@ -89,27 +89,10 @@ class OpenaiEngine:
         self._served = False
         self._turned_away = 0
         """refusals of single requests since the last answer"""
-        self._pool: RenderPool | None = None
         if spec.render_processes and spec.max_images + spec.max_videos:
             how = self.args.media, self.args.image_detail, self.args.image_side
             target = "vlmeval_mp.engines.openai.body:build"
             self._pool = RenderPool(min(MOST_PROCESSES, spec.render_processes), target, pickle.dumps(how))
-
-    @property
-    def renders(self) -> bool:
-        """Whether `render` has processes to do it with."""
-        return self._pool is not None and self._pool.usable
-
-    async def render(self, draft: Draft) -> Request:
-        """Return the request of `draft`, its pictures encoded in a render process.
-
-        Raises:
-            RequestError: a picture cannot be opened.
-            NotRenderedError: there is no render process (any more).
-        """
-        if self._pool is None:
-            raise NotRenderedError
-        return await self._pool.render(draft)
 
     async def start(self) -> None:
         if self._pool is not None:
@@ -149,9 +132,7 @@ class OpenaiEngine:
 
     async def close(self) -> None:
         self._encoders.shutdown(wait=False)
-        if self._pool is not None:
-            pool, self._pool = self._pool, None
-            await pool.close()
+        await self._close_pool()
         if self._client is not None:
             await self._client.close()
             self._client = None

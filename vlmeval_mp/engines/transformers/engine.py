@@ -20,11 +20,11 @@ import torch
 from transformers import AutoConfig, AutoModelForImageTextToText, BatchFeature, GenerationConfig
 
 from vlmeval_mp.core.errors import ConfigError, EngineError, RequestError, VlmevalError
-from vlmeval_mp.core.records import Completion, Draft, Request, Sampling
+from vlmeval_mp.core.records import Completion, Request, Sampling
 from vlmeval_mp.engines import chattemplate, hub
-from vlmeval_mp.engines.base import EngineSpec, Length, NotRenderedError, Ruler, arguments
+from vlmeval_mp.engines.base import EngineSpec, Length, Ruler, arguments
 from vlmeval_mp.engines.microbatch import MicroBatcher
-from vlmeval_mp.engines.renderpool import RenderPool
+from vlmeval_mp.engines.renderpool import HasPool, RenderPool
 from vlmeval_mp.engines.transformers import inputs as making
 from vlmeval_mp.engines.transformers.inputs import Inputs, Tensors
 
@@ -63,7 +63,7 @@ class Item:
         return r.sampling, tuple(sorted(self.inputs or ())), bool(r.images), bool(r.videos)
 
 
-class TransformersEngine:
+class TransformersEngine(HasPool):
     """Serves requests with transformers' `generate`."""
 
     whole_videos = False
@@ -76,7 +76,6 @@ class TransformersEngine:
         self.spec = spec
         self._model: Any = None
         self._inputs: Inputs | None = None
-        self._pool: RenderPool | None = None
         self._batcher = MicroBatcher(self._answer, self.args.batch_size, self.args.wait)
 
     def ruler(self) -> Ruler:
@@ -125,22 +124,6 @@ class TransformersEngine:
         self._pool = RenderPool(spec.render_processes, target, making.packed(spec.model, self._options()))
         self._pool.start()
 
-    @property
-    def renders(self) -> bool:
-        """Whether `render` has processes to do it with."""
-        return self._pool is not None and self._pool.usable
-
-    async def render(self, draft: Draft) -> Request:
-        """Return the request of `draft`, its media opened and processed in a render process.
-
-        Raises:
-            RequestError: as `generate` would, in the same words.
-            NotRenderedError: there is no render process (any more).
-        """
-        if self._pool is None:
-            raise NotRenderedError
-        return await self._pool.render(draft)
-
     def _not_loaded(self, error: Exception) -> VlmevalError:
         said = f"transformers could not load {self.spec.model}: {chattemplate.reason(error)}"
         return hub.missing(self.spec.model, error) or EngineError(said)
@@ -150,9 +133,7 @@ class TransformersEngine:
         return await self._batcher.submit(Item(request, inputs))
 
     async def close(self) -> None:
-        if self._pool is not None:
-            pool, self._pool = self._pool, None
-            await pool.close()
+        await self._close_pool()
         await self._batcher.close()
         self._model = self._inputs = None
 

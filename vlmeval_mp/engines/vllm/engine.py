@@ -32,10 +32,10 @@ from vllm.usage.usage_lib import UsageContext
 from vllm.v1.engine.async_llm import AsyncLLM
 
 from vlmeval_mp.core.errors import ConfigError, EngineError, EngineKilledError, RequestError, refuse_unknown
-from vlmeval_mp.core.records import Completion, Draft, RenderedInput, Request, Sampling
+from vlmeval_mp.core.records import Completion, RenderedInput, Request, Sampling
 from vlmeval_mp.engines import chattemplate, hub
-from vlmeval_mp.engines.base import EngineSpec, NotRenderedError, Ruler
-from vlmeval_mp.engines.renderpool import RenderPool
+from vlmeval_mp.engines.base import EngineSpec, Ruler
+from vlmeval_mp.engines.renderpool import HasPool, RenderPool
 from vlmeval_mp.engines.vllm import measuring
 from vlmeval_mp.engines.vllm.rendering import Rendering, is_refusal
 
@@ -52,7 +52,7 @@ EXIT_SECONDS = 0.5
 """Time for the exit code of a process that has died to be known."""
 
 
-class VllmEngine:
+class VllmEngine(HasPool):
     """Serves requests with vLLM. Every field of `AsyncEngineArgs` but `model` is an engine argument."""
 
     whole_videos = False
@@ -65,18 +65,12 @@ class VllmEngine:
         self._numbers = itertools.count()
         self._params: dict[Sampling, SamplingParams] = {}
         self._llm: Any = None
-        self._pool: RenderPool | None = None
         self._rendering: Rendering | None = None
         self._context = 0
         self._turn = asyncio.Lock()
         self._waiting: set[asyncio.Timeout] = set()
         self._watch: asyncio.Task[None] | None = None
         self._core: list[BaseProcess] = []
-
-    @property
-    def renders(self) -> bool:
-        """Whether `render` has processes to do it with."""
-        return self._pool is not None and self._pool.usable
 
     def ruler(self) -> Ruler:
         """Return what measures prompts as the engine would make them; reads no weights.
@@ -151,18 +145,6 @@ class VllmEngine:
     def limits(self) -> dict[str, Any]:
         """Return what bounds the engine's work: what the user said, what we chose and what vLLM made of it."""
         return measuring.settings(self._llm.vllm_config, self._context) if self._llm is not None else {}
-
-    async def render(self, draft: Draft) -> Request:
-        """Return the request of `draft`, its media opened and processed in a render process.
-
-        Raises:
-            RequestError: as `generate` would, in the same words.
-            EngineError: the rendering is broken.
-            NotRenderedError: there is no render process (any more).
-        """
-        if self._pool is None:
-            raise NotRenderedError
-        return await self._pool.render(draft)
 
     async def generate(self, request: Request) -> Completion:
         llm = self._llm
@@ -240,9 +222,7 @@ class VllmEngine:
     async def close(self) -> None:
         if self._watch is not None:
             self._watch.cancel()
-        if self._pool is not None:
-            pool, self._pool = self._pool, None
-            await pool.close()
+        await self._close_pool()
         if self._llm is not None:
             llm, self._llm = self._llm, None
             children = multiprocessing.active_children()
