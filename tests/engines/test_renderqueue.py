@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from vlmeval_mp.core.records import Draft, ImagePart, Media, MediaLimits, Message, Sampling, TextPart, VideoPart
-from vlmeval_mp.engines.renderqueue import IN_FLIGHT, RECENT, Job, Place, RenderQueue
+from vlmeval_mp.engines.renderqueue import IN_FLIGHT, Job, Place, RenderQueue
 from vlmeval_mp.requests import longmedia
-from vlmeval_mp.requests.longmedia import takes_long
+from vlmeval_mp.requests.longmedia import RECENT, takes_long
 
 
 class Rendering:

@@ -16,14 +16,13 @@ from dataclasses import dataclass, field
 
 from vlmeval_mp.core.records import Draft, Media, Request, TextPart
 from vlmeval_mp.engines import rendertransport
+from vlmeval_mp.requests.longmedia import may_begin
 
 IN_FLIGHT = 2
 """Drafts that one process has at a time: the next is there when it is done with one, and a kill costs little."""
 LONG_QUEUE = 4
 """Drafts waiting for one process, because of a medium they share, above which idle ones take some of them."""
 HOMES = 4096
-RECENT = 128
-"""Drafts among which there must be a quick one for a process to be kept free of long ones."""
 
 
 @dataclass(slots=True, eq=False)
@@ -110,9 +109,7 @@ class RenderQueue:
         if place.given:
             return False, False
         others = [p for p in self._places if p is not place and p.process is not None]
-        busy = sum(p.has_long for p in others)
-        only_long = self._since_quick > RECENT or not others
-        return only_long or busy < len(others), busy < (len(others) + 1) // 2
+        return may_begin(sum(p.has_long for p in others), len(others) + 1, self._since_quick)
 
     def _first(self, long: bool) -> Job | None:
         jobs = next(iter(self._fresh[long].values()), None)

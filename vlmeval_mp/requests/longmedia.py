@@ -1,4 +1,7 @@
-"""Which samples take long to prepare, so that they do not stand before many small ones. Opens nothing."""
+"""Which samples take long to prepare, and how many threads or processes may be at such. Opens nothing.
+
+So they do not stand before many small ones: an engine that is hungry needs many small inputs more than one large one.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +11,19 @@ from vlmeval_mp.core.records import Draft, TextPart
 
 LONG_BYTES = 4 << 20
 """Bytes of a sample's pictures from which decoding and processing them takes several tenths of a second."""
+RECENT = 128
+"""Samples among which there must be a quick one for a thread or process to be kept free of long ones."""
+
+
+def may_begin(at_long: int, places: int, since_quick: int) -> tuple[bool, bool]:
+    """Return whether one more of `places` (threads or processes) may begin a long one, and whether even before quick
+    ones that wait.
+
+    `at_long` of them are at long ones now. The last place is kept for quick ones, unless the last `RECENT` samples and
+    more were all long: `since_quick` counts those. Half of the places are kept for quick ones that wait.
+    """
+    most = places if since_quick > RECENT else max(1, places - 1)
+    return at_long < most, at_long < places // 2
 
 
 def takes_long(draft: Draft) -> bool:

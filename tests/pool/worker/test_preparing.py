@@ -14,7 +14,8 @@ import pytest
 from tests.builders import fake_run, worker_for
 from vlmeval_mp.core.errors import RequestError
 from vlmeval_mp.core.records import Draft, ImagePart, Media, MediaLimits, Message, Sampling, VideoPart
-from vlmeval_mp.pool.worker.preparing import RECENT, Preparer
+from vlmeval_mp.pool.worker.preparing import Preparer
+from vlmeval_mp.requests.longmedia import RECENT
 from vlmeval_mp.runs.snapshot import read_record
 
 

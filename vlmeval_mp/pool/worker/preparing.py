@@ -16,12 +16,10 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Generic, Protocol, TypeVar
 
+from vlmeval_mp.requests.longmedia import may_begin
+
 HAND_OVER_SECONDS = 0.002
 """How long a thread works before it hands over what it has, and before another one joins it."""
-
-
-RECENT = 128
-"""Things among which there must be a quick one for a thread to be kept free of long ones."""
 
 
 class HasBytes(Protocol):
@@ -102,20 +100,19 @@ class Preparer(Generic[T]):
 
     def _has_work(self) -> bool:
         with self._lock:
-            return bool(self._quick) or bool(self._long and self._may_be_long())
+            return bool(self._quick) or bool(self._long and self._may_be_long()[0])
 
-    def _may_be_long(self) -> bool:
-        only_long = self._since_quick > RECENT
-        return self._long_active < (self._threads if only_long else max(1, self._threads - 1))
+    def _may_be_long(self) -> tuple[bool, bool]:
+        return may_begin(self._long_active, self._threads, self._since_quick)
 
     def _take(self) -> tuple[Work[T], bool] | None:
-        """Return what is next and whether it is long. Half of the threads may be at long ones while quick ones wait."""
+        """Return what is next and whether it is long."""
         with self._lock:
             for queue in (self._quick, self._long):
                 while queue and queue[0][1].done():  # the task that waited was cancelled
                     queue.popleft()
-            may_be_long = bool(self._long) and self._may_be_long()
-            if may_be_long and (not self._quick or self._long_active < self._threads // 2):
+            allowed, first = self._may_be_long()
+            if self._long and (first or (allowed and not self._quick)):
                 self._long_active += 1
                 return self._long.popleft(), True
             return (self._quick.popleft(), False) if self._quick else None
