@@ -81,9 +81,8 @@ class VllmEngine(HasPool):
         try:
             return measuring.ruler(self._arguments().create_engine_config(UsageContext.LLM_CLASS))
         except Exception as error:
-            if missing := hub.missing(self.spec.model, error):
-                raise missing from None
-            raise ConfigError(f"engine 'vllm': {chattemplate.reason(error)}") from error
+            refused = ConfigError(f"engine 'vllm': {chattemplate.reason(error)}")
+            raise hub.missing(self.spec.model, error) or refused from error
 
     async def start(self) -> None:
         # a fork would inherit the worker's threads half alive
@@ -98,9 +97,8 @@ class VllmEngine(HasPool):
         try:
             self._llm = self._load(args)
         except Exception as error:
-            if missing := hub.missing(self.spec.model, error):
-                raise missing from None
-            raise EngineError(f"vLLM could not load {self.spec.model}: {error}") from error
+            failed = EngineError(f"vLLM could not load {self.spec.model}: {error}")
+            raise hub.missing(self.spec.model, error) or failed from error
         fresh = [child for child in multiprocessing.active_children() if child not in others]
         self._core = [child for child in fresh if child.name.startswith("EngineCore")]
         torch.set_num_threads(1)  # as vLLM itself does where it is not told
@@ -117,11 +115,11 @@ class VllmEngine(HasPool):
     def _arguments(self) -> AsyncEngineArgs:
         try:
             return AsyncEngineArgs(model=self.spec.model, **(defaults(self.spec) | self.spec.args))
+        except (TypeError, ValueError) as error:
+            raise hub.missing(self.spec.model, error) or ConfigError(f"engine 'vllm': {error}") from error
         except Exception as error:
             if missing := hub.missing(self.spec.model, error):
-                raise missing from None
-            if isinstance(error, TypeError | ValueError):
-                raise ConfigError(f"engine 'vllm': {error}") from error
+                raise missing from error
             raise
 
     def _load(self, args: AsyncEngineArgs) -> AsyncLLM:
