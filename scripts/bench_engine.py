@@ -124,7 +124,7 @@ def time_chat(options: argparse.Namespace, requests: list[Request]) -> tuple[lis
     from vllm import LLM, SamplingParams
 
     from vlmeval_mp.engines.base import EngineSpec
-    from vlmeval_mp.engines.vllm.engine import defaults
+    from vlmeval_mp.engines.vllm.arguments import defaults
 
     args = defaults(EngineSpec(model=options.model, device=device()))
     args.pop("enable_log_requests")

@@ -84,7 +84,7 @@ async def render(options: argparse.Namespace, drafts: list[Draft]) -> dict[str, 
     from vllm.renderers.registry import renderer_from_config
     from vllm.usage.usage_lib import UsageContext
 
-    from vlmeval_mp.engines.vllm.engine import defaults
+    from vlmeval_mp.engines.vllm.arguments import defaults
     from vlmeval_mp.engines.vllm.rendering import Rendering
 
     spec = EngineSpec(str(MODEL), max_images=0, max_videos=1)

@@ -26,7 +26,7 @@ def configuration() -> Any:
     from vllm.usage.usage_lib import UsageContext
 
     from vlmeval_mp.engines.base import EngineSpec
-    from vlmeval_mp.engines.vllm.engine import defaults
+    from vlmeval_mp.engines.vllm.arguments import defaults
 
     spec = EngineSpec(model=MODEL, max_images=8, max_videos=1)
     args = AsyncEngineArgs(model=MODEL, **defaults(spec) | {"max_model_len": 2048})

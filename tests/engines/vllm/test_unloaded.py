@@ -116,7 +116,7 @@ async def test_an_engine_is_closed_although_its_child_has_gone_and_was_collected
 
 
 def test_a_family_is_a_process_and_all_below_it_and_nothing_where_it_has_gone() -> None:
-    from vlmeval_mp.engines.vllm.engine import family
+    from vlmeval_mp.engines.vllm.processes import family
 
     code = "import subprocess, sys; p = subprocess.Popen(['sleep', '60']); print(p.pid, flush=True); p.wait()"
     parent = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
@@ -132,7 +132,7 @@ def test_a_family_is_a_process_and_all_below_it_and_nothing_where_it_has_gone() 
 
 
 def test_what_is_ended_is_collected_by_whoever_started_it() -> None:
-    from vlmeval_mp.engines.vllm.engine import end, family
+    from vlmeval_mp.engines.vllm.processes import end, family
 
     child = multiprocessing.get_context("fork").Process(target=time.sleep, args=(60,))
     child.start()
@@ -158,18 +158,19 @@ async def test_an_exit_code_that_is_known_a_moment_later_counts() -> None:
 
 
 def test_limits_follow_the_window_and_the_memory_and_what_the_user_says_wins() -> None:
-    from vlmeval_mp.engines.vllm.engine import VllmEngine, defaults
+    from vlmeval_mp.engines.vllm import arguments
+    from vlmeval_mp.engines.vllm.arguments import defaults
 
     assert defaults(EngineSpec(MODEL, window=12))["max_num_seqs"] == 12
     assert "max_num_seqs" not in defaults(EngineSpec(MODEL, window=1024)), "vLLM knows better what a large GPU carries"
     assert "max_num_seqs" not in defaults(EngineSpec(MODEL)), "the window is not known"
     assert defaults(EngineSpec(MODEL))["max_model_len"] == -1
-    engine = VllmEngine(EngineSpec(MODEL, {"max_model_len": 512, "max_num_seqs": 3}, window=12))
-    assert (engine._arguments().max_model_len, engine._arguments().max_num_seqs) == (512, 3)
+    said = arguments.of(EngineSpec(MODEL, {"max_model_len": 512, "max_num_seqs": 3}, window=12))
+    assert (said.max_model_len, said.max_num_seqs) == (512, 3)
 
 
 def test_prompts_are_measured_and_limits_told_without_weights() -> None:
-    from vlmeval_mp.engines.vllm import measuring
+    from vlmeval_mp.engines.vllm import arguments, measuring
     from vlmeval_mp.engines.vllm.engine import VllmEngine
 
     ruler = VllmEngine(EngineSpec(MODEL, {"max_model_len": 2048}, window=12, max_images=2)).ruler()
@@ -182,7 +183,7 @@ def test_prompts_are_measured_and_limits_told_without_weights() -> None:
     )
     assert text.media == 0
     assert picture.media == 4, "28 x 28 pixels make one token"
-    config = VllmEngine(EngineSpec(MODEL, {"max_model_len": 2048}))._arguments().create_engine_config()
+    config = arguments.of(EngineSpec(MODEL, {"max_model_len": 2048})).create_engine_config()
     assert "model_context" not in measuring.settings(config, 2048)
     assert measuring.settings(config, 4096)["model_context"] == 4096, "the KV cache held half of it"
     assert picture.tokens > text.tokens + 4 - 1

@@ -1,28 +1,22 @@
 """vLLM through its asynchronous engine: continuous batching, one request in, one completion out.
 
-Owns which defaults an evaluation wants, and the life of vLLM's processes and of the render processes beside them. The
-scheduler and the model run in child processes; a request that vLLM refuses is a `RequestError`, a dead child an
-`EngineError`. How a request becomes vLLM's input is `rendering`'s matter.
-
-On the CPU, weights are float32 by default, as in the transformers engine: answers then agree between the two.
+The scheduler and the model run in child processes; a request that vLLM refuses is a `RequestError`, a dead child an
+`EngineError`. What vLLM is started with stands in `arguments`, what is done to its processes in `processes`, and how a
+request becomes its input in `rendering`.
 """
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import dataclasses
 import functools
 import itertools
 import multiprocessing
 import os
 import signal
-import time
-from collections.abc import Iterable, Sequence
 from multiprocessing.process import BaseProcess
 from typing import Any
 
-import psutil
 import torch
 from vllm import SamplingParams
 from vllm.engine.arg_utils import AsyncEngineArgs
@@ -31,25 +25,17 @@ from vllm.sampling_params import RequestOutputKind
 from vllm.usage.usage_lib import UsageContext
 from vllm.v1.engine.async_llm import AsyncLLM
 
-from vlmeval_mp.core.errors import ConfigError, EngineError, EngineKilledError, RequestError, refuse_unknown
+from vlmeval_mp.core.errors import ConfigError, EngineError, EngineKilledError, RequestError
 from vlmeval_mp.core.records import Completion, RenderedInput, Request, Sampling
 from vlmeval_mp.engines import chattemplate, hub
 from vlmeval_mp.engines.base import EngineSpec, Ruler
 from vlmeval_mp.engines.renderpool import HasPool, RenderPool
-from vlmeval_mp.engines.vllm import measuring
+from vlmeval_mp.engines.vllm import arguments, measuring, processes
 from vlmeval_mp.engines.vllm.rendering import Rendering, is_refusal
 
-CPU_KV_CACHE = 1 << 30
-"""Bytes of KV cache on the CPU unless told otherwise: several workers share the machine's memory."""
 SMALL_PIXELS = 1 << 14
 """Pixels of a request's images up to which processing them is quicker than handing them to a thread and back."""
-LEAST_SEQS = 256
-"""vLLM's own `max_num_seqs` where that is least; on large GPUs it is 1024."""
-SCHEDULER_NICE = 5
 DEATH_CHECK_SECONDS = 0.5
-KILL_SECONDS = 5.0
-EXIT_SECONDS = 0.5
-"""Time for the exit code of a process that has died to be known."""
 
 
 class VllmEngine(HasPool):
@@ -59,8 +45,7 @@ class VllmEngine(HasPool):
     notice = None
 
     def __init__(self, spec: EngineSpec) -> None:
-        known = {field.name for field in dataclasses.fields(AsyncEngineArgs)} - {"model"}
-        refuse_unknown("engine 'vllm': there is no argument", spec.args, known)
+        arguments.refuse_misspelt(spec)
         self.spec = spec
         self._numbers = itertools.count()
         self._params: dict[Sampling, SamplingParams] = {}
@@ -79,7 +64,7 @@ class VllmEngine(HasPool):
             ConfigError: vLLM refuses the model or an argument.
         """
         try:
-            return measuring.ruler(self._arguments().create_engine_config(UsageContext.LLM_CLASS))
+            return measuring.ruler(arguments.of(self.spec).create_engine_config(UsageContext.LLM_CLASS))
         except Exception as error:
             refused = ConfigError(f"engine 'vllm': {chattemplate.reason(error)}")
             raise hub.missing(self.spec.model, error) or refused from error
@@ -93,7 +78,7 @@ class VllmEngine(HasPool):
         if self.spec.device == "cpu":
             os.environ["OMP_NUM_THREADS"] = "1"  # threads that spin starve others; vLLM gives its model worker its own
         others = multiprocessing.active_children()
-        args = self._arguments()
+        args = arguments.of(self.spec)
         try:
             self._llm = self._load(args)
         except Exception as error:
@@ -106,21 +91,11 @@ class VllmEngine(HasPool):
         await asyncio.to_thread(self._llm.renderer.warmup, ChatParams())
         await self._llm.get_supported_tasks()  # asked of the engine's process; every request up to its answer would ask
         if self.spec.device == "cpu":
-            give_way()
+            processes.give_way()
         self._rendering = Rendering(self._llm.renderer)
         if self._pool is not None:
             self._pool.attach()
         self._watch = asyncio.create_task(self._end_waiting_with_the_engine())
-
-    def _arguments(self) -> AsyncEngineArgs:
-        try:
-            return AsyncEngineArgs(model=self.spec.model, **(defaults(self.spec) | self.spec.args))
-        except (TypeError, ValueError) as error:
-            raise hub.missing(self.spec.model, error) or ConfigError(f"engine 'vllm': {error}") from error
-        except Exception as error:
-            if missing := hub.missing(self.spec.model, error):
-                raise missing from error
-            raise
 
     def _load(self, args: AsyncEngineArgs) -> AsyncLLM:
         """Return the engine with its weights loaded; render processes get ready meanwhile, unless all is text."""
@@ -196,17 +171,7 @@ class VllmEngine(HasPool):
 
     @functools.cached_property
     def _exit_code(self) -> int:
-        """How vLLM's one process ended, negative for a signal; 0 of several, or where it is not known in time.
-
-        A thread of vLLM's waits for the process, too. While that one has collected the exit code and not kept it yet,
-        there seems to be none.
-        """
-        if len(self._core) != 1:
-            return 0
-        end = time.monotonic() + EXIT_SECONDS
-        while (code := self._core[0].exitcode) is None and time.monotonic() < end:
-            time.sleep(0.01)
-        return code or 0
+        return processes.exit_code(self._core)
 
     async def _end_waiting_with_the_engine(self) -> None:
         """vLLM fails the requests it knows when a child dies; one that is just being added would wait for ever."""
@@ -224,9 +189,9 @@ class VllmEngine(HasPool):
         if self._llm is not None:
             llm, self._llm = self._llm, None
             children = multiprocessing.active_children()
-            left = family(child.pid for child in children if child.pid)
+            left = processes.family(child.pid for child in children if child.pid)
             await asyncio.to_thread(llm.shutdown)
-            end(left, children)
+            processes.end(left, children)
 
     async def _prompt(self, request: Request) -> Any:
         """Return the request as vLLM's engine takes it: rendered one by one, each handed on before the next begins.
@@ -266,66 +231,3 @@ class VllmEngine(HasPool):
             prompt_tokens=len(output.prompt_token_ids or ()),
             completion_tokens=len(answer.token_ids),
         )
-
-
-def defaults(spec: EngineSpec) -> dict[str, Any]:
-    """Return engine arguments that an evaluation wants; the caller's win over them. None of them changes an answer.
-
-    `max_model_len` -1 is the model's own where the KV cache holds it, else the most that it holds: without it, vLLM
-    refuses to start a model of a long context on a small GPU. A length taken from the data would be shorter, and some
-    models look at it: Llama 4 scales its attention by it, others cut pictures to it.
-    """
-    chosen: dict[str, Any] = {
-        "seed": 0,
-        "max_model_len": -1,
-        "tensor_parallel_size": spec.tensor_parallel,
-        "limit_mm_per_prompt": {"image": spec.max_images, "video": spec.max_videos},
-        "disable_log_stats": True,
-        "enable_log_requests": False,
-    }
-    if 0 < spec.window < LEAST_SEQS:  # no more can be in the engine, and graphs for more would be captured in vain
-        chosen["max_num_seqs"] = spec.window
-    if spec.device == "cpu":
-        chosen |= {"dtype": "float32", "enforce_eager": True}
-        if "VLLM_CPU_KVCACHE_SPACE" not in os.environ:
-            chosen["kv_cache_memory_bytes"] = CPU_KV_CACHE
-    return chosen
-
-
-def give_way() -> None:
-    """Let this process, which feeds vLLM's scheduler, have a core before the scheduler, which spins while it waits.
-
-    Niceness is a property of threads; those that are started later inherit it.
-    """
-    for scheduler in multiprocessing.active_children():
-        with contextlib.suppress(psutil.NoSuchProcess):
-            for thread in psutil.Process(scheduler.pid).threads():
-                with contextlib.suppress(ProcessLookupError):
-                    nicer = os.getpriority(os.PRIO_PROCESS, thread.id) + SCHEDULER_NICE
-                    os.setpriority(os.PRIO_PROCESS, thread.id, nicer)  # the kernel takes what is above 19 for 19
-
-
-def family(pids: Iterable[int]) -> list[psutil.Process]:
-    """Return the processes `pids` and all below them, as far as they are still there; any may end at any moment."""
-    found: list[psutil.Process] = []
-    for pid in pids:
-        with contextlib.suppress(psutil.NoSuchProcess):
-            process = psutil.Process(pid)
-            found.append(process)
-            found += process.children(recursive=True)
-    return found
-
-
-def end(processes: Sequence[psutil.Process], children: Sequence[BaseProcess] = ()) -> None:
-    """Kill what is left of `processes` and see it gone: vLLM gives up on a child that does not leave by itself.
-
-    Those of them that are `children` of multiprocessing's are collected by it alone. If psutil did that, their exit
-    codes would be lost, and multiprocessing would count them as alive for ever.
-    """
-    for process in processes:
-        with contextlib.suppress(psutil.NoSuchProcess):
-            process.kill()
-    for child in children:
-        child.join(KILL_SECONDS)
-    theirs = {child.pid for child in children}
-    psutil.wait_procs([process for process in processes if process.pid not in theirs], timeout=KILL_SECONDS)

@@ -16,7 +16,8 @@ from vlmeval_mp.core.errors import ConfigError
 from vlmeval_mp.core.records import Draft, Request, TextPart
 from vlmeval_mp.engines import chattemplate
 from vlmeval_mp.engines.base import EngineSpec
-from vlmeval_mp.engines.vllm.engine import VllmEngine, defaults
+from vlmeval_mp.engines.vllm.arguments import defaults
+from vlmeval_mp.engines.vllm.engine import VllmEngine
 from vlmeval_mp.requests import media
 
 SIDES = ("one by one", "batches", "chat", "ceiling")

@@ -1,0 +1,70 @@
+"""vLLM's own processes: which there are, how its one engine process ended, and that none is left behind."""
+
+from __future__ import annotations
+
+import contextlib
+import multiprocessing
+import os
+import time
+from collections.abc import Iterable, Sequence
+from multiprocessing.process import BaseProcess
+
+import psutil
+
+SCHEDULER_NICE = 5
+KILL_SECONDS = 5.0
+EXIT_SECONDS = 0.5
+"""Time for the exit code of a process that has died to be known."""
+
+
+def give_way() -> None:
+    """Let this process, which feeds vLLM's scheduler, have a core before the scheduler, which spins while it waits.
+
+    Niceness is a property of threads; those that are started later inherit it.
+    """
+    for scheduler in multiprocessing.active_children():
+        with contextlib.suppress(psutil.NoSuchProcess):
+            for thread in psutil.Process(scheduler.pid).threads():
+                with contextlib.suppress(ProcessLookupError):
+                    nicer = os.getpriority(os.PRIO_PROCESS, thread.id) + SCHEDULER_NICE
+                    os.setpriority(os.PRIO_PROCESS, thread.id, nicer)  # the kernel takes what is above 19 for 19
+
+
+def family(pids: Iterable[int]) -> list[psutil.Process]:
+    """Return the processes `pids` and all below them, as far as they are still there; any may end at any moment."""
+    found: list[psutil.Process] = []
+    for pid in pids:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            process = psutil.Process(pid)
+            found.append(process)
+            found += process.children(recursive=True)
+    return found
+
+
+def end(processes: Sequence[psutil.Process], children: Sequence[BaseProcess] = ()) -> None:
+    """Kill what is left of `processes` and see it gone: vLLM gives up on a child that does not leave by itself.
+
+    Those of them that are `children` of multiprocessing's are collected by it alone. If psutil did that, their exit
+    codes would be lost, and multiprocessing would count them as alive for ever.
+    """
+    for process in processes:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            process.kill()
+    for child in children:
+        child.join(KILL_SECONDS)
+    theirs = {child.pid for child in children}
+    psutil.wait_procs([process for process in processes if process.pid not in theirs], timeout=KILL_SECONDS)
+
+
+def exit_code(core: Sequence[BaseProcess]) -> int:
+    """Return how the only process of `core` ended, negative for a signal.
+
+    0 for several, or where it is not known in time: a thread of vLLM's waits for the process, too. While that one has
+    collected the exit code and not kept it yet, there seems to be none.
+    """
+    if len(core) != 1:
+        return 0
+    deadline = time.monotonic() + EXIT_SECONDS
+    while (code := core[0].exitcode) is None and time.monotonic() < deadline:
+        time.sleep(0.01)
+    return code or 0
