@@ -22,6 +22,16 @@ def test_a_record_without_such_text_is_encoded_as_ever():
     assert jsonfiles.encode(event) == msgspec.json.encode(event)
 
 
+def test_lines_are_added_whatever_text_they_hold_and_a_place_that_takes_none_is_named(tmp_path):
+    path = tmp_path / "lines.jsonl"
+    jsonfiles.append_lines(path, [{"n": 1}, {"n": "no \udcff"}])
+    jsonfiles.append_lines(path, [])
+    jsonfiles.append_lines(path, [{"n": 3}])
+    assert path.read_text() == '{"n":1}\n{"n":"no ?"}\n{"n":3}\n'
+    with pytest.raises(StorageError, match=f"cannot write {tmp_path}: "):
+        jsonfiles.append_lines(tmp_path, [{}])
+
+
 def test_a_file_of_another_kind_is_named_and_a_missing_one_is_told_apart(tmp_path):
     path = tmp_path / "status.json"
     with pytest.raises(FileNotFoundError):

@@ -56,3 +56,13 @@ def test_lines_of_other_settings_and_torn_lines_are_passed_over(tmp_path) -> Non
     assert [each.time for each in history.read(path, HERE)] == [3.0, 1.0]
     assert history.startup(history.read(path, HERE)) == 5.0
     assert history.read(tmp_path / "none.jsonl", HERE) == []
+
+
+def test_a_model_whose_folder_is_no_text_has_its_line_and_a_full_disk_costs_no_more_than_a_warning(
+    tmp_path, caplog
+) -> None:
+    path = tmp_path / "history.jsonl"
+    history.append(path, [past(1.0, Setting("GPU", 1, "fake", "/m\udcff")), past(2.0)])
+    assert [each.time for each in history.read(path, HERE)] == [2.0]
+    history.append(tmp_path, [past(3.0)])
+    assert f"cannot write {tmp_path}" in caplog.text

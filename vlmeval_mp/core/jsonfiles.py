@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, TypeVar
@@ -35,6 +36,23 @@ def _without_half_characters(value: Any) -> Any:
     if isinstance(value, dict):
         return {_without_half_characters(key): _without_half_characters(each) for key, each in value.items()}
     return [_without_half_characters(each) for each in value] if isinstance(value, list | tuple) else value
+
+
+def append_lines(path: Path, values: Iterable[object]) -> None:
+    """Add a line for each of `values` in one write, so that lines of several writers do not mix.
+
+    Raises:
+        StorageError: they could not be written.
+    """
+    data = b"".join(encode(each) + b"\n" for each in values)
+    try:
+        handle = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
+        try:
+            os.write(handle, data)
+        finally:
+            os.close(handle)
+    except OSError as error:
+        raise StorageError(f"cannot write {path}: {error.strerror or error}") from error
 
 
 def read(path: Path, kind: type[T], advice: str = "") -> T:

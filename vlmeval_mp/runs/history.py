@@ -14,7 +14,9 @@ from pathlib import Path
 
 import msgspec
 
-from vlmeval_mp.core.records import ServingSpan, Struct
+from vlmeval_mp.core import jsonfiles
+from vlmeval_mp.core.errors import StorageError
+from vlmeval_mp.core.records import ModelSpec, ServingSpan, Struct
 
 log = logging.getLogger(__name__)
 
@@ -51,6 +53,11 @@ class Setting(Struct, frozen=True, omit_defaults=False):
     tensor_parallel: int
     engine: str
     model: str
+
+    @classmethod
+    def of(cls, model: ModelSpec, device: str, tensor_parallel: int) -> Setting:
+        """Return the setting of `model` on a kind of device."""
+        return cls(device, tensor_parallel, model.engine, model.path)
 
 
 class PastLaunch(Struct, frozen=True, omit_defaults=False):
@@ -90,15 +97,10 @@ def read(path: Path, setting: Setting) -> list[PastLaunch]:
 
 def append(path: Path, launches: Iterable[PastLaunch]) -> None:
     """Add lines; what goes wrong costs a warning only."""
-    data = b"".join(msgspec.json.encode(each) + b"\n" for each in launches)
     try:
-        handle = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
-        try:
-            os.write(handle, data)
-        finally:
-            os.close(handle)
-    except OSError as error:
-        log.warning("%s: %s", path, error.strerror or error)
+        jsonfiles.append_lines(path, launches)
+    except StorageError as error:
+        log.warning("%s", error)
 
 
 def _tail(path: Path) -> list[bytes]:

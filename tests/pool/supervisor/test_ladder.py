@@ -47,3 +47,9 @@ def test_the_next_launch_goes_on_with_less_unless_it_is_told_otherwise(tmp_path)
     assert "gpu_memory_utilization 0.8" in later.step("m", "OOM", args)
     told = Ladder(path, {"m": "vllm"}, {"m": 256})
     assert (told.go_on("m", args), told.window("m")) == ("", 256)
+
+
+def test_a_cause_that_is_no_text_is_kept_all_the_same(tmp_path):
+    path = tmp_path / "a.jsonl"
+    assert Ladder(path, {"m": "fake"}, {"m": 4}).step("m", "OOM in \udcff", {}) == "2 samples in flight"
+    assert json.loads(path.read_text())["why"] == "OOM in ?"

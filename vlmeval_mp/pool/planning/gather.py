@@ -87,8 +87,7 @@ def _past(
 ) -> list[PastLaunch]:
     if fit is None:
         return []
-    kind = gpus.kind(fit.groups[0], found)
-    return history.read(jobs.history, Setting(kind, tp, model.engine, model.path))
+    return history.read(jobs.history, Setting.of(model, gpus.kind(fit.groups[0], found), tp))
 
 
 def _workers(fit: Layout, jobs: Sequence[Job], spec: RunSpec) -> int:

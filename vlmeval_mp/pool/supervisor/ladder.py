@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import os
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -16,6 +15,8 @@ from typing import Any
 
 import msgspec
 
+from vlmeval_mp.core import jsonfiles
+from vlmeval_mp.core.errors import StorageError
 from vlmeval_mp.core.records import Struct
 from vlmeval_mp.engines import registry
 
@@ -97,13 +98,9 @@ class Ladder:
 
     def _keep(self, adjustment: Adjustment) -> None:
         try:
-            handle = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
-            try:
-                os.write(handle, msgspec.json.encode(adjustment) + b"\n")
-            finally:
-                os.close(handle)
-        except OSError as error:
-            log.warning("%s: %s", self._path, error.strerror or error)
+            jsonfiles.append_lines(self._path, [adjustment])
+        except StorageError as error:
+            log.warning("%s", error)
 
 
 def _read(path: Path) -> list[Adjustment]:

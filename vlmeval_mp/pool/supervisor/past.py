@@ -19,7 +19,7 @@ def setting(
 ) -> Setting:
     """Return what the pace of `model` on `group` depends on; `found` are the GPUs that there are."""
     spec = next(m for m in record.spec.models if m.name == model)
-    return Setting(gpus.kind(group, found), tensor_parallel, spec.engine, spec.path)
+    return Setting.of(spec, gpus.kind(group, found), tensor_parallel)
 
 
 def launches(
