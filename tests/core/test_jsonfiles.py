@@ -5,7 +5,7 @@ import pytest
 
 from vlmeval_mp.core import jsonfiles
 from vlmeval_mp.core.errors import StorageError
-from vlmeval_mp.core.records import Event, Notice, SupervisorStatus
+from vlmeval_mp.core.records import Event, Notice, Prediction, SupervisorStatus
 
 
 def test_half_a_surrogate_pair_never_keeps_a_record_from_being_written():
@@ -60,3 +60,9 @@ def test_of_several_files_those_that_can_be_read_are_returned(tmp_path):
     (tmp_path / "b.json").write_text('{"text": "b", "ov')
     found = jsonfiles.read_listed([tmp_path / f"{name}.json" for name in "abc"], Notice)
     assert [notice.text for notice in found] == ["a"]
+
+
+def test_an_imported_answer_names_its_file_as_earlier_versions_did():
+    line = msgspec.json.encode(Prediction("1", 0, "B", imported_from="/a.xlsx"))
+    assert line == b'{"index":"1","row":0,"prediction":"B","source":"/a.xlsx"}'
+    assert msgspec.json.decode(line, type=Prediction).imported_from == "/a.xlsx"

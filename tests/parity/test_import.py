@@ -69,7 +69,7 @@ async def test_what_a_file_has_is_taken_and_only_the_rest_is_asked(tmp_path, cap
     _, predictions = merge(paths, record.jobs[0])
     for prediction in predictions:
         mine = prediction.row not in asked(log)
-        assert prediction.source == (str(file) if mine else "")
+        assert prediction.imported_from == (str(file) if mine else "")
         assert (prediction.prediction == said.get(prediction.row)) == mine
 
 
@@ -230,7 +230,7 @@ async def test_a_reply_that_speaks_of_a_failure_further_on_is_an_answer(tmp_path
     await worker_for(paths, record).run()
     assert asked(log) == set(range(SAMPLES)) - {0, 2}
     _, predictions = merge(paths, record.jobs[0])
-    assert {p.row: p.prediction for p in predictions if p.source} == {0: said[0], 2: said[2]}
+    assert {p.row: p.prediction for p in predictions if p.imported_from} == {0: said[0], 2: said[2]}
 
 
 @pytest.mark.parametrize("name", PICKLES)
@@ -317,7 +317,7 @@ def test_import_then_launch_asks_only_the_rest(tmp_path, monkeypatch, capsys):
     paths = JobsPaths(tmp_path / "jobs").run("r")
     assert f"numbers: 8 of its answers imported from {file}" in capsys.readouterr().out.replace("\n", "")
     predictions = merge(paths, snapshot.read_record(paths).jobs[0])[1]
-    assert [p.source for p in predictions] == [str(file)] * 8 + [""] * 2
+    assert [p.imported_from for p in predictions] == [str(file)] * 8 + [""] * 2
     newest = max((tmp_path / "out" / "fake").glob("T*-*"))
     entry = json.loads((newest / "status.json").read_text())["datasets"]["numbers"]
     assert entry["imported"] == {str(file): 8}

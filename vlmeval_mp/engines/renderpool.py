@@ -142,7 +142,7 @@ class RenderPool:
         if said == MADE:
             d = job.draft
             job.outcome.set_result(
-                Request(d.id, d.messages, d.sampling, source=d.source, rendered=RenderedInput(value))
+                Request(d.id, d.messages, d.sampling, origin=d.origin, rendered=RenderedInput(value))
             )
         elif said == UNOPENED:
             job.outcome.set_exception(MediaError(value))

@@ -52,7 +52,8 @@ def take(paths: RunPaths, job: Job, answers: Mapping[str, str], source: str) -> 
             index.refresh()
             had, known = index.answered, set(index.rows())
             free = (s for s in _samples(paths, job, held.values()) if s.row not in known and s.index in answers)
-            taken = _record(paths, job, (Prediction(s.index, s.row, answers[s.index], source=source) for s in free))
+            new = (Prediction(s.index, s.row, answers[s.index], imported_from=source) for s in free)
+            taken = _record(paths, job, new)
             index.refresh()
             _complete(paths, queue, held, index)
             left = job.samples - index.answered

@@ -74,7 +74,7 @@ def queue(original: RunPaths, jobs: JobsPaths, count: int, seed: int, changes: C
 
 def _answered(paths: RunPaths, job: Job) -> list[Sample]:
     samples, predictions = merge(paths, job)
-    return [s for s, p in zip(samples, predictions, strict=True) if p.error is None and not p.source]
+    return [s for s, p in zip(samples, predictions, strict=True) if p.error is None and not p.imported_from]
 
 
 def _dataset(original: RunPaths, jobs: JobsPaths, job: Job, samples: Sequence[Sample], number: int) -> Path:

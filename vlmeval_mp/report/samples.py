@@ -60,7 +60,7 @@ def columns_of(jobs: Sequence[JobView]) -> tuple[Columns, list[str]]:
     names = list(sets)
     places = {name: {row: place for place, row in enumerate(sorted(rows))} for name, rows in sets.items()}
     workers = sorted({origin.worker for view in jobs for origin in view.origins if origin.worker})
-    sources = sorted({p.source for view in jobs for p in view.predictions if p.source})
+    sources = sorted({p.imported_from for view in jobs for p in view.predictions if p.imported_from})
     cut = _cut([p.prediction for view in jobs for p in view.predictions])
     data = {
         "datasets": [_dataset(name, [rows[row] for row in sorted(rows)]) for name, rows in sets.items()],
@@ -120,7 +120,7 @@ def _job(
         "completion": [p.completion_tokens for p in found],
         "worker": [number.get(origin.worker, -1) for origin in view.origins],
         "time": [round(origin.at) for origin in view.origins],
-        "source": [sources.index(p.source) + 1 if p.source else 0 for p in found],
+        "source": [sources.index(p.imported_from) + 1 if p.imported_from else 0 for p in found],
         "values": {mode: [score.value for score in scores] for mode, scores in view.verdicts.items()},
         "extracted": {mode: [score.extracted for score in scores] for mode, scores in view.verdicts.items()},
         "notes": {mode: [score.note or score.reading for score in scores] for mode, scores in view.verdicts.items()},

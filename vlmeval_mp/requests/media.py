@@ -78,7 +78,7 @@ def open_draft(draft: Draft, kept: MediaCache | None = None) -> Request:
     """
     asked = draft.id, draft.messages, draft.sampling, draft.folder, draft.limits, draft.nframe, draft.fps, draft.video
     try:
-        return replace(prepare(*asked, kept), processor=draft.processor, source=draft.source)
+        return replace(prepare(*asked, kept), processor=draft.processor, origin=draft.origin)
     except RequestError as error:
         raise MediaError(str(error)) from error
 

@@ -140,5 +140,5 @@ def _plain(prediction: Prediction | None) -> Prediction | None:
         prediction="x" if prediction.prediction.strip() else "",
         error=None if prediction.error is None else "failed",
         finish_reason=prediction.finish_reason,
-        source=prediction.source,
+        imported_from=prediction.imported_from,
     )

@@ -105,8 +105,9 @@ def _metrics(
 
 
 def imported_of(scored: Sequence[ScoredSample]) -> dict[str, int]:
-    """Return how many answers were taken over from each file."""
-    return dict(sorted(Counter(s.prediction.source for s in scored if s.prediction and s.prediction.source).items()))
+    """Return how many answers were imported from each file."""
+    files = (s.prediction.imported_from for s in scored if s.prediction is not None)
+    return dict(sorted(Counter(filter(None, files)).items()))
 
 
 def counts_of(scored: Sequence[ScoredSample]) -> Counts:

@@ -21,8 +21,8 @@ from vlmeval_mp.core.records import (
     Message,
     Request,
     Sample,
+    SampleOrigin,
     Sampling,
-    Source,
     TextPart,
     VideoPart,
 )
@@ -66,7 +66,7 @@ def sourced(
     asked = Message(role="user", parts=(*parts, TextPart(text=question)))
     images = tuple(Image.open(folder / m.file).convert("RGB") for m in media if m.kind == "image")
     spec = data or DataSpec(name="numbers", path="/data/numbers.tsv")
-    return Request("7", (asked,), Sampling(), images, source=Source(whole, spec, folder))
+    return Request("7", (asked,), Sampling(), images, origin=SampleOrigin(whole, spec, folder))
 
 
 # --- batch or one by one ---------------------------------------------------------------------------------------
@@ -236,7 +236,7 @@ async def test_a_scaled_picture_is_the_scaled_one(tmp_path: Path, monkeypatch: p
     monkeypatch.setattr(ownmodels.Choosy, "generate", size)
     engine = await started("Choosy")
     request = sourced("?", tmp_path, media=(Media(kind="image", file="big.png"),))
-    small = Request("7", request.messages, Sampling(), (picture(1, (20, 10)),), source=request.source)
+    small = Request("7", request.messages, Sampling(), (picture(1, (20, 10)),), origin=request.origin)
     assert (await engine.generate(small)).text == "(20, 10)"
     await engine.close()
 
@@ -273,7 +273,7 @@ async def test_a_part_of_a_video_is_no_file_and_comes_as_its_frames_beside_whole
     whole = Media(kind="video", file="a.mp4")
     engine = await started("Watcher")
     asked = sourced("?", tmp_path, media=(part, whole))
-    request = Request("7", asked.messages, Sampling(), (), (clip(1, frames=2),), asked.source)
+    request = Request("7", asked.messages, Sampling(), (), (clip(1, frames=2),), asked.origin)
     said = (await engine.generate(request)).text.split()
     assert [each.partition(":")[0] for each in said[:3]] == ["image", "image", "video"]
     assert said[2] == "video:a.mp4"

@@ -34,8 +34,8 @@ from vlmeval_mp.core.records import (
     MediaLimits,
     Message,
     Sample,
+    SampleOrigin,
     Sampling,
-    Source,
     TextPart,
 )
 from vlmeval_mp.engines.base import EngineSpec
@@ -93,9 +93,9 @@ async def test_pictures_that_a_render_process_encodes_arrive_as_those_of_the_wor
         TextPart(text="What?"),
     )
     sample = Sample(index="1", row=0, kind="vqa", question="What?")
-    source = Source(sample, DataSpec(name="d", path="d.tsv"), tmp_path)
+    origin = SampleOrigin(sample, DataSpec(name="d", path="d.tsv"), tmp_path)
     asked = (Message(role="user", parts=parts),)
-    draft = Draft("1", asked, Sampling(), tmp_path, MediaLimits(), source=source)
+    draft = Draft("1", asked, Sampling(), tmp_path, MediaLimits(), origin=origin)
     args = {"base_url": server.url}
     engine = OpenaiEngine(EngineSpec(model="m", args=args, max_images=2, render_processes=5))
     await engine.start()
@@ -144,8 +144,8 @@ def saved(path: Path, image: Image.Image, **how: Any) -> Any:
     image.save(path, **how)
     asked = ask("1", "What?", (Image.open(path).convert("RGB"),))
     message = Message(role="user", parts=(ImagePart(Media(kind="image", file=path.name)), TextPart("What?")))
-    source = Source(Sample(index="1", row=0, kind="vqa"), DataSpec(name="d", path="d"), path.parent)
-    return dataclasses.replace(asked, messages=(message,), source=source)
+    origin = SampleOrigin(Sample(index="1", row=0, kind="vqa"), DataSpec(name="d", path="d"), path.parent)
+    return dataclasses.replace(asked, messages=(message,), origin=origin)
 
 
 @pytest.mark.parametrize(("name", "kind"), [("a.jpg", "image/jpeg"), ("a.png", "image/png"), ("a.webp", "image/webp")])

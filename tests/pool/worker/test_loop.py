@@ -142,7 +142,7 @@ def test_a_data_set_s_own_processor_arguments_go_with_its_requests_only(tmp_path
     seen, real = {}, worker.engine.generate
 
     async def generate(request):
-        seen[request.source.data.name] = request.processor
+        seen[request.origin.data.name] = request.processor
         return await real(request)
 
     worker.engine.generate = generate

@@ -19,7 +19,7 @@ from vlmeval_mp.core.records.outcomes import (
     Stop,
     Summary,
 )
-from vlmeval_mp.core.records.requests import Completion, Draft, Frames, RenderedInput, Request, Source
+from vlmeval_mp.core.records.requests import Completion, Draft, Frames, RenderedInput, Request, SampleOrigin
 from vlmeval_mp.core.records.runs import (
     DataSpec,
     Done,
@@ -97,11 +97,11 @@ __all__ = [
     "RunRecord",
     "RunSpec",
     "Sample",
+    "SampleOrigin",
     "Sampling",
     "Score",
     "ServingSpan",
     "Shard",
-    "Source",
     "Span",
     "Stop",
     "Struct",

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Literal
 
+import msgspec
+
 from vlmeval_mp.core.records.base import Struct
 
 Reading = Literal["", "empty", "unfinished thought", "refused", "unread"]
@@ -17,8 +19,8 @@ model says that it does not answer; unread: it says something, but no answer tha
 class Prediction(Struct, frozen=True):
     """A sample's recorded outcome: text, or an error saying why there is none. Failure is never text.
 
-    `source` is the file that an answer was imported from, "" for one that this run asked for. `at` is the wall clock
-    when it was recorded, which checkpoints alone keep; 0 where they do not say.
+    `imported_from` is the file that an answer was imported from ("source" in the files of a run), "" for one that this
+    run asked for. `at` is the wall clock when it was recorded; only checkpoints keep it, and it is 0 elsewhere.
     """
 
     index: str
@@ -28,7 +30,7 @@ class Prediction(Struct, frozen=True):
     finish_reason: str = ""
     prompt_tokens: int = 0
     completion_tokens: int = 0
-    source: str = ""
+    imported_from: str = msgspec.field(default="", name="source")
     at: float = 0.0
 
 

@@ -26,10 +26,10 @@ class Frames:
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
-    """Where a request comes from: for an engine that builds its own prompt of a sample, or is given media as files.
+class SampleOrigin:
+    """The sample that a request asks about, for an engine that builds its own prompt of it, or takes media as files.
 
-    `folder` is what relative media files are in.
+    `folder` is where relative names of media files begin.
     """
 
     sample: Sample
@@ -53,7 +53,7 @@ class Draft:
     fps: float = 0.0
     video: Literal["native", "images", "whole"] = "native"
     processor: Json = field(default_factory=dict)
-    source: Source | None = None
+    origin: SampleOrigin | None = None
 
 
 class RenderedInput:
@@ -86,7 +86,7 @@ class Request:
     sampling: Sampling
     images: tuple[Image.Image, ...] = ()
     videos: tuple[Frames, ...] = ()
-    source: Source | None = None
+    origin: SampleOrigin | None = None
     processor: Json = field(default_factory=dict)
     rendered: RenderedInput | None = None
 

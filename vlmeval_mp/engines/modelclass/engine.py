@@ -143,7 +143,7 @@ class VlmevalkitEngine:
         return [outcomes[place] for place in range(len(asked))]
 
     def _alike(self, request: Request) -> tuple[Any, ...]:
-        frames = (request.source.data.nframe, request.source.data.fps) if request.source else ()
+        frames = (request.origin.data.nframe, request.origin.data.fps) if request.origin else ()
         return dataset_of(request), frames, request.sampling if "sampling" in self._takes else ()
 
     def _answer_alone(self, asked: RequestFiles) -> Completion:

@@ -97,5 +97,5 @@ def _path(media: Media, request: Request) -> str:
     """Return where the media lies on disk; "" where that is not known."""
     if not media.file:
         return ""
-    folder = request.source.folder if request.source else Path()
+    folder = request.origin.folder if request.origin else Path()
     return str(folder / media.file)

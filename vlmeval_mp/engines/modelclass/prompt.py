@@ -27,7 +27,7 @@ FORCED = ("MMESCI_",)
 
 def dataset_of(request: Request) -> str | None:
     """Return the data set's name as VLMEvalKit says it: that of its TSV."""
-    return Path(request.source.data.path).stem if request.source else None
+    return Path(request.origin.data.path).stem if request.origin else None
 
 
 class Prompter:
@@ -47,8 +47,8 @@ class Prompter:
 
         A video class's `nframe` and `fps` are set on the way.
         """
-        if self._whole_videos and request.source is not None:
-            self._set_frames(request.source.data.nframe, request.source.data.fps)
+        if self._whole_videos and request.origin is not None:
+            self._set_frames(request.origin.data.nframe, request.origin.data.fps)
         given = {"dataset": dataset_of(request), "sampling": msgspec.to_builtins(request.sampling)}
         return {name: value for name, value in given.items() if name in self._takes}
 
@@ -57,9 +57,9 @@ class Prompter:
         name = dataset_of(asked.request)
         if asked.videos and self._whole_videos:
             self._tell_modality(name)
-        source = asked.request.source
-        if source is not None and name is not None and self._builds(name, asked):
-            return self._model.build_prompt(row(source.sample, asked.images), dataset=name)
+        origin = asked.request.origin
+        if origin is not None and name is not None and self._builds(name, asked):
+            return self._model.build_prompt(row(origin.sample, asked.images), dataset=name)
         return plain(asked)
 
     def _builds(self, name: str, asked: RequestFiles) -> bool:

@@ -50,7 +50,7 @@ def _pictures(request: Request, media: Media, side: int) -> Iterator[str]:
     parts = [p for message in request.messages for p in message.parts if isinstance(p, ImagePart)]
     for image, part in zip(request.images, parts, strict=True):
         scaled = _scaled(image, side)
-        path = (request.source.folder / part.media.file).absolute() if request.source and part.media.file else None
+        path = (request.origin.folder / part.media.file).absolute() if request.origin and part.media.file else None
         kind = plain_kind(path, image) if path and scaled is image else ""
         if not path or not kind:
             yield _png(scaled)

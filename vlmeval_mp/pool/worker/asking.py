@@ -19,7 +19,17 @@ import msgspec
 
 from vlmeval_mp.core import credentials
 from vlmeval_mp.core.errors import MediaError, RequestError
-from vlmeval_mp.core.records import Completion, Draft, Job, ModelSpec, Prediction, Request, RunSpec, Sample, Source
+from vlmeval_mp.core.records import (
+    Completion,
+    Draft,
+    Job,
+    ModelSpec,
+    Prediction,
+    Request,
+    RunSpec,
+    Sample,
+    SampleOrigin,
+)
 from vlmeval_mp.datasets.store import Dataset
 from vlmeval_mp.engines import registry
 from vlmeval_mp.engines.base import CanRender, Engine, EngineSpec, NotRenderedError
@@ -168,8 +178,8 @@ class Asker:
             self._count(rendering=-1)
 
     async def _prepare(self, draft: Draft) -> Request:
-        if draft.source is None or not draft.source.sample.media:
-            return Request(draft.id, draft.messages, draft.sampling, source=draft.source)
+        if draft.origin is None or not draft.origin.sample.media:
+            return Request(draft.id, draft.messages, draft.sampling, origin=draft.origin)
         return await self._open(draft)
 
     def _roles(self) -> str:
@@ -202,7 +212,7 @@ class Asker:
             fps=data.fps,
             video=self._video_as(job.name),
             processor=self._model.processor.get(benchmark, {}),
-            source=Source(sample, data, folder),
+            origin=SampleOrigin(sample, data, folder),
         )
 
     async def _open(self, draft: Draft) -> Request:
