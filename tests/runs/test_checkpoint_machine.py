@@ -69,7 +69,10 @@ class CheckpointMachine(RuleBasedStateMachine):
     @precondition(lambda self: self.writers)
     @rule(data=st.data(), row=st.integers(0, ROWS - 1), fails=st.booleans())
     def answers(self, data, row, fails):
-        answer = data.draw(st.sampled_from(self.writers)).record(JOB, self._prediction(row, fails))
+        self._record(data.draw(st.sampled_from(self.writers)), row, fails)
+
+    def _record(self, writer, row, fails):
+        answer = writer.record(JOB, self._prediction(row, fails))
         self.lines[row].append((answer.file, answer.start, answer.prediction))
 
     @precondition(lambda self: self.writers)
@@ -115,10 +118,21 @@ class CheckpointMachine(RuleBasedStateMachine):
     @rule(data=st.data())
     def is_finished(self, data):
         """A worker answers what is left, and the shard is done."""
+        self._finish(data.draw(st.sampled_from(self.writers)))
+
+    @precondition(lambda self: self.writers)
+    @rule(data=st.data(), failing=st.sets(st.integers(0, ROWS - 1)))
+    def is_finished_after_a_retry(self, data, failing):
+        """One worker answers every row, some with failures, which are withdrawn and asked again of the same worker."""
         writer = data.draw(st.sampled_from(self.writers))
+        for row in range(ROWS):
+            self._record(writer, row, row in failing)
+        self.failures_are_withdrawn(set(range(ROWS)), kill=0)
+        self._finish(writer)
+
+    def _finish(self, writer):
         for row in set(range(ROWS)) - self._counting().keys():
-            answer = writer.record(JOB, self._prediction(row, fails=False))
-            self.lines[row].append((answer.file, answer.start, answer.prediction))
+            self._record(writer, row, fails=False)
         found = search(self.folder, SHARD)
         done = checkpoint.pin(SHARD, found.answers, "w0", found.withdrawn)
         self.done.append((done, [answer.prediction for _, answer in sorted(found.answers.items())]))
