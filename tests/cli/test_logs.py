@@ -2,12 +2,12 @@
 
 import dataclasses
 import os
-import subprocess
 import time
 
 import msgspec
 import pytest
 
+from tests.helpers import pid_of_the_dead
 from vlmeval_mp.cli import logs
 from vlmeval_mp.core.errors import ConfigError
 from vlmeval_mp.core.paths import RunPaths
@@ -75,13 +75,12 @@ def test_follow_ends_with_the_run_and_leaves_nothing_out(paths, capsys, monkeypa
     paths.workers.mkdir()
     status = SupervisorStatus(pid=os.getpid(), owner=str(owners.current()), time=time.time(), phase="working")
     paths.supervisor.write_bytes(msgspec.json.encode(status))
-    gone = subprocess.Popen(["true"])
-    gone.wait()
+    gone = pid_of_the_dead()
 
     def sleep(_seconds):
         with paths.log("w0").open("a") as file:
             file.write("the end\n")
-        dead = dataclasses.replace(owners.current(), pid=gone.pid)
+        dead = dataclasses.replace(owners.current(), pid=gone)
         paths.supervisor.write_bytes(msgspec.json.encode(msgspec.structs.replace(status, owner=str(dead))))
 
     monkeypatch.setattr(time, "sleep", sleep)

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from tests.helpers import long_fields
 from vlmeval_mp.demo import benchmark, digits
 
 DATA = Path(benchmark.__file__).parent / "data"
@@ -23,10 +24,9 @@ Rows = list[dict[str, str]]
 
 @pytest.fixture(scope="module")
 def tables() -> dict[str, Rows]:
-    csv.field_size_limit(1 << 24)
     found = {}
     for name in NAMES:
-        with (DATA / f"{name}.tsv").open(encoding="utf-8", newline="") as file:
+        with long_fields(), (DATA / f"{name}.tsv").open(encoding="utf-8", newline="") as file:
             found[name] = list(csv.DictReader(file, delimiter="\t"))
     return found
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 import vlmeval_mp.demo
+from tests.helpers import long_fields
 from vlmeval_mp.cli import main as cli
 from vlmeval_mp.core.paths import JobsPaths
 
@@ -19,8 +20,7 @@ pytestmark = pytest.mark.slow
 
 
 def test_the_numbers_of_a_circular_run_are_those_by_hand(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    csv.field_size_limit(1 << 30)
-    with TSV.open(encoding="utf-8") as file:
+    with long_fields(), TSV.open(encoding="utf-8") as file:
         rows = [row for _, row in zip(range(QUESTIONS), csv.DictReader(file, delimiter="\t"), strict=False)]
     answers: dict[str, str] = {}
     verdicts: list[list[bool]] = []

@@ -9,10 +9,11 @@ from collections import Counter
 
 import pytest
 
-from tests.e2e.test_launch import Place, done_samples, wait_until
+from tests.e2e.test_launch import Place, done_samples
 from tests.endpoint import endpoint
 from tests.faults.chaos import ENV, answered_ids, processes_of
-from tests.served import free_port, kill, serves, vllm_serve
+from tests.helpers import free_port, wait_until
+from tests.served import kill, serves, vllm_serve
 from vlmeval_mp.core.paths import JobsPaths
 from vlmeval_mp.runs.queue import Queue
 

@@ -14,6 +14,7 @@ import pytest
 
 from tests.builders import text_tsv
 from tests.faults.chaos import ENV, processes_of, workers_of
+from tests.helpers import wait_until
 from vlmeval_mp.core.paths import JobsPaths
 from vlmeval_mp.runs.snapshot import Reader
 
@@ -52,13 +53,6 @@ class Place:
 @pytest.fixture
 def place(tmp_path):
     return Place(tmp_path)
-
-
-def wait_until(condition, seconds=30):
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "waited too long"
-        time.sleep(0.02)
 
 
 def done_samples(paths):

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.faults.chaos import ENV, processes_of
+from tests.helpers import lines_written, wait_until
 from vlmeval_mp.core.paths import JobsPaths
 
 pytestmark = [pytest.mark.vllm, pytest.mark.soak, pytest.mark.timeout(1500)]
@@ -34,15 +35,11 @@ def result(paths):
     return (paths.results("model", "DigitsMCQ") / "predictions.jsonl").read_bytes()
 
 
-def answers(paths):
-    return sum(file.read_bytes().count(b"\n") for file in paths.checkpoints.rglob("*.jsonl"))
-
-
 def test_a_worker_that_is_killed_takes_its_render_processes_along_and_the_next_one_goes_on(tmp_path):
     process, calm = launch(tmp_path / "calm", 0)
     assert process.wait() == 0, process.stdout.read()
     process, paths = launch(tmp_path / "killed", 2)
-    while answers(paths) < SAMPLES // 4:
+    while lines_written(paths) < SAMPLES // 4:
         assert process.poll() is None, process.stdout.read()
         time.sleep(0.02)
     lines = processes_of(paths)
@@ -50,13 +47,10 @@ def test_a_worker_that_is_killed_takes_its_render_processes_along_and_the_next_o
     (worker,) = (pid for pid, line in lines.items() if "vlmeval_mp.pool.worker" in line and "guardian" not in line)
     assert len(rendering) == 2
     os.kill(worker, signal.SIGKILL)
-    killed_at = answers(paths)
-    deadline = time.monotonic() + 30
-    while rendering & set(processes_of(paths)) and time.monotonic() < deadline:
-        time.sleep(0.05)
-    assert not rendering & set(processes_of(paths))
+    killed_at = lines_written(paths)
+    wait_until(lambda: not rendering & set(processes_of(paths)))
     assert process.wait() == 0, process.stdout.read()
     assert killed_at < SAMPLES
-    assert answers(paths) == SAMPLES, "an answer that was recorded is not asked for again"
+    assert lines_written(paths) == SAMPLES, "an answer that was recorded is not asked for again"
     assert result(paths) == result(calm)
     assert processes_of(paths) == {}

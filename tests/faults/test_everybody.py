@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.faults.chaos import ENV, launch_command, parent_of, processes_of, text_benchmark, workers_of
-from tests.faults.test_stuck import answered, until
+from tests.helpers import lines_written, wait_until
 from vlmeval_mp.core.paths import JobsPaths
 
 SAMPLES = 60
@@ -21,7 +21,7 @@ def at_work(tmp_path):
     command = launch_command(tsv, tmp_path / "jobs", "r", 2, {"latency": 0.4, "child": True}, "--batch-size", "2")
     process = subprocess.Popen(command, env=ENV, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     paths = JobsPaths(tmp_path / "jobs").run("r")
-    until(lambda: len(workers_of(paths)) == 2 and answered(paths) > 4, 60)
+    wait_until(lambda: len(workers_of(paths)) == 2 and lines_written(paths) > 4)
     yield process, paths, command
     process.kill()
     process.communicate()
@@ -43,10 +43,11 @@ def test_after_killall_python_nothing_is_left_and_the_next_launch_goes_on(at_wor
     assert process.pid in hit and len(hit) >= 5 and not guardians & set(hit)
     for pid in hit:
         os.kill(pid, signal.SIGKILL)
-    until(lambda: not processes_of(paths), 5)
-    before = answered(paths)
+    before = lines_written(paths)
+    wait_until(lambda: not processes_of(paths))
+    assert lines_written(paths) == before, "somebody went on"
     assert subprocess.run(command, env=ENV, capture_output=True).returncode == 0
-    assert before > 4 and answered(paths) == SAMPLES
+    assert before > 4 and lines_written(paths) == SAMPLES
     assert not list(paths.suspects.glob("*")), "nobody is to blame"
 
 
@@ -60,4 +61,4 @@ def test_a_signal_to_every_process_ends_the_launch_resumably_and_blames_nobody(a
     assert not processes_of(paths)
     assert not list(paths.suspects.glob("*"))
     assert subprocess.run(command, env=ENV, capture_output=True).returncode == 0
-    assert answered(paths) == SAMPLES
+    assert lines_written(paths) == SAMPLES

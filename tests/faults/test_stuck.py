@@ -9,6 +9,7 @@ import time
 import pytest
 
 from tests.faults.chaos import ENV, launch_command, processes_of, text_benchmark, workers_of
+from tests.helpers import lines_written, wait_until
 from vlmeval_mp.core.paths import JobsPaths
 
 
@@ -16,17 +17,6 @@ def started(tmp_path, engine_args, *more, samples=40):
     tsv = text_benchmark(tmp_path / "numbers.tsv", samples)
     command = launch_command(tsv, tmp_path / "jobs", "r", 1, engine_args, *more)
     return subprocess.Popen(command, env=ENV, stdout=subprocess.PIPE, text=True), JobsPaths(tmp_path / "jobs").run("r")
-
-
-def until(condition, seconds=200.0):
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end
-        time.sleep(0.1)
-
-
-def answered(paths):
-    return sum(path.read_bytes().count(b"\n") for path in paths.checkpoints.rglob("*.jsonl"))
 
 
 @pytest.mark.timeout(300)
@@ -45,7 +35,7 @@ def test_a_sample_that_hangs_its_engine_is_the_only_one_to_fail(tmp_path):
 @pytest.mark.timeout(300)
 def test_a_stopped_worker_is_noticed_killed_and_replaced(tmp_path):
     process, paths = started(tmp_path, {"latency": 0.3}, "--stall-timeout", "5", "--batch-size", "1")
-    until(lambda: answered(paths) > 2)
+    wait_until(lambda: lines_written(paths) > 2)
     (worker,) = workers_of(paths)
     os.kill(worker, signal.SIGSTOP)
     out, _ = process.communicate(timeout=280)
@@ -56,7 +46,7 @@ def test_a_stopped_worker_is_noticed_killed_and_replaced(tmp_path):
 @pytest.mark.timeout(300)
 def test_a_stopped_worker_holds_a_drain_no_longer_than_it_may_last(tmp_path):
     process, paths = started(tmp_path, {"latency": 0.3}, "--drain-seconds", "2", "--batch-size", "1")
-    until(lambda: answered(paths) > 2)
+    wait_until(lambda: lines_written(paths) > 2)
     (worker,) = workers_of(paths)
     os.kill(worker, signal.SIGSTOP)
     process.send_signal(signal.SIGINT)
@@ -70,10 +60,10 @@ def test_a_stopped_worker_holds_a_drain_no_longer_than_it_may_last(tmp_path):
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGUSR1, 143)])
 def test_a_third_signal_ends_at_once(tmp_path, number, code):
     process, paths = started(tmp_path, {"latency": 60}, "--batch-size", "1")
-    until(lambda: workers_of(paths))
+    wait_until(lambda: workers_of(paths))
     for _ in range(3):
         process.send_signal(number)
         time.sleep(0.01)
     process.wait(timeout=30)
     assert process.returncode == code
-    until(lambda: not processes_of(paths), 30)
+    wait_until(lambda: not processes_of(paths), 30)

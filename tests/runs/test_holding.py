@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from tests.builders import fake_run
-from tests.pool.supervisor.test_loop import supervise
+from tests.helpers import supervise
 from vlmeval_mp.core import jsonfiles
 from vlmeval_mp.core.errors import StorageError
 from vlmeval_mp.core.records import SupervisorStatus

@@ -2,12 +2,11 @@
 
 import os
 import shutil
-import subprocess
-import sys
 
 import pytest
 
 from tests.builders import fake_run
+from tests.helpers import pid_of_the_dead
 from tests.runs.test_retrying import asked, outcome, work
 from vlmeval_mp.runs import inspection, owners
 from vlmeval_mp.runs.queue import Queue
@@ -92,13 +91,12 @@ def test_shards_that_the_run_does_not_have_are_put_away(paths):
 
 
 def test_what_killed_processes_left_half_written_is_removed_and_what_others_write_is_not(paths):
-    gone = subprocess.Popen([sys.executable, "-c", ""])
-    gone.wait()
-    old = paths.queue / "done" / f".a.json.{gone.pid}.0a1b2c3d.tmp"
-    fresh = paths.workers / f".w0.json.{gone.pid}.0a1b2c3d.tmp"
+    gone = pid_of_the_dead()
+    old = paths.queue / "done" / f".a.json.{gone}.0a1b2c3d.tmp"
+    fresh = paths.workers / f".w0.json.{gone}.0a1b2c3d.tmp"
     ours = paths.workers / f".w1.json.{os.getpid()}.99999999.tmp"  # digits only, but not its writer
-    users = paths.root / f".notes.{gone.pid}.tmp"
-    deep = paths.root / "results" / "m" / "d" / f".predictions.jsonl.{gone.pid}.0a1b2c3d.tmp"
+    users = paths.root / f".notes.{gone}.tmp"
+    deep = paths.root / "results" / "m" / "d" / f".predictions.jsonl.{gone}.0a1b2c3d.tmp"
     deep.parent.mkdir(parents=True)
     for path in (old, deep, fresh, ours, users):
         path.touch()

@@ -2,14 +2,13 @@
 
 import os
 import stat
-import subprocess
-import sys
 import time
 
 import msgspec
 import pytest
 
 from tests.builders import fake_run, fake_spec, text_tsv
+from tests.helpers import pid_of_the_dead
 from vlmeval_mp.core import linefiles
 from vlmeval_mp.core.errors import ConfigError
 from vlmeval_mp.core.paths import JobsPaths
@@ -155,10 +154,9 @@ def test_what_holds_questions_and_answers_is_the_users_alone(tmp_path):
 
 
 def test_a_half_made_folder_of_a_killed_submit_is_removed_by_the_next_one(tmp_path):
-    gone = subprocess.Popen([sys.executable, "-c", ""])
-    gone.wait()
+    gone = pid_of_the_dead()
     jobs = tmp_path / "jobs"
-    writers = {"a": gone.pid, "b": gone.pid, "c": os.getpid()}
+    writers = {"a": gone, "b": gone, "c": os.getpid()}
     left, fresh, ours = (jobs / f".{name}.{pid}.0a1b2c3d.tmp" for name, pid in writers.items())
     for folder in (left, fresh, ours):
         (folder / "queue").mkdir(parents=True)

@@ -24,7 +24,7 @@ from PIL import Image
 
 from tests.endpoint import GOOD, Endpoint, endpoint
 from tests.engines.contract import ask, begun, clip, descendants, picture
-from tests.served import free_port
+from tests.helpers import free_port
 from vlmeval_mp.core.errors import ConfigError, EngineError, RequestError, UnavailableError
 from vlmeval_mp.core.records import (
     DataSpec,

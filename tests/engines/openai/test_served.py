@@ -7,7 +7,8 @@ from collections.abc import Iterator
 import pytest
 
 from tests.engines.contract import EngineContract, descendants, goes_on_with_a_begun_answer
-from tests.served import free_port, vllm_serve
+from tests.helpers import free_port
+from tests.served import vllm_serve
 from vlmeval_mp.engines.base import Engine
 
 pytestmark = [pytest.mark.vllm, pytest.mark.timeout(600)]

@@ -14,6 +14,7 @@ import pytest
 from PIL import Image
 
 from tests.engines.contract import MODEL, ask
+from tests.helpers import pid_of_the_dead
 from vlmeval_mp.core.errors import EngineError, EngineKilledError, RequestError
 from vlmeval_mp.engines.base import EngineSpec
 
@@ -97,16 +98,10 @@ async def test_only_a_signal_that_somebody_sent_to_the_one_engine_process_blames
     assert isinstance(raised.value, EngineKilledError) is from_outside
 
 
-def pid_of_a_process_that_has_gone() -> int:
-    gone = subprocess.Popen([sys.executable, "-c", ""])
-    gone.wait()
-    return gone.pid
-
-
 async def test_an_engine_is_closed_although_its_child_has_gone_and_was_collected_by_somebody_else(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    ghost = SimpleNamespace(pid=pid_of_a_process_that_has_gone(), join=lambda _: None)
+    ghost = SimpleNamespace(pid=pid_of_the_dead(), join=lambda _: None)
     monkeypatch.setattr(multiprocessing, "active_children", lambda: [ghost])
     engine = engine_that_raises(ValueError("no connection"), errored=True)
     ends: list[str] = []

@@ -1,23 +1,19 @@
 """Which model a free GPU gets, and what becomes of a worker that is still loading when nothing is left for it."""
 
-import os
 import time
 
 import msgspec
 import pytest
 
 from tests.builders import fake_run, text_tsv
+from tests.helpers import supervise
 from vlmeval_mp.config.build import Overrides, build
 from vlmeval_mp.core.paths import JobsPaths
 from vlmeval_mp.core.records import ServingSpan, WorkerStatus
-from vlmeval_mp.pool.devices import gpus
 from vlmeval_mp.pool.launchers.local import LocalLauncher
 from vlmeval_mp.pool.supervisor.choosing import most_left, pace
-from vlmeval_mp.pool.supervisor.loop import Supervisor
-from vlmeval_mp.pool.supervisor.options import Options
 from vlmeval_mp.runs import submit
 from vlmeval_mp.runs.queue import Queue
-from vlmeval_mp.runs.snapshot import read_record
 
 
 def test_the_pace_of_a_model_is_that_of_all_its_jobs_and_workers():
@@ -80,14 +76,9 @@ class Worker:
         return 0 if self.number in self.launcher.ended else None
 
 
-def supervise(paths, launcher, workers):
-    groups = gpus.cpu_groups(workers, sorted(os.sched_getaffinity(0)))
-    return Supervisor(paths, read_record(paths), groups, launcher, Options(), lambda state: None)
-
-
 def test_eight_gpus_are_shared_by_work_and_one_that_is_free_goes_to_the_model_with_more_left(tmp_path):
     paths, launcher = two_models(tmp_path), Recorded()
-    supervisor = supervise(paths, launcher, workers=8)
+    supervisor = supervise(paths, launcher=launcher, workers=8)
     supervisor.slots.start_idle(supervisor.reader.read())
     assert sorted(launcher.started) == ["one"] * 4 + ["two"] * 4
     supervisor.queue.withdraw(next(j.name for j in supervisor.record.jobs if j.model == "one" and j.samples > 64), 0)
@@ -115,7 +106,7 @@ class SlowToLoad(LocalLauncher):
 
 def test_a_run_does_not_wait_for_a_worker_that_is_still_loading_when_nothing_is_left(tmp_path):
     paths, events = fake_run(tmp_path, 100, load=0), {}
-    supervisor = supervise(paths, SlowToLoad(), workers=2)
+    supervisor = supervise(paths, launcher=SlowToLoad(), workers=2)
     supervisor.on_tick = lambda state: events.update({e.text: e for e in state.events})
     began = time.monotonic()
     assert supervisor.run() == 0

@@ -1,7 +1,6 @@
 """What the supervisor decides on its own: leases of foreign owners, leftovers of killed launches, rates."""
 
 import asyncio
-import os
 import signal
 import subprocess
 import sys
@@ -13,13 +12,11 @@ import msgspec
 import pytest
 
 from tests.builders import fake_run, worker_for
+from tests.helpers import supervise
 from vlmeval_mp.core.errors import EXIT_NO_WORKER
 from vlmeval_mp.core.records import ServingSpan, Shard, Stop, WorkerStatus
-from vlmeval_mp.pool.devices import gpus
 from vlmeval_mp.pool.launchers.local import LocalLauncher
 from vlmeval_mp.pool.supervisor.leases import Leases
-from vlmeval_mp.pool.supervisor.loop import Supervisor
-from vlmeval_mp.pool.supervisor.options import Options
 from vlmeval_mp.pool.supervisor.orphans import RUN_MARKER, sweep_orphans
 from vlmeval_mp.pool.supervisor.status import rates
 from vlmeval_mp.pool.worker.__main__ import live
@@ -29,13 +26,6 @@ from vlmeval_mp.runs.owners import current, start_time
 from vlmeval_mp.runs.queue import Queue
 from vlmeval_mp.runs.snapshot import Reader, read_record
 from vlmeval_mp.vlmevalkit import client
-
-
-def supervise(paths, workers=1, on_tick=lambda state: None, launcher=None, **engine_args):
-    record = read_record(paths)
-    groups = gpus.cpu_groups(workers, sorted(os.sched_getaffinity(0)))
-    options = Options(engine_args={"fake": engine_args})
-    return Supervisor(paths, record, groups, launcher or LocalLauncher(), options, on_tick)
 
 
 def test_a_foreign_owner_is_trusted_until_it_was_seen_silent_for_the_whole_lease():

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from tests.builders import fake_run
-from tests.pool.supervisor.test_loop import supervise
+from tests.helpers import supervise
 from vlmeval_mp.core.errors import EXIT_NO_WORKER
 from vlmeval_mp.runs.merge import merge
 from vlmeval_mp.runs.snapshot import read_record

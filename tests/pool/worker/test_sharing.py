@@ -7,6 +7,7 @@ import time
 import msgspec
 
 from tests.builders import fake_run, worker_for
+from tests.helpers import lines_written
 from vlmeval_mp.core.records import SupervisorStatus, WorkerStatus
 from vlmeval_mp.pool.worker.__main__ import live
 from vlmeval_mp.pool.worker.sharing import AHEAD, Sharing, most_to_hold, share
@@ -27,10 +28,6 @@ def another(paths, name, **status):
 def sharing_of(paths, name="w0"):
     record = read_record(paths)
     return Sharing(paths, Queue(paths.queue), owners.current(), name, "fake", record.jobs)
-
-
-def lines(paths):
-    return sum(path.read_bytes().count(b"\n") for path in paths.checkpoints.rglob("*.jsonl"))
 
 
 def test_a_share_is_rounded_up():
@@ -139,7 +136,7 @@ def test_samples_that_are_not_begun_go_to_a_worker_that_has_nothing_and_none_is_
     assert asyncio.run(joined_later()) == 0
     assert sum(given) > 10
     assert [p.row for p in merge(paths, read_record(paths).jobs[0])[1]] == list(range(64))
-    assert lines(paths) == 64
+    assert lines_written(paths) == 64
 
 
 def test_samples_given_back_before_their_tasks_took_a_step_hold_nothing_up(tmp_path):
@@ -160,7 +157,7 @@ def test_samples_given_back_before_their_tasks_took_a_step_hold_nothing_up(tmp_p
     assert asyncio.run(within_seconds()) == 0
     assert giving[0].result() == 10
     assert [p.row for p in merge(paths, read_record(paths).jobs[0])[1]] == list(range(32))
-    assert lines(paths) == 32
+    assert lines_written(paths) == 32
 
 
 def test_a_worker_at_its_end_waits_for_the_cut_it_is_making_and_answers_what_nobody_takes(tmp_path):
@@ -180,7 +177,7 @@ def test_a_worker_at_its_end_waits_for_the_cut_it_is_making_and_answers_what_nob
     worker.queue.read_news()
     assert sorted((done.shard.first, done.shard.last) for done in worker.queue.done.values()) == [(0, 23), (24, 31)]
     assert worker.queue.entries("pending") == []
-    assert lines(paths) == 32
+    assert lines_written(paths) == 32
 
 
 def test_each_of_eight_workers_answers_something_and_none_more_than_twice_its_share(tmp_path):
@@ -195,7 +192,7 @@ def test_each_of_eight_workers_answers_something_and_none_more_than_twice_its_sh
     assert asyncio.run(all_of_them()) == [0] * 8
     assert all(0 < worker.answered <= 100 for worker in workers)
     assert [p.row for p in merge(paths, record.jobs[0])[1]] == list(range(400))
-    assert lines(paths) == 400
+    assert lines_written(paths) == 400
 
 
 def test_a_worker_whose_failures_wait_to_be_compared_goes_on_to_claim_what_is_pending(tmp_path):
