@@ -133,7 +133,7 @@ def test_a_run_goes_on_with_another_number_of_workers_and_asks_nothing_twice(tmp
     record = read_record(paths)
     for name in ("w0", "w1", "w2"):
         worker = worker_for(paths, record, name, window=3)
-        real, answered = worker._record, []
+        real, answered = worker.outcomes.record, []
 
         def leave(
             held: HeldShard,
@@ -147,7 +147,7 @@ def test_a_run_goes_on_with_another_number_of_workers_and_asks_nothing_twice(tmp
             if len(answered) == 50:
                 worker.drain()
 
-        worker._record = leave  # type: ignore[method-assign]
+        worker.outcomes.record = leave  # type: ignore[method-assign]
         asyncio.run(live(worker))
     before = len(log.read_text().splitlines())
     assert 150 <= before < 200

@@ -96,7 +96,7 @@ def test_an_engine_that_refuses_system_turns_gets_them_in_the_users_and_it_is_sa
     worker.engine.generate = generate
     with caplog.at_level(logging.WARNING):
         assert asyncio.run(live(worker)) == 0
-    assert (worker.answered, worker.failed, len(asked)) == (40, 0, 40)
+    assert (worker.counts.answered, worker.counts.failed, len(asked)) == (40, 0, 40)
     first = [messages[0].parts[0] for messages in asked]
     assert first == [TextPart(text="Be careful.\n\n")] * 40
     said = [record.getMessage() for record in caplog.records if "takes no system turn" in record.getMessage()]
@@ -115,7 +115,7 @@ def test_a_refusal_of_the_system_turn_without_one_stays_an_error_with_the_way_ou
 
     worker.engine.generate = generate
     assert asyncio.run(live(worker)) == 0
-    assert (worker.failed, len(asked)) == (3, 3)
+    assert (worker.counts.failed, len(asked)) == (3, 3)
 
 
 @pytest.mark.parametrize("folded_helps", [False, True])
@@ -134,5 +134,5 @@ def test_one_odd_refusal_folds_nothing_for_the_others(tmp_path: Path, folded_hel
 
     worker.engine.generate = generate
     assert asyncio.run(live(worker)) == 0
-    assert worker.failed == 1
+    assert worker.counts.failed == 1
     assert set(roles) == {("system", "user")}

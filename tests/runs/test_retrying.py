@@ -87,7 +87,7 @@ def test_failed_samples_of_an_unfinished_shard_are_asked_again_too(tmp_path):
 
     async def until_it_hangs():
         task = asyncio.create_task(live(worker))
-        while worker.answered < 9:
+        while worker.counts.answered < 9:
             await asyncio.sleep(0.01)
         worker.recorder.release()
         task.cancel()

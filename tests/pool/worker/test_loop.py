@@ -35,7 +35,7 @@ def outcome(paths):
 def test_every_sample_is_answered_and_every_shard_done(tmp_path):
     paths = fake_run(tmp_path, 70)
     code, worker = work(paths)
-    assert (code, worker.answered, worker.failed) == (0, 70, 0)
+    assert (code, worker.counts.answered, worker.counts.failed) == (0, 70, 0)
     assert [p.row for p in outcome(paths)] == list(range(70))
     assert len(Queue(paths.queue).done_names()) == 3
 
@@ -44,13 +44,13 @@ def test_a_worker_names_the_job_it_is_answering_not_the_one_it_claimed_ahead(tmp
     tsvs = [text_tsv(tmp_path / f"{name}.tsv", 40) for name in ("first", "second")]
     paths = submit.submit(fake_spec(*tsvs), JobsPaths(tmp_path / "jobs"))[0]
     worker = worker_for(paths, read_record(paths), window=2, latency=0.001)
-    named, real = [], worker._record
+    named, real = [], worker.outcomes.record
 
     def record(held, prediction):
         real(held, prediction)
         named.append((held.job.name, worker.status().job))
 
-    worker._record = record
+    worker.outcomes.record = record
     assert asyncio.run(live(worker)) == 0
     assert len(named) == 80
     assert all(answered == shown for answered, shown in named)
@@ -59,13 +59,13 @@ def test_a_worker_names_the_job_it_is_answering_not_the_one_it_claimed_ahead(tmp
 def test_what_is_in_flight_is_what_the_engine_has_never_more_than_the_window(tmp_path):
     paths = fake_run(tmp_path, 64)
     worker = worker_for(paths, read_record(paths), window=8, latency=0.01)
-    seen, real = [], worker._record
+    seen, real = [], worker.outcomes.record
 
     def record(held, prediction):
         seen.append(worker.status().in_flight)
         real(held, prediction)
 
-    worker._record = record
+    worker.outcomes.record = record
     assert asyncio.run(live(worker)) == 0
     assert 0 < max(seen) <= 8
     assert worker.status().in_flight == 0
@@ -74,7 +74,7 @@ def test_what_is_in_flight_is_what_the_engine_has_never_more_than_the_window(tmp
 def test_a_refused_sample_costs_only_itself(tmp_path):
     paths = fake_run(tmp_path, 40)
     code, worker = work(paths, fail=["7"])
-    assert (code, worker.failed) == (0, 1)
+    assert (code, worker.counts.failed) == (0, 1)
     failed = [p for p in outcome(paths) if p.error is not None]
     assert [p.index for p in failed] == ["7"]
     assert failed[0].prediction == ""
@@ -96,20 +96,20 @@ def test_a_run_whose_first_samples_all_fail_alike_is_stopped_with_the_cause_and_
     assert sum(p.read_bytes().count(b"\n") for p in paths.checkpoints.rglob("*.jsonl")) == 0
     Queue(paths.queue).reap(lambda _: True, to_blame=lambda _: False)
     code, healthy = work(paths)
-    assert (code, healthy.answered, healthy.failed) == (0, 100, 0)
+    assert (code, healthy.counts.answered, healthy.counts.failed) == (0, 100, 0)
 
 
 @pytest.mark.parametrize("answered", ["31", "5"])
 def test_one_answer_among_the_first_samples_lets_all_failures_be_recorded(tmp_path, answered):
     paths = fake_run(tmp_path, 100)
     code, worker = work(paths, fail=[str(n) for n in range(100) if str(n) != answered])
-    assert (code, worker.answered, worker.failed) == (0, 100, 99)
+    assert (code, worker.counts.answered, worker.counts.failed) == (0, 100, 99)
 
 
 def test_a_small_run_that_fails_altogether_is_recorded_to_its_end(tmp_path):
     paths = fake_run(tmp_path, 31)
     code, worker = work(paths, fail=[str(n) for n in range(31)])
-    assert (code, worker.answered, worker.failed) == (0, 31, 31)
+    assert (code, worker.counts.answered, worker.counts.failed) == (0, 31, 31)
 
 
 def test_no_answer_and_no_heartbeat_spells_out_a_key(tmp_path, monkeypatch):
@@ -184,7 +184,7 @@ def test_an_heir_asks_only_what_the_dead_worker_had_not_recorded(tmp_path):
         dead.record(job, Prediction(index=str(row), row=row, prediction="recorded"))
     queue.reap(lambda _: True)
     code, worker = work(paths)
-    assert (code, worker.answered) == (0, 12)
+    assert (code, worker.counts.answered) == (0, 12)
     assert sum(p.prediction == "recorded" for p in outcome(paths)) == 20
 
 
@@ -198,7 +198,7 @@ def test_a_shard_that_was_answered_completely_is_only_committed(tmp_path):
         dead.record(job, Prediction(index=str(row), row=row))
     queue.reap(lambda _: True)
     _, worker = work(paths)
-    assert worker.answered == 0
+    assert worker.counts.answered == 0
     assert len(outcome(paths)) == 3
 
 
@@ -273,7 +273,7 @@ def test_a_drained_worker_gives_its_unfinished_shards_back(tmp_path):
 
     async def drain_soon():
         async def after_some_answers():
-            while not worker.answered:
+            while not worker.counts.answered:
                 await asyncio.sleep(0.001)
             signal.raise_signal(signal.SIGTERM)
 
@@ -286,9 +286,9 @@ def test_a_drained_worker_gives_its_unfinished_shards_back(tmp_path):
     queue = Queue(paths.queue)
     assert queue.entries("claimed") == []
     assert all(e.deaths == 0 for e in queue.entries("pending"))
-    assert 0 < worker.answered < 64
+    assert 0 < worker.counts.answered < 64
     _, heir = work(paths)
-    assert worker.answered + heir.answered == 64
+    assert worker.counts.answered + heir.counts.answered == 64
 
 
 def test_a_full_disk_ends_the_worker_with_its_own_exit_code(tmp_path, monkeypatch):

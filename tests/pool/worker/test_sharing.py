@@ -127,7 +127,7 @@ def test_samples_that_are_not_begun_go_to_a_worker_that_has_nothing_and_none_is_
 
     async def joined_later():
         running = asyncio.create_task(live(worker))
-        while worker.answered < 4:
+        while worker.counts.answered < 4:
             await asyncio.sleep(0.01)
         worker.queue.cut = cut
         another(paths, "w1", in_flight=0)
@@ -190,7 +190,7 @@ def test_each_of_eight_workers_answers_something_and_none_more_than_twice_its_sh
             return await asyncio.gather(*map(live, workers))
 
     assert asyncio.run(all_of_them()) == [0] * 8
-    assert all(0 < worker.answered <= 100 for worker in workers)
+    assert all(0 < worker.counts.answered <= 100 for worker in workers)
     assert [p.row for p in merge(paths, record.jobs[0])[1]] == list(range(400))
     assert lines_written(paths) == 400
 
@@ -200,4 +200,4 @@ def test_a_worker_whose_failures_wait_to_be_compared_goes_on_to_claim_what_is_pe
     another(paths, "w1")
     worker = worker_for(paths, read_record(paths))
     assert asyncio.run(live(worker)) == 0
-    assert worker.failed == 30
+    assert worker.counts.failed == 30

@@ -77,7 +77,7 @@ def test_an_idle_workers_answer_ends_the_wait_for_a_straggler_and_is_recorded_on
     assert answers(paths) == undisturbed(tmp_path, 40)
     assert len(asked) == 2
     assert sum(worker.status().asked_twice for worker in workers) == 1
-    assert sum(worker.answered for worker in workers) == 40
+    assert sum(worker.counts.answered for worker in workers) == 40
 
 
 def test_the_second_request_ends_when_the_first_is_answered(tmp_path):
@@ -86,7 +86,7 @@ def test_the_second_request_ends_when_the_first_is_answered(tmp_path):
     together(*workers)
     assert recorded_rows(paths) == list(range(40))
     assert len(asked) == 2
-    assert sum(worker.answered for worker in workers) == 40
+    assert sum(worker.counts.answered for worker in workers) == 40
 
 
 def test_what_two_engines_answer_at_once_is_recorded_once(tmp_path):

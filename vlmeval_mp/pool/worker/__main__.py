@@ -28,11 +28,10 @@ from vlmeval_mp.core.errors import (
 from vlmeval_mp.core.paths import RunPaths
 from vlmeval_mp.core.records import WorkerStatus
 from vlmeval_mp.pool.worker.assignment import Assignment
-from vlmeval_mp.pool.worker.heartbeat import Heart
+from vlmeval_mp.pool.worker.heartbeat import Heart, birth
 from vlmeval_mp.pool.worker.loop import Worker
 from vlmeval_mp.pool.worker.stages import Stages
 from vlmeval_mp.runs import owners
-from vlmeval_mp.runs.owners import Owner
 from vlmeval_mp.runs.snapshot import read_record
 
 log = logging.getLogger("vlmeval_mp.worker")
@@ -107,33 +106,17 @@ def main(argv: Sequence[str] | None = None) -> int:
     paths, assignment = parse_arguments(sys.argv[1:] if argv is None else argv)
     log.info("worker %s for model %s on %s, pid %d", assignment.name, assignment.model, assignment.devices, os.getpid())
     owner, stages = owners.current(), Stages(paths.log(assignment.name))
-    heart = Heart(paths.worker(assignment.name), lambda: _unborn(assignment, owner, stages))
+    heart = Heart(paths.worker(assignment.name), lambda: birth(assignment, owner, stages))
     heart.start()
     try:
         worker = Worker(paths, read_record(paths), assignment, owner, stages)
     except VlmevalError as error:
         log.critical("%s", error)
         heart.stop()
-        _report_stillbirth(paths, _unborn(assignment, owner, stages), credentials.masked(str(error), os.environ))
+        _report_stillbirth(paths, birth(assignment, owner, stages), credentials.masked(str(error), os.environ))
         return error.exit_code
     heart.stop()
     return asyncio.run(live(worker))
-
-
-def _unborn(assignment: Assignment, owner: Owner, stages: Stages) -> WorkerStatus:
-    """Return the heartbeat of a worker that imports its engine, which takes seconds to minutes."""
-    return WorkerStatus(
-        worker=assignment.name,
-        pid=os.getpid(),
-        owner=str(owner),
-        host=owner.host,
-        model=assignment.model,
-        devices=assignment.devices,
-        gpus=assignment.gpus,
-        started=stages.began,
-        stage=stages.stage,
-        stage_since=stages.since,
-    )
 
 
 def _report_stillbirth(paths: RunPaths, status: WorkerStatus, message: str) -> None:

@@ -7,6 +7,7 @@ written is logged and forgotten, and losing the file loses nothing.
 from __future__ import annotations
 
 import logging
+import os
 import threading
 import time
 from collections import deque
@@ -18,6 +19,9 @@ import msgspec
 from vlmeval_mp.core import faultpoints, files, jsonfiles
 from vlmeval_mp.core.errors import StorageError
 from vlmeval_mp.core.records import WorkerStatus
+from vlmeval_mp.pool.worker.assignment import Assignment
+from vlmeval_mp.pool.worker.stages import Stages
+from vlmeval_mp.runs.owners import Owner
 
 log = logging.getLogger(__name__)
 
@@ -82,3 +86,19 @@ class Heart:
     def _run(self) -> None:
         while not self._stopped.wait(INTERVAL):
             self.now()
+
+
+def birth(assignment: Assignment, owner: Owner, stages: Stages) -> WorkerStatus:
+    """Return what a worker can say while it imports its engine, which takes seconds to minutes: who and where it is."""
+    return WorkerStatus(
+        worker=assignment.name,
+        pid=os.getpid(),
+        owner=str(owner),
+        host=owner.host,
+        model=assignment.model,
+        devices=assignment.devices,
+        gpus=assignment.gpus,
+        started=stages.began,
+        stage=stages.stage,
+        stage_since=stages.since,
+    )

@@ -13,37 +13,36 @@ import asyncio
 import contextlib
 import gc
 import logging
-import os
-import secrets
 import signal
-import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from functools import partial
 
+import msgspec
+
 from vlmeval_mp.core.paths import JobsPaths, RunPaths
-from vlmeval_mp.core.records import Job, Json, Phase, Prediction, RunRecord, Sample, ServingSpan, Shard, WorkerStatus
+from vlmeval_mp.core.records import Job, Json, Phase, RunRecord, Sample, WorkerStatus
 from vlmeval_mp.datasets.store import Dataset
 from vlmeval_mp.engines.base import HasLimits
-from vlmeval_mp.pool.worker.alike import FirstOutcomes
-from vlmeval_mp.pool.worker.asking import Asker, Refusal, failed
+from vlmeval_mp.pool.worker.alone import Alone
+from vlmeval_mp.pool.worker.asking import Asker
 from vlmeval_mp.pool.worker.assignment import Assignment
 from vlmeval_mp.pool.worker.claiming import Claims
 from vlmeval_mp.pool.worker.clock import Clock, occupation
+from vlmeval_mp.pool.worker.counts import Counts
 from vlmeval_mp.pool.worker.giving import Giver
-from vlmeval_mp.pool.worker.heartbeat import Heart
+from vlmeval_mp.pool.worker.heartbeat import Heart, birth
+from vlmeval_mp.pool.worker.opening import Opener
+from vlmeval_mp.pool.worker.outcomes import Outcomes
 from vlmeval_mp.pool.worker.pace import Pace
 from vlmeval_mp.pool.worker.recording import HeldShard, Recorder
 from vlmeval_mp.pool.worker.sharing import AHEAD, PATIENCE, Sharing
 from vlmeval_mp.pool.worker.stages import Stages
 from vlmeval_mp.pool.worker.twins import Twins
-from vlmeval_mp.runs import checkpoint, owners, suspects
-from vlmeval_mp.runs.index import Index, search
+from vlmeval_mp.runs import owners
 from vlmeval_mp.runs.inflight import InFlight
 from vlmeval_mp.runs.owners import Owner
 from vlmeval_mp.runs.queue import Queue
-from vlmeval_mp.runs.shards import Entry
-from vlmeval_mp.runs.suspects import ALONE_LIMIT, Suspicion
 from vlmeval_mp.runs.twins import Key
 from vlmeval_mp.runs.words import limits
 
@@ -82,27 +81,26 @@ class Worker:
         self.in_flight_file = InFlight(paths.in_flight(assignment.name), self.asker.window_size)
         self.ahead = asyncio.Semaphore(self.asker.window_size + AHEAD)
         self.queue = Queue(paths.queue)
-        writer = f"{assignment.name}-{time.strftime('%Y%m%dT%H%M%S', time.gmtime())}-{secrets.token_hex(3)}"
-        self.recorder = Recorder(paths, self.queue, assignment.name, writer)
-        self.first_outcomes = FirstOutcomes()
-        self.draining = self.proven = False
-        self.had_no_room = True
+        self.recorder = Recorder(paths, self.queue, assignment.name)
+        self.opener = Opener(paths, self.jobs, self.datasets, self.recorder)
+        self.counts = Counts()
+        self.outcomes = Outcomes(self.recorder, self.counts, verbose=assignment.verbose)
+        self.draining, self.had_no_room = False, True
         self.phase: Phase = "starting"
-        self.message = self.current_job = self.ended_by = ""
-        self.answered = self.failed = self.in_flight = 0
-        self.spans: dict[str, ServingSpan] = {}
+        self.message = self.ended_by = ""
+        self.in_flight = 0
         self.limits: Json = {}
-        self.indexes: dict[str, Index] = {}
-        self.sharing = Sharing(
-            paths, self.queue, self.owner, assignment.name, assignment.model, list(self.jobs.values())
-        )
+        mine = list(self.jobs.values())
+        self.sharing = Sharing(paths, self.queue, self.owner, assignment.name, assignment.model, mine)
         self.giver = Giver(self.queue, self.recorder, self.sharing)
         self.tasks: dict[Key, tuple[HeldShard, asyncio.Task[None]]] = {}
         self.twins = Twins(
             paths, self.queue, self.sharing, self.asker, model, self.jobs, self.datasets, self.numbers, self.pace
         )
         window = self.asker.window_size
-        self.claims = Claims(self.sharing, self.twins, window, self._unanswered, self._under_way, self._tell_room)
+        self.claims = Claims(
+            self.sharing, self.twins, window, self.outcomes.unanswered, self._under_way, self._tell_room
+        )
         self.clock = Clock("start", owners.age(self.owner))
         self.asker.changed = self._tell_clock
         self.heart = Heart(paths.worker(assignment.name), self.status)
@@ -127,24 +125,20 @@ class Worker:
         gc.collect()  # what was loaded stays: looking through it again would stop the feeding for half a second
         gc.freeze()
         loop = asyncio.get_running_loop()
-        for number in (
-            signal.SIGTERM,
-            signal.SIGUSR1,
-            signal.SIGUSR2,
-        ):  # after start: engines set handlers of their own
-            loop.add_signal_handler(number, self.drain)
+        for number in (signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2):
+            loop.add_signal_handler(number, self.drain)  # after start: engines set handlers of their own
         self._tell_clock()
         self._enter("draining" if self.draining else "working")
         async with asyncio.TaskGroup() as background:
             background.create_task(self.recorder.commit_until_end())
             giving = background.create_task(self.giver.give_until_end())
-            taking = background.create_task(self.twins.take_until_end(self.tasks, self._has_outcome))
+            taking = background.create_task(self.twins.take_until_end(self.tasks, self.outcomes.take))
             await self._serve()
             self.giver.end()
             self.twins.end()
             await asyncio.gather(giving, taking)  # a shard that is being cut is complete only then
             self.clock.enter("draining")
-            self._record_rest()
+            self.outcomes.record_rest()
             self.recorder.end()
         self.recorder.release()
         self.phase = "stopped"
@@ -153,8 +147,8 @@ class Worker:
         async with asyncio.TaskGroup() as answers:
             self.twins.group = answers
             async for entry in self.claims.entries():
-                held = await asyncio.to_thread(self._open, entry)
-                self.current_job = self.current_job or held.job.name
+                held = await asyncio.to_thread(self.opener.open, entry)
+                self.counts.job = self.counts.job or held.job.name
                 self.recorder.hold(held)
                 self.had_no_room = True
                 suspected = [s for s in held.todo if held.suspicion.together[s.row]]
@@ -182,48 +176,21 @@ class Worker:
             self.had_no_room = False
             self.heart.now()
 
-    def _open(self, entry: Entry) -> HeldShard:
-        """Return a claimed shard with its samples and the answers that any worker has recorded for it."""
-        shard = entry.shard
-        found = checkpoint.ShardAnswers()
-        if entry.attempt:
-            index = self.indexes.setdefault(
-                shard.job, Index(self.paths.checkpoints, shard.job, self.jobs[shard.job].samples)
-            )
-            index.refresh()
-            found = index.found(shard)
-        self.recorder.prepare(shard.job)
-        samples = self.datasets[shard.job].samples(shard.first, shard.last)
-        todo = [s for s in samples if s.row not in found.answers]
-        suspicion = suspects.read(self.paths.suspects, shard.job) if entry.deaths else Suspicion()
-        return HeldShard(entry, self.jobs[shard.job], todo, found.answers, suspicion, found.withdrawn)
-
     @contextlib.contextmanager
     def _in_engine(self, job: Job, sample: Sample) -> Iterator[None]:
         self.giver.begun(job.name, sample.row)
         with self.in_flight_file.holds(self.numbers[job.name], sample.row), self.pace.measures():
             yield
 
-    def _unanswered(self) -> int:
-        """Return how many samples are held that have no outcome yet, not even one that is still to be recorded."""
-        held = sum(held.entry.shard.size - len(held.answers) for held in list(self.recorder.held.values()))
-        return max(0, held - self.first_outcomes.waiting)
-
     def _under_way(self) -> int:
-        """Return of how many things at least this worker waits for the end."""
+        """Return how many samples are being asked and shards being cut: while there are any, this worker stays."""
         return self.in_flight + self.giver.giving
 
     async def _answer(self, held: HeldShard, sample: Sample) -> None:
-        if held.job.name not in self.spans:
-            now = time.time()
-            self.spans[held.job.name] = ServingSpan(first=now, last=now, answered=0)
+        self.counts.ask(held.job.name)
         prediction = await self.asker.predict(held.job, sample)
         if prediction is not None:
-            self._has_outcome(held, prediction)
-
-    def _has_outcome(self, held: HeldShard, prediction: Prediction) -> None:
-        for each in self.first_outcomes.add(held, prediction, refused=isinstance(prediction, Refusal)):
-            self._record(*each)
+            self.outcomes.take(held, prediction)
 
     def _is_over(self, job: str, row: int, _task: object = None) -> None:
         """Make room for another sample, whatever became of this one."""
@@ -233,53 +200,21 @@ class Worker:
         self.ahead.release()
         self.claims.answered()
 
-    def _record_rest(self) -> None:
-        for each in self.first_outcomes.rest():
-            self._record(*each)
-
-    def _record(self, held: HeldShard, prediction: Prediction) -> None:
-        job = held.job.name
-        self.recorder.record(held, prediction)
-        if self.assignment.verbose:  # repr: a model's line breaks and escapes must not look like the log's own
-            outcome = repr(prediction.prediction) if prediction.error is None else f"failed: {prediction.error!r}"
-            log.info("%s %r: %s", job, prediction.index, outcome)
-        self.current_job = job  # the one last claimed may wait behind a window of others
-        self.answered += 1
-        self.failed += prediction.error is not None
-        self.proven = self.proven or prediction.error is None
-        span = self.spans.get(job)
-        if span is not None:
-            self.spans[job] = ServingSpan(
-                first=span.first,
-                last=time.time(),
-                answered=span.answered + 1,
-                tokens_in=span.tokens_in + prediction.prompt_tokens,
-                tokens_out=span.tokens_out + prediction.completion_tokens,
-            )
-
     async def _serve_alone(self, held: HeldShard, suspected: Sequence[Sample]) -> None:
-        """Ask the samples that were in an engine when it died one at a time, with nothing else in this engine.
-
-        Before the first, an innocent is asked, so that a death that follows is the sample's and not the engine's own.
-        """
+        """Ask the samples that were in an engine when it died one at a time, with nothing else in this engine."""
         while self.in_flight:  # rare and short: a poll is simpler than one more event to keep right
             await asyncio.sleep(0.01)
         log.warning("%s: %d samples were in an engine that died; they run alone", held.entry.name, len(suspected))
-        everything = search(self.paths.checkpoints, Shard(job=held.job.name, first=0, last=held.job.samples - 1))
-        answered = {row for row, answer in everything.answers.items() if answer.prediction.error is None}
-        for sample in sorted(suspected, key=lambda s: held.suspicion.alone[s.row]):  # those that killed come last
+        alone = Alone(self.paths, held, self.datasets[held.job.name])
+        for sample in alone.in_order(suspected):
             if self.draining:
                 return
-            deaths = held.suspicion.against(sample.row, answered)
-            if deaths >= ALONE_LIMIT:
-                reason = (
-                    f"the engine died {deaths} times with this sample in it, which ran alone; no other explains it "
-                    "(`vlmeval-mp retry` asks it again)"
-                )
-                self._record(held, failed(sample, reason))
+            given_up = alone.given_up(sample)
+            if given_up is not None:
+                self.outcomes.record(held, given_up)
                 continue
-            if not self.proven:
-                await self._prove(held)
+            if not self.counts.proven:
+                await self._prove(alone)
             await self.ahead.acquire()
             self.in_flight += 1
             self.heart.now()  # if this one kills, it is known that the one before did not
@@ -287,19 +222,13 @@ class Worker:
                 await self._answer(held, sample)
             finally:
                 self._is_over(held.job.name, sample.row)
-            if sample.row in held.answers and held.answers[sample.row].prediction.error is None:
-                answered.add(sample.row)
 
-    async def _prove(self, held: HeldShard) -> None:
+    async def _prove(self, alone: Alone) -> None:
         """See the engine answer a sample that nobody suspects; its answer is not kept."""
-        dataset = self.datasets[held.job.name]
-        rows = (row for row in range(held.job.samples) if not held.suspicion.together[row] or row in held.answers)
-        for row in rows:
-            (innocent,) = dataset.samples(row, row)
-            if not innocent.error:
-                await self.asker.predict(held.job, innocent)
-                break
-        self.proven = True  # where every sample is suspected there is no innocent to ask
+        innocent = alone.innocent()
+        if innocent is not None:
+            await self.asker.predict(alone.job, innocent)
+        self.counts.proven = True  # where every sample is suspected there is no innocent to ask
 
     # --- telemetry and end -----------------------------------------------------------------------------------------
 
@@ -311,7 +240,6 @@ class Worker:
         self.asker.drain()
         if self.phase == "working":
             self._tell_clock()
-        if self.phase == "working":
             self._enter("draining")
 
     def _enter(self, phase: Phase) -> None:
@@ -329,27 +257,20 @@ class Worker:
         self.stages.look()
         for shard in list(self.recorder.held.values()):
             held[shard.job.name] += len(shard.answers)
-        return WorkerStatus(
-            worker=self.assignment.name,
-            pid=os.getpid(),
-            owner=str(self.owner),
-            host=self.owner.host,
-            model=self.assignment.model,
-            devices=self.assignment.devices,
-            gpus=self.assignment.gpus,
+        return msgspec.structs.replace(
+            birth(self.assignment, self.owner, self.stages),
             phase=self.phase,
-            job=self.current_job,
-            answered=self.answered,
-            failed=self.failed,
+            job=self.counts.job,
+            answered=self.counts.answered,
+            failed=self.counts.failed,
             waiting=0 if self.draining else self.giver.waiting(),
             in_flight=self.asker.in_engine,  # those that are prepared ahead wait for room in the window
             window=self.asker.window_size,
             held=dict(held),
-            spans=dict(self.spans),
-            started=self.stages.began,
+            spans=dict(self.counts.spans),
             message=self.message,
             notice=self.engine.notice,
-            proven=self.proven,
+            proven=self.counts.proven,
             ended_by=self.ended_by,
             spent=self.clock.read(),
             tokens_in=self.asker.tokens_in,
@@ -359,8 +280,6 @@ class Worker:
             rendering=self.asker.rendering,
             asked_twice=self.twins.asked,
             limits=self.limits,
-            stage=self.stages.stage,
-            stage_since=self.stages.since,
             stages=dict(self.stages.seconds),
         )
 
@@ -372,7 +291,7 @@ class Worker:
         except Exception as error:
             log.warning("the engine did not close cleanly: %r", error)
         try:
-            self._record_rest()
+            self.outcomes.record_rest()
             self.recorder.close()
         finally:
             self.heart.stop()

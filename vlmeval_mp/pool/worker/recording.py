@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import secrets
 import sys
 import time
 from collections.abc import Sequence
@@ -55,13 +56,15 @@ class HeldShard:
 class Recorder:
     """Writes the answers of one worker and completes its shards. `held` are its claimed shards by name.
 
-    `worker` is the name that a finished shard bears; `writer` names the checkpoint files, which no process had before.
+    `worker` is the name that a finished shard bears, and the first part of that of the checkpoint files.
     """
 
-    def __init__(self, paths: RunPaths, queue: Queue, worker: str, writer: str) -> None:
+    def __init__(self, paths: RunPaths, queue: Queue, worker: str) -> None:
         self.held: dict[str, HeldShard] = {}
-        self._paths, self._queue, self._worker, self._writer = paths, queue, worker, writer
-        self._checkpoint = Checkpoint(paths.checkpoints, writer)
+        self._paths, self._queue, self._worker = paths, queue, worker
+        # no process had this name before
+        self._writer = f"{worker}-{time.strftime('%Y%m%dT%H%M%S', time.gmtime())}-{secrets.token_hex(3)}"
+        self._checkpoint = Checkpoint(paths.checkpoints, self._writer)
         self._complete: asyncio.Queue[HeldShard | None] = asyncio.Queue()
         # of its own: engines encode pictures on the loop's threads, and a commit must not wait behind two hundred
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="commit")
