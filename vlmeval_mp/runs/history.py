@@ -63,8 +63,9 @@ class Setting(Struct, frozen=True, omit_defaults=False):
 class PastLaunch(Struct, frozen=True, omit_defaults=False):
     """One model in one launch, which ended at `time` (wall clock).
 
-    `stages` are seconds that a worker took for each stage of its start, the mean over its workers; `startup` their sum.
-    `closing` are seconds of the launch that are neither start-up nor serving.
+    `startup` is how many seconds a worker took from its process's start until its engine was ready, and `stages` how
+    many of them each stage took; both are means over the workers. `closing` are the seconds from the last answer to the
+    end of the launch.
     """
 
     time: float

@@ -20,7 +20,8 @@ from vlmeval_mp.scoring.metrics.running import RunningValues
 
 SO_FAR = " so far"
 PATIENCE = 20.0
-"""How many times as long as it took the benchmark's own metric stays as it is: it costs a twentieth of the time."""
+"""The benchmark's own metric, once it was computed, is shown for this many times as long as that took, before it is
+computed again: so it costs a twentieth of the time at most."""
 
 
 class Live:

@@ -27,7 +27,8 @@ SILENT = 10.0
 AHEAD = 32
 """Samples prepared ahead of a full window while there is plenty."""
 PATIENCE = 5.0
-"""Seconds for which a worker keeps a share for those that still load when it begins, unless loading takes longer."""
+"""Seconds from its first claim on for which a worker leaves a share to workers that still load; more where its own
+loading took long."""
 
 
 def share(left: int, workers: int) -> int:
@@ -55,7 +56,7 @@ def most_to_hold(left: int, pending: int, workers: int, window: int) -> int:
 class Sharing:
     """Claims for one worker called `name` that serves `jobs` of `model`, the largest job first.
 
-    `patience` is for how many seconds from the first claim on those have a share that still load.
+    For `patience` seconds from the first claim on, workers that still load have a share, too.
     """
 
     def __init__(self, paths: RunPaths, queue: Queue, owner: Owner, name: str, model: str, jobs: Sequence[Job]) -> None:
