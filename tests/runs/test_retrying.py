@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import shutil
 from pathlib import Path
 
@@ -76,6 +77,24 @@ def test_a_sample_that_fails_again_can_be_asked_a_third_time(tmp_path):
     reopen_all(paths)
     work(paths, fail=["40"])
     assert [f.row for f in retrying.failures(paths, read_record(paths))] == [40]
+    reopen_all(paths)
+    work(paths)
+    assert {p.error for p in outcome(paths)} == {None}
+
+
+def test_the_advice_on_a_damaged_reopening_is_right(tmp_path, monkeypatch):
+    def full(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    paths = failed_run(tmp_path)
+    with monkeypatch.context() as disk, pytest.raises(StorageError, match="No space left"):
+        disk.setattr(reopening, "_reopen", full)
+        reopen_all(paths)
+    torn = paths.queue / "reopening.json"
+    torn.write_bytes(torn.read_bytes()[:20])
+    with pytest.raises(StorageError, match=r"cannot be read: .*; delete it and give the same `vlmeval-mp retry` again"):
+        reopen_all(paths)
+    torn.unlink()
     reopen_all(paths)
     work(paths)
     assert {p.error for p in outcome(paths)} == {None}

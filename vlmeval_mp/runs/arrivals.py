@@ -1,4 +1,4 @@
-"""Files of a data set that were missing when a run began and have arrived since: taken into the run.
+"""Take files into a run that its data set lacked when the run began and that have arrived since.
 
 A sample counts as the same if all that was there is unchanged, and what is new stands where a file was missing. Then
 the run goes on with the data set as it is now. Anything else that changed is refused as ever.

@@ -1,4 +1,4 @@
-"""Answers on disk: what one worker appends, what all of them together hold, what a finished shard rests on.
+"""Answers on disk: the lines that one worker appends, and the answers that all workers together hold of a shard.
 
 One file per job and writer, `checkpoints/<job>/<writer>.jsonl`, appended by that writer alone and never by anybody
 again. A row may be answered in several files (a worker that was taken for dead may have gone on); the first valid line
@@ -52,7 +52,7 @@ class Answer:
 
 @dataclass(slots=True)
 class ShardAnswers:
-    """What the checkpoints of a job hold for one shard. `alone` counts intents per row that no answer followed.
+    """The answers to one shard in the checkpoints. `alone` counts, per row, the intents that no answer followed.
 
     `withdrawn` are the lines about its rows that no longer count, as (file, offset).
     """

@@ -1,4 +1,4 @@
-"""Ends runs from outside: asks a supervisor to stop, and removes a run's folder. Only ever a process proven to be it.
+"""Ends runs from outside: asks a supervisor to stop, and removes a run's folder. It signals only a proven supervisor.
 
 A supervisor is known by its owner mark (host, boot, pid namespace, pid, start time), never by a bare pid, and is
 signalled through a handle on the process, so no process that took over its number can be hit.

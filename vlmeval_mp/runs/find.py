@@ -1,4 +1,4 @@
-"""The runs under a jobs folder: the unfinished ones, the latest, the one of a name. Starts and changes nothing."""
+"""The runs under a jobs folder: the unfinished ones, the latest, the one with a given name. Changes nothing."""
 
 from __future__ import annotations
 

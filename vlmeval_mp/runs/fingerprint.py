@@ -1,4 +1,4 @@
-"""What can change an answer, frozen with a run as readable keys and values and compared before the run goes on.
+"""The fingerprint of a run: all settings that can change an answer, kept as readable keys and values.
 
 The rule: each field of a spec is in the fingerprint, unless `LEFT_OUT` names it. A field that has its default value is
 not written (apart from `ALWAYS_WRITTEN`), so that a run that was frozen before the field existed stays the same run.
@@ -96,7 +96,7 @@ def fingerprint_of(spec: RunSpec, datasets: Mapping[str, Dataset]) -> dict[str, 
 
 
 def _folds(model: ModelSpec, datasets: Iterable[DataSpec]) -> bool:
-    """Whether a chat template that refuses system turns changes what is asked; `roles: user` says so by itself."""
+    """Return whether a template without system turns changes the prompts; with `roles: user` it never does."""
     told = bool(model.system_prompt) or any(prompts.may_instruct(data.prompt) for data in datasets)
     return told and model.roles != "user" and refuses_system(model.engine, model.path)
 

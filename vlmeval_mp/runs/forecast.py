@@ -1,4 +1,4 @@
-"""When a run will be over: from the work that is left per model, what its workers do and what loading takes here. Pure.
+"""Estimates of when a run ends: from the unanswered samples, the speed of the workers and the time to load. Pure.
 
 An estimate and nothing more; None wherever nothing was measured that it could rest on.
 """

@@ -1,6 +1,6 @@
-"""What earlier launches took on this machine, one line per model in `jobs/.history.jsonl`, and what the next may take.
+"""The times of earlier launches on this machine, one line per model in `jobs/.history.jsonl`, as base of estimates.
 
-Telemetry: only estimates rest on it, and losing the file loses these.
+Only estimates use the file, so a lost file costs nothing else.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ READ_BYTES = 1 << 20
 LATEST = 3
 """Launches whose pace is averaged: a machine changes, and one launch may have been a short one."""
 OUT_WEIGHT = 8.0
-"""Tokens of a prompt that cost as much as one token of an answer, where another data set's pace has to do: a prompt is
-read at once, an answer is written token by token."""
+"""Tokens of a prompt that cost as much as one token of an answer: an engine reads a prompt at once and writes an answer
+token by token. Used where only the pace of another data set is known."""
 
 
 class JobPace(Struct, frozen=True, omit_defaults=False):
-    """What one data set took in one launch: answers, worker-seconds, tokens. `dataset` names its folder.
+    """The pace of one data set in one launch: answers, worker-seconds, tokens. `dataset` is the name of its folder.
 
     `max_tokens` is the longest answer that was allowed.
     """
@@ -44,7 +44,7 @@ class JobPace(Struct, frozen=True, omit_defaults=False):
 
 
 class Setting(Struct, frozen=True, omit_defaults=False):
-    """What a pace depends on besides the data: `device` is a kind ("NVIDIA H200"), `model` a path.
+    """The setting that a pace was measured in: `device` is a kind of GPU ("NVIDIA H200"), `model` a path.
 
     The host's name is no part of it: a container has another one each time, and a GPU of the same kind is as fast.
     """

@@ -1,4 +1,4 @@
-"""The lock that says that somebody is at work on a run: a launch, or an `eval` that writes its results."""
+"""The lock of a run: only one launch, or one `eval` that writes results, works on it at a time."""
 
 from __future__ import annotations
 

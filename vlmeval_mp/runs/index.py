@@ -1,9 +1,8 @@
-"""Where each row of one job is answered, over all its checkpoints: each line is read once, however often it is asked
-for.
+"""An index of one job's answers: for each row, the checkpoint and the place in it. Each line is read only once.
 
-`refresh` reads on from where each file was left, so a kept index costs what is new. A row may have several answers; all
-are known, in (file name, offset) order, in which the first one counts that was not withdrawn. In memory a row takes 16
-bytes.
+`refresh` continues where it stopped in each file, so an index that is kept reads new lines only. A row may have several
+answers: the index knows all of them in (file name, offset) order, and the first that was not withdrawn counts. A row
+takes 16 bytes of memory.
 """
 
 from __future__ import annotations
@@ -54,7 +53,7 @@ class Index:
 
     @property
     def answered(self) -> int:
-        """How many rows have an answer."""
+        """The number of rows with an answer."""
         return self._recorded - len(self._reopened)
 
     def refresh(self) -> None:

@@ -1,4 +1,4 @@
-"""Which samples an engine has right now, kept where it outlives the worker: one small file, mapped into memory.
+"""The samples that an engine works on right now, in a small mapped file that outlives the worker.
 
 A worker notes a sample when it hands it to its engine and strikes it out when the answer comes: a few bytes in a mapped
 page, which the kernel keeps when the process is killed. After a death the supervisor reads whom to suspect. The file is

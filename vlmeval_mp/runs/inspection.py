@@ -1,4 +1,4 @@
-"""What a launch finds in a run's folder before anybody works on it: damage, foreign files, litter of killed processes.
+"""Checks a run's folder when a launch begins: damaged files, foreign files, and temporary files of killed processes.
 
 Damaged files of the queue move to `queue/dead/`, all at once; what they stood for is then in no folder, and
 `Queue.restore` makes it pending again, with the answers that are still whole. Files that are none of ours stay where
@@ -32,7 +32,7 @@ Inside = Mapping[Path, list[Path]]
 
 @dataclass(slots=True)
 class Findings:
-    """What was found: files that were moved to `dead/`, files that are skipped, and how much litter was removed."""
+    """The findings: files moved to `dead/`, files that are skipped, and the number of removed temporary files."""
 
     dead: list[str] = field(default_factory=list)
     foreign: list[str] = field(default_factory=list)

@@ -1,4 +1,4 @@
-"""The samples of a run, kept in its own folder so that it can be copied to another machine and scored there.
+"""A copy of the samples in the run's own folder, so that the folder can be scored on another machine.
 
 Owns `<run>/datasets/`. What is kept of a data set is what scoring needs, its samples' texts and gold; pictures and
 videos stay in the store that runs share. Hard links where the file system has them, so a copy costs nothing here.

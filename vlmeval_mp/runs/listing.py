@@ -1,4 +1,4 @@
-"""The content of a queue's folders, for readers that change nothing.
+"""A view of a queue's folders, for readers that change nothing.
 
 Finished shards never change, so a `Listing` that is kept reads each `done` file once.
 """
@@ -128,7 +128,7 @@ def _content(path: Path) -> bytes:
 
 
 def _pending(folder: Path) -> tuple[list[Entry], list[str]]:
-    """Pending shards that are in no job's folder, as in runs made before there were such, and the jobs' folders."""
+    """Return the pending shards outside of any job's folder (older versions had no such folders), and those folders."""
     flat, jobs = [], []
     with os.scandir(folder / "pending") as found:
         for item in found:

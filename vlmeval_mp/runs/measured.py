@@ -1,4 +1,4 @@
-"""The score of a finished job as its summary has it, read without what else stands there. Reads one small file."""
+"""The score of a finished job, read from its summary without the rest of that file."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A finished job's predictions in data set order, from what its shards rest on. Reads only; knows no score."""
+"""The predictions of a job in the order of its data set, read from its checkpoints. Knows no score."""
 
 from __future__ import annotations
 
@@ -25,11 +25,12 @@ def dataset_of(paths: RunPaths, job: Job) -> Dataset:
 
 
 def merge(paths: RunPaths, job: Job) -> tuple[list[Sample], list[Prediction]]:
-    """Return samples and predictions of `job` that are final, both in data set order, as `MergedJob` gives them one by
-    one.
+    """Return the final samples of `job` and their predictions, as two lists in data set order.
+
+    `MergedJob` gives the same pairs one by one, and needs less memory.
 
     Raises:
-        StorageError: as `MergedJob`.
+        StorageError: an answer on disk is damaged.
     """
     with MergedJob(paths, job) as merged:
         pairs = list(merged)
@@ -37,15 +38,15 @@ def merge(paths: RunPaths, job: Job) -> tuple[list[Sample], list[Prediction]]:
 
 
 class MergedJob:
-    """The final samples of `job` with their predictions, in data set order; may be walked through again and again.
+    """The final samples of `job` with their predictions, in data set order; can be iterated several times.
 
     A row of a shard that was given up has a prediction with the reason as its error. Rows of unfinished shards are
-    left out, as are those behind the end of a job that was stopped early: `stop` says where, and `expected` is how many
-    samples count. One shard is in memory at a time. `index` is a kept one of the job; None makes one. What is final is
-    looked up when this is made.
+    left out. If the job was stopped early, `stop` is the place, rows behind it are left out, and `expected` is the
+    number of samples that count. Only one shard is in memory at a time. The constructor looks up which samples are
+    final; `index` is an index of the job that the caller keeps, None makes a new one.
 
     Raises:
-        StorageError: what a shard rests on is damaged; the message says how to have it answered again.
+        StorageError: an answer on disk is damaged; the message says how to get it again.
     """
 
     def __init__(self, paths: RunPaths, job: Job, *, index: Index | None = None) -> None:
@@ -64,7 +65,7 @@ class MergedJob:
 
     @property
     def settled(self) -> int:
-        """How many samples are final."""
+        """The number of samples that are final."""
         return sum(last - first + 1 for first, last, _ in self._facts)
 
     def __iter__(self) -> Iterator[Pair]:

@@ -1,4 +1,4 @@
-"""What workers wait for: the words for it, and the events when a wait begins and when it ends.
+"""Notices of workers that wait: their words, and the events when a wait begins and when it ends.
 
 Knows no engine and no file.
 """

@@ -1,4 +1,4 @@
-"""All runs of a jobs folder at a glance: state, progress, scores and size. Reads only."""
+"""An overview of all runs in a jobs folder: state, progress, scores and size. Only reads."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Who a process is, and proof that it is dead. Knows nothing of what the process holds.
+"""Identity of a process, and proof that it is dead. Knows nothing of the shards that the process holds.
 
 An `Owner` names one process for all time: host, boot, pid namespace, pid, start time and a nonce, so neither a reused
 pid nor a reboot nor a container with the same host name is taken for it. Death is only ever *proven* on the same host

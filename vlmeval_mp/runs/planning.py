@@ -1,4 +1,4 @@
-"""What a run will need and take, before any weights are loaded: values for people and programs, and the arithmetic.
+"""The plan of a run as a value: needs, expected times and warnings, and the arithmetic behind them.
 
 Pure. `pool.planning` gathers what goes in, `display.plan` shows what comes out.
 """
@@ -23,11 +23,11 @@ class Remark(Struct, frozen=True, omit_defaults=False):
 
 
 class PromptSizes(Struct, frozen=True, omit_defaults=False):
-    """Tokens of the prompts that were measured, and of the pictures and videos in them.
+    """The lengths in tokens of the `measured` prompts of a job, and of the pictures and videos in them.
 
-    Means are over evenly spaced samples; `most` is the longest of all that were measured, among them those with most
-    text and the largest files. `refused` is
-    the first reason why one of them can never be asked, "" if there is none.
+    Evenly spaced samples are measured, and besides these the samples with the longest texts and the largest files. The
+    means are over the evenly spaced ones, `most` and `media_most` over all. `refused` is the first reason why the engine
+    would refuse a measured prompt, "" if there is none.
     """
 
     measured: int = 0
@@ -90,12 +90,12 @@ class Plan(Struct, frozen=True, omit_defaults=False):
 
     @property
     def forbidden(self) -> bool:
-        """Whether a launch would be refused, or could answer nothing."""
+        """True if a launch would be refused, or could answer nothing."""
         return any(remark.level == "error" for remark in self.remarks)
 
     @property
     def costly(self) -> bool:
-        """Whether samples would fail."""
+        """True if samples would fail."""
         return any(sum(job.missing.values()) or (job.sizes and job.sizes.refused) for job in self.jobs)
 
 

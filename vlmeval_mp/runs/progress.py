@@ -1,4 +1,4 @@
-"""How much of a job is answered on disk, whether its shards are finished or not."""
+"""Counts the answered samples of a job on disk, in finished and in unfinished shards."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from vlmeval_mp.runs import checkpoint
 
 
 class _Line(Struct, frozen=True):
-    """What of a checkpoint line tells an answer from an intent (`checkpoint.Intent`), which has a type."""
+    """The part of a checkpoint line that tells an intent (`checkpoint.Intent`), which has a type, from an answer."""
 
     row: int
     type: str = ""

@@ -1,4 +1,4 @@
-"""Shards between folders: `pending/ → claimed/ → done/` or `failed/`. The folder a shard's file is in is its state.
+"""The queue of a run: a shard's state is the folder of its file: `pending/ → claimed/ → done/` or `failed/`.
 
 A pending or claimed shard is an empty file whose name says everything, so no claim can be torn:
 
@@ -114,7 +114,7 @@ class Queue(Listing):
                 yield kept.pop()
 
     def _keep(self, whole: Shard, part: Entry) -> None:
-        """What this process left of a shard is the next one it would take."""
+        """Keep the rest of a shard as the next one that this process takes."""
         rest = Shard(job=whole.job, first=part.shard.last + 1, last=whole.last)
         self._kept.setdefault(whole.job, []).append(Entry(rest, part.attempt, part.deaths))
 

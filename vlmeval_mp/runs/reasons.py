@@ -1,4 +1,4 @@
-"""Errors without what is the sample's own, so that those with one cause count together: "image missing". Pure.
+"""Groups errors by cause: an error's text without the names and numbers of its own sample. Pure.
 
 Names of files, quoted words, rows and numbers go; what is wrong stays.
 """
@@ -36,7 +36,7 @@ def reason(error: str) -> str:
 
 
 class Reasons:
-    """How often each reason came up."""
+    """The number of errors for each reason."""
 
     def __init__(self) -> None:
         self._counts: Counter[str] = Counter()

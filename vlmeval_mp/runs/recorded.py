@@ -1,4 +1,4 @@
-"""A run's `run.json`, read with care: it may come from a later version, from another machine, or from anybody.
+"""Reads `run.json` with care: the file may come from a later version, another machine, or an unknown person.
 
 What this version does not know could change an answer, so it is refused and not passed over. Names become folders, so
 one that could lead out of the run's folder is refused, too.

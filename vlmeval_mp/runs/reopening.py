@@ -1,7 +1,7 @@
-"""Finished and given-up shards of a queue made pending again, in a way that a kill at any moment only delays.
+"""Makes finished and failed shards pending again. A kill in the middle loses nothing: the next launch does the rest.
 
-What is to be reopened is written down first, in `queue/reopening.json`. Whoever finds that file, the same call or the
-next launch, does what is left of it, and deletes it at the end. Nobody else may be at work on the run.
+`queue/reopening.json` lists the shards before the first of them is moved. The call that wrote the file, or the next
+launch, moves the shards that are left and then deletes the file. The caller must be the only one that works on the run.
 """
 
 from __future__ import annotations
@@ -16,6 +16,8 @@ from vlmeval_mp.runs.listing import REOPENING
 from vlmeval_mp.runs.queue import Queue
 from vlmeval_mp.runs.shards import Entry, stem
 
+ADVICE = "delete it and give the same `vlmeval-mp retry` again"
+
 
 class Plan(Struct, frozen=True):
     """Content of `reopening.json`."""
@@ -24,10 +26,10 @@ class Plan(Struct, frozen=True):
 
 
 def reopen(queue: Queue, shards: Sequence[Shard]) -> None:
-    """Make `shards` pending; what each rested on moves to `past/` and stays there.
+    """Make `shards` pending; their files in `done/` and `failed/` move to `past/` and stay there.
 
     Raises:
-        StorageError: the disk failed; `finish` does the rest.
+        StorageError: the disk failed; a later call of `finish` does the rest.
     """
     finish(queue)
     if shards:
@@ -36,14 +38,14 @@ def reopen(queue: Queue, shards: Sequence[Shard]) -> None:
 
 
 def finish(queue: Queue) -> int:
-    """Do what is left of a reopening that was killed; return how many shards it was about.
+    """Complete a reopening that was interrupted; return the number of its shards, 0 if there was none.
 
     Raises:
-        StorageError: the disk failed, or the file that says what was to be done is damaged.
+        StorageError: the disk failed, or `reopening.json` is damaged.
     """
     path = queue.folder / REOPENING
     try:
-        plan = jsonfiles.read(path, Plan)
+        plan = jsonfiles.read(path, Plan, ADVICE)
     except FileNotFoundError:
         return 0
     try:
@@ -58,7 +60,7 @@ def finish(queue: Queue) -> int:
 
 
 def _reopen(queue: Queue, shard: Shard) -> None:
-    """Make one shard pending, then put away what it rested on: at no moment it is in no folder."""
+    """Make one shard pending and then move its old files away, so that it is in some folder at every moment."""
     name = stem(shard)
     queue.make_pending(Entry(shard, 1, 0))
     files.sync_folder(queue.folder / "pending" / shard.job)

@@ -1,4 +1,4 @@
-"""What a job ends with: `predictions.jsonl`, `scores.jsonl` and `summary.json` in its results folder.
+"""The result files of a job: `predictions.jsonl`, `scores.jsonl` and `summary.json`.
 
 A pure function of samples and predictions: nothing of when, where or by whom is in these files, so two runs of one
 configuration can be compared byte for byte. The verdicts of the mode that was not asked for are in a file of their own.

@@ -1,4 +1,4 @@
-"""Failed samples of a run made unanswered again: which there are, and how their shards become pending.
+"""Finds the failed samples of a run, and makes their shards pending again.
 
 Nothing is deleted. The old outcome stays in its checkpoint; a `.withdrawn` file beside it says that the line no longer
 counts, and what the finished shard rested on moves to `queue/past/`. The steps stand in an order in which a kill

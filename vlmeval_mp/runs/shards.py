@@ -1,4 +1,4 @@
-"""Shards and the names of their files: which rows, how often begun, how many deaths, whose.
+"""Shards and the names of their files: job, rows, attempts, deaths, owner.
 
 A shard may be cut in two at a row while somebody holds it; the two parts are shards like any other. Pure: no file is
 opened here.

@@ -1,4 +1,4 @@
-"""The facts of one moment, gathered from a run's folder for `state.fold`. Reads only, and survives anything it finds.
+"""Gathers the facts of one moment from a run's folder, for `state.fold`. Only reads, and survives damaged files.
 
 A file that vanishes or cannot be parsed while it is read is left out: the next snapshot has it. Finished shards never
 change, so a `Reader` that is kept reads each of them once.
@@ -125,7 +125,7 @@ class Reader:
 
 @dataclass(slots=True)
 class _JobTotals:
-    """What the finished shards of one job come to."""
+    """The totals of the finished shards of one job."""
 
     shards: int = 0
     samples: int = 0

@@ -1,4 +1,4 @@
-"""What is happening in a run, as a pure fold over what is on disk plus `now`.
+"""The state of a run as a pure function of the facts on disk and the time `now`.
 
 Owns no file and keeps nothing: `snapshot.read` gathers the facts, `fold` turns them into a `RunState`, and the live
 display, `status`, `--json` and the tests all use that same value.
@@ -280,7 +280,7 @@ def _current(worker: WorkerStatus, snapshot: Snapshot) -> bool:
 
 
 def _held_samples(workers: Iterable[WorkerStatus]) -> dict[str, int]:
-    """Answered samples per job inside shards that live workers still hold."""
+    """Return, per job, the answered samples inside shards that live workers still hold."""
     held: dict[str, int] = {}
     for worker in workers:
         for job, answered in worker.held.items():

@@ -1,4 +1,4 @@
-"""Runs: a spec becomes a folder under `jobs/`, or is recognised as the run that is there already.
+"""Creates the folder of a run from its spec, or recognises the run that is already there.
 
 Reads data sets once, through `datasets.store`; starts nothing.
 """

@@ -1,4 +1,4 @@
-"""Samples that were in an engine when it died from inside, as the supervisors of a run recorded them.
+"""The samples that were in an engine when it crashed, as the supervisors of a run recorded them.
 
 One file per supervisor, `queue/suspects/<name>.jsonl`, appended by that process alone. A death that came from outside
 (a signal somebody sent, a stop of the supervisor, a reboot) is never recorded: it says nothing about samples. A sample
@@ -34,7 +34,7 @@ class Death(Struct, frozen=True):
 
     @property
     def alone(self) -> bool:
-        """Whether exactly one sample can be to blame, with a worker that was seen to work."""
+        """True if only one sample can be the cause, and the worker had answered others before."""
         return self.proven and len(self.rows) == 1
 
 
@@ -44,7 +44,7 @@ ALONE_LIMIT = 2
 
 @dataclass(slots=True)
 class Suspicion:
-    """How often each row of one job was in an engine that died (`together`), and how often by itself (`alone`)."""
+    """The suspected rows of a job: `together` counts crashes with the row, `alone` those with no other row."""
 
     deaths: list[Death] = field(default_factory=list)
     together: Counter[int] = field(default_factory=Counter)

@@ -1,4 +1,4 @@
-"""Samples that are asked once more while their own worker still waits for them: who asks, and what came of it.
+"""Samples that a second worker asks once more while their first worker still waits for the answer.
 
     queue/twins/<job>.<row>         somebody asks this sample a second time; created once, so there is never a third
     queue/twins/<job>.<row>.json    the answer, for the worker that holds the sample

@@ -1,7 +1,7 @@
-"""The verdicts of one job in both modes, each made once, and what of its samples a summary looks at.
+"""The verdicts of one job in both scoring modes, each made once, and the values that a summary needs of its samples.
 
-A verdict that was made when its shard was done is kept until the job's files are written. Verdicts that are alike are
-one object, so that a job of a million samples takes some bytes for each.
+A verdict is made when its shard is done, and kept until the job's files are written. Equal verdicts are one object, so
+that a job of a million samples takes a few bytes for each.
 """
 
 from __future__ import annotations
@@ -35,8 +35,9 @@ class Verdicts:
         self._sides = _Side(self.rules), _Side(self.other)
 
     def of(self, sample: Sample, prediction: Prediction | None) -> tuple[Score, Score]:
-        """Return the verdicts in the mode of the rules and in the other one, as those of any other row do
-        not change them.
+        """Return the two verdicts on one sample: in the mode of the rules, and in the other mode.
+
+        They depend on this sample alone, so a verdict that was made once stays true.
         """
         ours, theirs = self._sides
         return ours.verdict(sample, prediction), theirs.verdict(sample, prediction)
@@ -78,7 +79,7 @@ def one_by_one(rules: Rules) -> Callable[[Sample, Prediction | None], Score]:
 
 
 class Retyping:
-    """Whether ms-vlmeval would read numbers where texts stand, which changes compat verdicts of a whole job."""
+    """Columns in which ms-vlmeval reads numbers in place of texts, which changes the compat verdicts of a whole job."""
 
     def __init__(self, rules: Rules) -> None:
         self._rules = rules
@@ -95,7 +96,7 @@ class Retyping:
 
 
 class Slim:
-    """Samples and predictions without what no summary of `rules` looks at; those that are then alike are one object."""
+    """Samples and predictions reduced to the fields that a summary of `rules` reads; equal ones are one object."""
 
     def __init__(self, rules: Rules) -> None:
         self._by_index = rules.circular or aggregator_of(rules.scorer) is not metrics.mean

@@ -1,4 +1,4 @@
-"""Numbers as people read them: durations and scores in few characters. Pure."""
+"""Durations and scores as short texts for people. Pure."""
 
 from __future__ import annotations
 
