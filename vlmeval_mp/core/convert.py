@@ -1,4 +1,4 @@
-"""Values that a user wrote become typed values, with messages that name the place and the nearest valid key.
+"""Converts values that a user wrote to typed values; messages name the place and the nearest valid key.
 
 A type says in words what it takes: `Annotated[int, Meta(ge=1, description="a whole number of at least 1")]` makes the
 message "data.d.limit: must be a whole number of at least 1, not 'x'".

@@ -1,4 +1,4 @@
-"""API keys: where one could slip into something that is kept, and how it is kept out.
+"""API keys: finds them in values that are about to be kept, refuses or masks them.
 
 A key is read from the environment by the process that uses it, and by nothing else. A config, an engine argument or an
 address that holds one is refused before anything is written; what is written for people is masked. Knows no engine.

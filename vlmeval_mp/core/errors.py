@@ -1,4 +1,4 @@
-"""Every exception this project raises on purpose, the exit code each one ends with, and the hint at a nearby name.
+"""The exceptions that this project raises on purpose, the exit code of each, and hints at a similar name.
 
     VlmevalError                 exit 1   base of all; carries a message that a user can act on
     ├── ConfigError              exit 2   usage, config file or data set is wrong; nothing was started
@@ -61,7 +61,7 @@ class EngineKilledError(EngineError):
 
 
 class UnavailableError(EngineError):
-    """What the engine depends on is away, or takes no more requests; a fresh worker would find it no better."""
+    """A service that the engine needs is away, or takes no more requests; a new worker would not help."""
 
     exit_code = EXIT_INCOMPLETE
 

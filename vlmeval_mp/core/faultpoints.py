@@ -1,9 +1,10 @@
-"""Named points at which a test makes the world fail: `VLMEVAL_FAULT=point:nth:action[,point:nth:action…]`.
+"""Named points at which a test makes the system fail: `VLMEVAL_FAULT=point:nth:action[,point:nth:action…]`.
 
-A process strikes when it comes to a point for the nth time. The actions: `kill` (SIGKILL), `stop` (SIGSTOP), `term`
-(SIGTERM), `exit` (with code 1, at once), `hang` (for an hour), or the name of an error of the operating system in lower
-case, such as `enospc` or `eio`, which the file operation at that point then fails with; `torn` is `kill` after half of
-what was to be written. Workers inherit the variable. Without it a point costs one comparison.
+When a process reaches a point for the nth time, it takes the action. The actions are: `kill` (sends itself SIGKILL),
+`stop` (SIGSTOP), `term` (SIGTERM), `exit` (ends at once with code 1), `hang` (sleeps for an hour), `torn` (writes half
+of the data, then `kill`), or the name of an error of the operating system in lower case, such as `enospc` or `eio`: the
+file operation at that point fails with this error. Workers inherit the variable. Without it a point costs one
+comparison.
 
     write     before a file's content is written        append    before a line of a checkpoint is written
     replace   before a file is renamed to its place      sync      before a checkpoint is made durable
@@ -23,7 +24,7 @@ from collections import Counter
 from vlmeval_mp.core.errors import ConfigError
 
 VARIABLE, LOG = "VLMEVAL_FAULT", "VLMEVAL_FAULT_LOG"
-"""What to do, and the file that gets a line for each time it is done."""
+"""The actions, and the file that gets a line for each action that was taken."""
 POINTS = frozenset({
     "write", "replace", "replaced", "publish", "published", "append", "sync", "claimed", "completed", "heartbeat",
 })  # fmt: skip
@@ -31,7 +32,7 @@ SIGNALS = {"kill": signal.SIGKILL, "stop": signal.SIGSTOP, "term": signal.SIGTER
 
 
 def parse(text: str) -> dict[tuple[str, int], str]:
-    """Return the action at each (point, how many times it is come to) that `text` names.
+    """Return the actions in `text` by point and by the number of the visit.
 
     Raises:
         ConfigError: a point, number or action is none.

@@ -1,4 +1,4 @@
-"""Files that are replaced or created in one step, durably. Every write of the project goes through here or `linefiles`.
+"""Files that are replaced or created in one step, durably. All writes of the project use this module or `linefiles`.
 
 Guarantees. `atomic_write`: a reader sees the old file or the whole new one, also after a power cut. `publish_new`: of
 several writers exactly one wins, and it knows.

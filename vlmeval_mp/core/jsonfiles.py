@@ -1,4 +1,4 @@
-"""JSON of records: written whatever text they hold, and read back as their type or refused by the file's name."""
+"""JSON files of records: any text can be written, and an error in reading names the file and the place."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Files of checked lines: appended by one writer, durably, and read tolerantly.
+"""Files of lines with checksums: one writer appends durably, readers skip damaged lines.
 
 Guarantees. `Appender`: after `sync` returned, what was appended before is on the disk. `read`: valid lines only; a torn
 or altered line is skipped, never guessed at.

@@ -1,4 +1,4 @@
-"""What a cell that is written as a Python literal holds; benchmarks keep lists of options and references so.
+"""Reads a cell that is written as a Python literal, such as a list of options or of right answers.
 
 Owns what is no literal: whatever `ast` refuses, for whatever reason. Knows no column.
 """

@@ -1,4 +1,4 @@
-"""What a string of the form "module:name" names, for tables whose entries are loaded when they are needed."""
+"""Imports the object that a string of the form "module:name" names, so that a table can name it without an import."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where everything lives under the jobs folder. No other module joins these names.
+"""The places of all files and folders under the jobs folder. No other module joins these names.
 
 jobs/.datasets/<name>-<digest>/                 a data set, read once
 jobs/.history.jsonl                             what earlier launches took; only estimates rest on it
@@ -116,7 +116,7 @@ class RunPaths:
 
     @property
     def time(self) -> Path:
-        """Where the time of the last launch went; a job's summary is the same however often its run is interrupted."""
+        """The file on the time of the last launch. It is no part of a summary, which depends on answers alone."""
         return self.all_results / "time.json"
 
     def results(self, model: str, dataset: str) -> Path:

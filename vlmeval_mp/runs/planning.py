@@ -26,7 +26,7 @@ class PromptSizes(Struct, frozen=True, omit_defaults=False):
     """The lengths in tokens of the `measured` prompts of a job, and of the pictures and videos in them.
 
     Evenly spaced samples are measured, and besides these the samples with the longest texts and the largest files. The
-    means are over the evenly spaced ones, `most` and `media_most` over all. `refused` is the first reason why the engine
+    means are over the evenly spaced ones, `most` and `media_most` over all. `refused` is the first reason why an engine
     would refuse a measured prompt, "" if there is none.
     """
 

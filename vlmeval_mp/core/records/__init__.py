@@ -1,4 +1,4 @@
-"""Every value that crosses a process or disk border, and the in-memory requests that engines serve.
+"""The values that cross a process or disk border, and the requests in memory that engines answer.
 
 Plain data only: no I/O, no defaults read from the environment. On-disk types are frozen `msgspec.Struct`s;
 unknown fields are refused where a user writes the file and tolerated where we do (old readers, new

@@ -1,4 +1,4 @@
-"""What the values of this package are made of."""
+"""The base class of all records, and the types that they share."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What became of samples: predictions, scores, and the summary of a job."""
+"""Predictions and scores of samples, and the summary of a job."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ class Counts(Struct, frozen=True, omit_defaults=False):
 
 
 class OtherMode(Struct, frozen=True, omit_defaults=False):
-    """What the scoring mode that was not asked for says; `differ` samples are judged differently.
+    """The result of the scoring mode that was not asked for; `differ` samples have another verdict there.
 
     Its metrics leave out `unscored` answered samples, such as those that ms-vlmeval gives to a judge; where these are
     too many for a number, its primary metric is None and lies within `bounds`. Where no answer could win by its rule,
@@ -79,7 +79,7 @@ class OtherMode(Struct, frozen=True, omit_defaults=False):
 
 
 class Health(Struct, frozen=True, omit_defaults=False):
-    """What the answered samples of a job show beside being right or wrong.
+    """Signs of trouble in the replies of a job, whether they are right or wrong.
 
     `counts` are those of `replies` that show each sign, such as "empty" or "looped"; `by_category` has these and the
     replies of each category, without zeros. `most_common` replies are the very same, `most_common_gold` answers are.
@@ -110,7 +110,7 @@ class GroupMetrics(Struct, frozen=True, omit_defaults=False):
 
 
 class Stop(Struct, frozen=True, omit_defaults=False):
-    """Where a job ended early: after `asked` of `of` samples in a random order.
+    """The early end of a job: after `asked` of `of` samples in a random order.
 
     `interval` is the 95 % interval of what `metric` is over the whole job; half of it, in percentage points (points for
     a metric in points), is `half_width`, and had to be at most `target`.

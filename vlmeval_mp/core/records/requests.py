@@ -1,4 +1,4 @@
-"""What engines serve: requests and completions. In memory only."""
+"""Requests to engines and the completions that they return. In memory only."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ class RenderedInput:
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What goes into an engine.
+    """A request to an engine.
 
     `images` are the decoded RGB pictures of the `ImagePart`s in order of appearance, `videos` those of the
     `VideoPart`s; `videos` is empty for an engine that takes videos whole. A last message of the assistant is the
@@ -98,7 +98,7 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Completion:
-    """What comes out of an engine. `finish_reason` is "stop", "length", "content_filter" or "refusal"."""
+    """The answer of an engine. `finish_reason` is "stop", "length", "content_filter" or "refusal"."""
 
     text: str
     finish_reason: str = "stop"

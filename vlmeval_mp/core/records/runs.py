@@ -1,4 +1,4 @@
-"""A run as it is frozen: models, data sets, jobs; and the shards that it is cut into."""
+"""The frozen description of a run: models, data sets, jobs; and the shards of its jobs."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ Count = Annotated[int, Meta(ge=0, description="a whole number of at least 0")]
 
 
 class Sampling(Struct, frozen=True, forbid_unknown_fields=True):
-    """How text is drawn, within what engines take. The default is greedy, so that a score can be repeated."""
+    """Parameters of sampling, within the bounds of the engines. The default is greedy: a score can be repeated."""
 
     temperature: Annotated[float, Meta(ge=0, le=1000, description="a number from 0 to 1000")] = 0.0
     top_p: Annotated[float, Meta(gt=0, le=1, description="a number above 0 and at most 1")] = 1.0
@@ -27,7 +27,7 @@ class Sampling(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class MediaLimits(Struct, frozen=True, forbid_unknown_fields=True):
-    """What is refused or scaled before it reaches an engine.
+    """Limits of media: larger ones are refused or scaled down before they reach an engine.
 
     `refuse_pixels`: an image of more pixels than this (header, before decoding) is a per-sample error. `max_pixels`
     scales a larger image down, aspect kept; 0 keeps every image as it is. `max_frames` bounds one video.
@@ -152,7 +152,7 @@ class Span(Struct, frozen=True):
 
 
 class Done(Struct, frozen=True):
-    """What a shard's `done` file pins: where its answers are, and their digest.
+    """The content of a `done` file: the places of a shard's answers, and their digest.
 
     `digest` is the SHA-256 over the chosen lines in row order. Nothing appended after `end` of a span can change it.
     `withdrawn` are lines within the spans that no longer counted then, as (file, offset).

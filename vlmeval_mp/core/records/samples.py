@@ -1,4 +1,4 @@
-"""Samples and their media, and the messages that ask them."""
+"""Samples, their media, and the messages that ask them."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Media(Struct, frozen=True):
 
     @property
     def is_clip(self) -> bool:
-        """Whether the video is less than its file, or no file: a clip of it, or a folder of frames."""
+        """True if the video is only a part of its file, or a folder of frames."""
         return self.clip is not None or self.rate > 0
 
 
@@ -71,7 +71,7 @@ class Sample(Struct, frozen=True):
 
 
 class DatasetInfo(Struct, frozen=True):
-    """What `dataset.json` in a data set's folder says of it.
+    """The content of `dataset.json` in a data set's folder.
 
     `stored` is the SHA-256 of its `samples.jsonl`, "" in a folder that an earlier version made.
     """
@@ -98,7 +98,7 @@ class ImagePart(Struct, frozen=True, tag="image"):
 
 
 class Subtitles(Struct, frozen=True):
-    """How the subtitles of a video come into its prompt; which of its lines do depends on the frames that are taken.
+    """The subtitles of a video, and their places in its prompt; the frames that are taken decide which lines are used.
 
     Between the frames, at their times, or else listed behind them, `before` and `after` around the list. `media` None:
     there are none, and the list is empty. `origin` is when (seconds of the subtitles) the video begins, `duration` when

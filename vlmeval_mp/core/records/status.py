@@ -1,4 +1,4 @@
-"""Telemetry: what workers and the supervisor say of themselves. Losing any of it loses nothing."""
+"""Telemetry: the reports of workers and of the supervisor about themselves. A lost file costs nothing."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ engine at work, draining, or (as the supervisor sees it) a death and what follow
 
 
 class ServingSpan(Struct, frozen=True):
-    """What one worker did of one job: when (wall clock) its first request began and its last answer came, how many.
+    """The work of one worker on one job: the wall clock at its first request and last answer, and the answers.
 
     Tokens are those of the answers' prompts, media included, and of the answers.
     """
@@ -33,7 +33,7 @@ class ServingSpan(Struct, frozen=True):
 
 
 class Notice(Struct, frozen=True):
-    """What an engine waits for instead of answering, and why.
+    """A wait of an engine: `text` says for what, `why` gives the reason.
 
     The wait began at `since` (wall clock) and lasts `most` seconds at most; `over` is the message for its end.
     """
@@ -107,7 +107,7 @@ def stage_name(stage: str) -> str:
 
 
 class TimeSpent(Struct, frozen=True, omit_defaults=False):
-    """Where the worker-seconds of one launch went, and what they brought.
+    """The worker-seconds of one launch by occupation, and the answers of that time.
 
     `seconds` are by occupation, over all workers. `samples`, `tokens_in` and `tokens_out` count what was answered from
     the first request to the last answer, `serving` seconds of wall clock apart. `asked_twice` of the samples were in
