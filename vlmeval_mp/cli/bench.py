@@ -1,4 +1,4 @@
-"""`bench`: the same samples asked in several ways, each in a process of its own, and how they compare.
+"""`bench`: asks the same samples in several ways, each in a process of its own, and compares their speed.
 
 Ours is a whole launch of the real worker; the others are vLLM's own: one by one, in fixed batches, in one `LLM.chat`,
 and the ceiling, with everything rendered beforehand. Rounds alternate, so that a busy machine is unfair to none.

@@ -1,4 +1,4 @@
-"""One of vLLM's own ways of asking a run's samples, timed in this process: see `bench`, which starts it.
+"""Asks a run's samples in one of vLLM's own ways and measures the time. `bench` starts this process.
 
 `python -m vlmeval_mp.cli.benchside RUN SIDE OUT [flags of launch]` writes answers by sample and seconds to OUT.
 """

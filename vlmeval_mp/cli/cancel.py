@@ -1,4 +1,4 @@
-"""`cancel`: ends a run that is at work elsewhere, as Ctrl-C does in its own terminal."""
+"""`cancel`: ends a run that works elsewhere, as Ctrl-C does in the run's own terminal."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`compare`: two or more runs or models on the samples that they have in common."""
+"""`compare`: compares two or more runs or models on the samples that all of them answered."""
 
 from __future__ import annotations
 

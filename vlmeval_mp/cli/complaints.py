@@ -1,4 +1,4 @@
-"""How the command line reports an error: a message on stderr, for programs a JSON object on stdout, an exit code."""
+"""Reports an error: a message on stderr, a JSON object on stdout for programs, and an exit code."""
 
 from __future__ import annotations
 

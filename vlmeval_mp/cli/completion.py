@@ -1,4 +1,4 @@
-"""`completion`: a script that completes commands, flags, runs and files in bash, zsh and fish.
+"""`completion`: prints a script that completes commands, flags, runs and files in bash, zsh and fish.
 
 Made from the parsers each time, so it knows what this version takes. Names of runs are those under `jobs`.
 """

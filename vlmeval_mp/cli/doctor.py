@@ -1,4 +1,4 @@
-"""`doctor`: what this machine offers and lacks, and what to do about it; needs no run and loads no weights."""
+"""`doctor`: lists the devices and packages of this machine, and advice on what is missing. Loads no weights."""
 
 from __future__ import annotations
 

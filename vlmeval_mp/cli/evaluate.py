@@ -1,4 +1,4 @@
-"""`eval`: a run's answers, or a file of somebody else's, scored again and shown. No engine, no GPU.
+"""`eval`: scores the answers of a run, or of a file from elsewhere, again. Needs no engine and no GPU.
 
 Owns what is printed about it; the reading is that of `exchange.evaluate`, the scores those of `runs.results`.
 """

@@ -1,4 +1,4 @@
-"""`export`: a run's tables as files that other programs open, or the whole run as one file."""
+"""`export`: writes a run's tables as files that other programs open, or the whole run as one file."""
 
 from __future__ import annotations
 

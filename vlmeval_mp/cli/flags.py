@@ -173,5 +173,5 @@ def _batch_size(text: str) -> int:
 
 
 def _render_processes(text: str) -> int | None:
-    """None stands for auto; 0 is a number like others here."""
+    """Return the number in `text`, None for "auto". 0 is an ordinary number here."""
     return None if text == "auto" else 0 if text == "0" else kitflags.count(text)

@@ -1,4 +1,4 @@
-"""`import`: takes over answers that VLMEvalKit has; the work is `takeover`'s."""
+"""`import`: takes over answers of VLMEvalKit. The work is in `takeover`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Flags of VLMEvalKit's `run.py` that have no meaning here: each is answered with what to do in its place."""
+"""Flags of VLMEvalKit's `run.py` that have no meaning here, each with advice on what to use instead."""
 
 from __future__ import annotations
 

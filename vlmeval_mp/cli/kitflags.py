@@ -1,4 +1,4 @@
-"""Flags of VLMEvalKit's `run.py`: which there are, and what each means here.
+"""Flags of VLMEvalKit's `run.py`, and their meaning here.
 
 A launch warns of a flag that can mean nothing for the engines of its run. Knows neither runs nor engines.
 """

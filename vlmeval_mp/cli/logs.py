@@ -1,4 +1,4 @@
-"""`logs`: shows the end of a run's log files, and what is added to them. Copies bytes; interprets nothing.
+"""`logs`: shows the end of a run's log files and the lines that are added. Copies lines and does not interpret them.
 
 What engines print may hold terminal escapes, so control characters are taken out on the way.
 """

@@ -1,4 +1,4 @@
-"""The command line: parse, call the verb, turn what came of it into an exit code.
+"""The entry point of the command line: parses, calls the verb, turns its end into an exit code.
 
 A verb is a module with `add_parser(verbs)` and `run(arguments)`; a new one is one file and one line in `VERBS`. Only
 the module of the verb at hand is imported: `status` and `logs` must answer at once.

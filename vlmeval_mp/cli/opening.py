@@ -1,4 +1,4 @@
-"""`open`: a bundle that somebody handed on becomes a run in this jobs folder."""
+"""`open`: makes a bundle that somebody handed on a run in this jobs folder."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the command line shows at the end: results, failures, what is unfinished and how to go on, VLMEvalKit's tree."""
+"""The end of a launch on the screen: results, failures, unfinished jobs and the next command, VLMEvalKit's tree."""
 
 from __future__ import annotations
 

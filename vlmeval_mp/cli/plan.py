@@ -1,4 +1,4 @@
-"""`plan`: what a run will need and take, before any weights are loaded; the same as `launch --dry-run`."""
+"""`plan`: shows the needs and the expected time of a run before weights are loaded, as `launch --dry-run` does."""
 
 from __future__ import annotations
 

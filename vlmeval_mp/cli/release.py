@@ -1,4 +1,4 @@
-"""`release`: gives back what processes of a host hold that is gone, without the wait for its silence."""
+"""`release`: makes the shards of a lost host pending at once, without the wait for its heartbeats."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`report`: a finished run as pages to look at, in one file."""
+"""`report`: writes pages about a finished run into one file."""
 
 from __future__ import annotations
 

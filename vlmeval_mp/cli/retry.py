@@ -1,4 +1,4 @@
-"""`retry`: asks failed samples of a run again, all of them or those of a kind; answered ones are not touched."""
+"""`retry`: asks failed samples of a run again, all or those of one kind. Answered samples keep their answers."""
 
 from __future__ import annotations
 

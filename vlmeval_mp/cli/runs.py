@@ -1,4 +1,4 @@
-"""`runs`: every run of a jobs folder, its state, progress, scores and size."""
+"""`runs`: lists the runs of a jobs folder with their state, progress, scores and size."""
 
 from __future__ import annotations
 

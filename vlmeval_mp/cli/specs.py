@@ -1,4 +1,4 @@
-"""Configs and flags become specs, one for each config file or one from flags alone."""
+"""Builds specs from configs and flags: one for each config file, or one from flags alone."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`status`: what a run is doing, or how it ended."""
+"""`status`: shows the state of a run while it works, or its end."""
 
 from __future__ import annotations
 

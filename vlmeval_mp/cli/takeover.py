@@ -1,4 +1,4 @@
-"""What `import` and `launch --reuse` do: VLMEvalKit's answers become a run's own, so that a launch asks only the rest.
+"""Takes over VLMEvalKit's answers for `import` and `launch --reuse`, so that a launch asks only the other samples.
 
 Owns what is looked for, what is printed about it, and the order: every file is read and checked before the first answer
 is taken. Knows no format and no checkpoint: `outputs` finds, `answers` reads and checks, `intake` records.
@@ -33,7 +33,7 @@ UNVOUCHED = (
 
 @dataclass(frozen=True, slots=True)
 class JobAnswers:
-    """What there is for one job: files that are read, the newest first, and pickles that are not without `--unpickle`.
+    """The files with answers to one job, the newest first, and the pickles, which are read only with `--unpickle`.
 
     `refused` has a sentence for each older file that holds answers to something else.
     """

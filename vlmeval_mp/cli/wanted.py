@@ -1,4 +1,4 @@
-"""What the flags of one command ask for, as values that are built once from argparse's namespace and then travel.
+"""The flags of one command as frozen values, built once from argparse's namespace.
 
 Each class is one group of flags; `of` reads it from the namespace of a verb that has the group.
 """
@@ -33,7 +33,7 @@ class NumbersWanted:
 
 @dataclass(frozen=True, slots=True)
 class SpecWanted:
-    """What to run: configs, models, data sets and what holds for all of them. None leaves a choice to the config."""
+    """The wanted configs, models and data sets, and settings for all of them. None leaves a choice to the config."""
 
     configs: tuple[Path, ...]
     models: tuple[str, ...]
@@ -55,7 +55,7 @@ class SpecWanted:
 
     @property
     def empty(self) -> bool:
-        """Whether neither a config nor a model nor a data set is named."""
+        """True if neither a config nor a model nor a data set is named."""
         return not (self.configs or self.models or self.data)
 
     @classmethod
@@ -85,7 +85,7 @@ class SpecWanted:
 
 @dataclass(frozen=True, slots=True)
 class ScreenWanted:
-    """How a launch is shown. `verbose` shows each answer; `log_file` gets a copy of the supervisor's log.
+    """The wanted screen. `verbose` shows each answer; `log_file` gets a copy of the supervisor's log.
 
     `open_report` makes the report at the end and opens it in the browser.
     """
@@ -134,7 +134,7 @@ class TimeWanted:
 
 @dataclass(frozen=True, slots=True)
 class LaunchWanted:
-    """How `launch` and `resume` bring a run to its end. `scoring` and `judge` None leave them to the run."""
+    """The wanted ways of `launch` and `resume`. None for `scoring` or `judge` leaves the choice to the run."""
 
     devices: DevicesWanted
     launcher: str
