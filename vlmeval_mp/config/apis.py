@@ -1,4 +1,4 @@
-"""VLMEvalKit's classes of API models that speak OpenAI's protocol, and what their entries mean for the openai engine.
+"""VLMEvalKit's API classes that use OpenAI's protocol, and their translation for the openai engine.
 
 `APIS` has one line per class, with the defaults of ms-vlmeval 0.0.20's constructor; `API_MODELS` one per model name.
 Pure: the environment is passed in, and only addresses are read from it. A key in an entry is refused.

@@ -1,4 +1,4 @@
-"""Config file + flags → one frozen `RunSpec`. Pure: reads no file, looks nothing up, knows no default path.
+"""Builds one frozen `RunSpec` from a config file and flags. Pure: reads no file, looks nothing up.
 
 A config is VLMEvalKit's JSON, `{"model": {name: {…}}, "data": {name: {…}}}`, with our own keys beside the two. An
 unknown key is refused with the nearest valid one; every message names the key path.
@@ -27,7 +27,7 @@ _CLASS = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")
 
 @dataclass(frozen=True, slots=True)
 class Overrides:
-    """What the command line says over the config file. None and empty mean "not said"."""
+    """The flags that win over the config file. None and empty mean that a flag was not given."""
 
     models: tuple[str, ...] = ()
     data: tuple[str, ...] = ()

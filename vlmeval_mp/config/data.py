@@ -1,4 +1,4 @@
-"""A `data` entry of a VLMEvalKit config, in our own keys, and what of it has no effect here. Pure.
+"""Translates a `data` entry of a VLMEvalKit config into our own keys, with a warning for each key without effect. Pure.
 
 Names of video shortcuts ("Video-MME_8frame_subs") become entries, and a name that VLMEvalKit joins out of several files
 ("MLVU") becomes the entries of these, under `joins`: each is asked and scored by itself.

@@ -1,4 +1,4 @@
-"""What a config file may say, as one struct for its own keys, one for a `model` entry and one for a `data` entry.
+"""The valid keys of a config file: a struct for the file itself, one for a `model` entry, one for a `data` entry.
 
 A value that is None or empty is not given. The description of a type is how a message says what the value must be.
 """

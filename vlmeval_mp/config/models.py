@@ -1,4 +1,4 @@
-"""VLMEvalKit's names: model classes and model shortcuts, and what each means here. Facts only.
+"""VLMEvalKit's model classes and model shortcuts, and their settings here. Facts only.
 
 `CLASSES` has one line per class, with the defaults of ms-vlmeval 0.0.20's constructor; `MODELS` one per shortcut. What
 is done with them is `vlmevalkit`'s matter. A class that is not here runs in VLMEvalKit itself (`engine: vlmevalkit`).
@@ -12,7 +12,7 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class ModelClass:
-    """What a model class does unless its kwargs say otherwise.
+    """The defaults of a model class, which its kwargs can change.
 
     `sampling` holds what it draws with; `always_greedy`: VLMEvalKit's vLLM path ignores the sampling kwargs.
     `builder` is the template of its own prompts; `foreign`: it has own prompts that are not known here. `video`: it

@@ -1,4 +1,4 @@
-"""A VLMEvalKit config, in our own keys, and what of it has no effect here. Pure: `config` reads what comes out.
+"""Translates a VLMEvalKit config into our own keys, with a warning for each key without effect. Pure.
 
 `model` entries with a `class` and entries that are shortcuts become `path`, `engine_args`, `sampling`, `prompt`,
 `system_prompt` and `post_process`; `data` entries become `path`, `type`, `nframe` and `fps`. Our own keys may stand
