@@ -1,1 +1,1 @@
-"""A sample becomes a request: its words and its opened media."""
+"""Builds requests from samples: the words and the opened media."""

@@ -1,4 +1,4 @@
-"""Which frames of a video are taken: VLMEvalKit's rules. Pure; knows no file and no decoder.
+"""Chooses the frames of a video by VLMEvalKit's rules. Pure; knows no file and no decoder.
 
 `spread` is the rule of most data sets, `segments` that of MVBench and MVBench_MP4 (ms-vlmeval 0.0.20,
 `VideoBaseDataset.save_video_frames` and `MVBench.get_index`). A rate of frames per second has one rule for all.

@@ -1,4 +1,4 @@
-"""When the frames of a video are shown: its time stamps, where they do not follow one rate. Decodes nothing.
+"""The times at which the frames of a video are shown, for files without a constant rate. Decodes nothing.
 
 Rules in seconds (frames a second, clips, subtitles) look frames up by their times. A video with even times is left to
 the rate in its header, so that its frames stay those that VLMEvalKit takes.

@@ -1,4 +1,4 @@
-"""Opened media that are kept for the next sample that asks about them, the least used forgotten first.
+"""Keeps opened media for the next sample with the same media; forgets the least used first.
 
 Knows sizes in bytes and nothing else of what it keeps. Belongs to one thread.
 """

@@ -1,4 +1,4 @@
-"""Which samples take long to prepare, and how many threads or processes may be at such. Opens nothing.
+"""Finds the samples that take long to prepare, so that small ones do not wait behind them. Opens no file.
 
 So they do not stand before many small ones: an engine that is hungry needs many small inputs more than one large one.
 """

@@ -1,4 +1,4 @@
-"""Messages to a request: opens, checks and decodes the media, in order, as RGB.
+"""Makes a request from messages: opens, checks and decodes the media, in order, as RGB.
 
 Owns what a picture is (its first frame, upright, on white, 8 bit), what is refused before decoding, and how a video's
 frames and subtitles become parts of a message. Blocking, and safe in many threads: decoders release the GIL and no

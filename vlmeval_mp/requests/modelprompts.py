@@ -22,7 +22,7 @@ Habit = Callable[["tuple[Part, ...]", str], "tuple[Part, ...]"]
 
 @dataclass(frozen=True, slots=True)
 class Family:
-    """How one family of models is asked: its own wording, and what it does to a message about a video."""
+    """The prompts of one family of models: its wording, and its change of a message about a video."""
 
     wording: Builder | None = None
     video: Habit | None = None

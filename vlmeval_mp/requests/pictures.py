@@ -1,4 +1,4 @@
-"""Picture files that need more than Pillow's `open`: rarer formats, a JPEG without its end, over 8 bits a pixel."""
+"""Opens picture files that Pillow's `open` does not: rare formats, a JPEG without its end, over 8 bits a channel."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Sample to messages: the wordings, as named templates in one table.
+"""Makes the messages of a sample: the wordings are named templates in one table.
 
 Pure. Every wording of "default" is, word for word, what VLMEvalKit's data set classes send, so that scores compare.
 Each wording gives the parts of one user message. Knows nothing of chat templates (an engine's matter) and
@@ -31,7 +31,7 @@ Wording = Callable[[Sample], tuple[Part, ...]]
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """What a template may go by besides the sample: the benchmark's name, and the model's `system` text and `roles`."""
+    """The setting of a template: the benchmark's name, and the model's `system` text and `roles`."""
 
     dataset: str = ""
     system: str = ""

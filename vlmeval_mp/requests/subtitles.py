@@ -1,4 +1,4 @@
-"""Subtitles of a video as texts of its prompt: which lines, by the frames that are taken. Pure; opens no file.
+"""Puts subtitles of a video into its prompt: the lines that belong to the chosen frames. Pure; opens no file.
 
 The rules are those of ms-vlmeval 0.0.20: `listed` is VideoMME's, `between` is LongVideoBench's
 (`insert_subtitles_into_frames`). pysubs2 reads SubRip texts, as it does for VideoMME.

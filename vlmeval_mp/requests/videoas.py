@@ -1,4 +1,4 @@
-"""How a video goes to an engine: one value, made once for each job, and once for each video that cannot go so. Pure.
+"""Decides how an engine gets a video: as a video, as images or as a whole file. Once per job, or per video. Pure.
 
 native    its frames, in one piece
 images    each frame is an image

@@ -1,4 +1,4 @@
-"""The video benchmarks whose TSVs VLMEvalKit writes: one entry each, with everything that is known of it. Facts.
+"""The video benchmarks whose TSVs VLMEvalKit writes: one entry each, with all facts about it.
 
 A new benchmark is one entry of `VIDEO_BENCHMARKS`; its wording is an entry of `videoprompts.WORDINGS`, its scorer one
 of `scoring.families.FAMILIES`, both named here. The facts are those of ms-vlmeval 0.0.20. They stand in this room
