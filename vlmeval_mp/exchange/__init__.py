@@ -1,1 +1,1 @@
-"""Answers as files of other tools: read in, scored, written out."""
+"""Reads, scores and writes answers as files of other tools."""

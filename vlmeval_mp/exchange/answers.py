@@ -1,4 +1,4 @@
-"""What a file of VLMEvalKit's offers a job: which answers, and why not the others.
+"""Finds the answers for a job in a file of VLMEvalKit's, and the reason for each answer that is not taken.
 
 Owns what counts as an answer there, and the proof that it is one to this data set: the question beside it. What a table
 file does to text is allowed for; another question is not, and refuses the file.

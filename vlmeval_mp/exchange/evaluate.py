@@ -1,4 +1,4 @@
-"""Somebody else's predictions: a table of them, held against a data set's answers, and scored as our own would be.
+"""Scores a table of predictions from elsewhere against a data set's answers, as our own predictions are scored.
 
 Rows belong to samples by their index, as text. What does not fit is reported, never guessed: a sample without a row
 has failed, as has one whose row holds VLMEvalKit's sentence for a failure; a row without a sample is left out; an
@@ -31,7 +31,7 @@ SHOWN = 5
 
 @dataclass(frozen=True, slots=True)
 class FileToScore:
-    """What `vlmeval-mp eval --predictions` was asked. `data` "" takes the answers from the file itself.
+    """A file to score with `vlmeval-mp eval --predictions`. `data` "" takes the right answers from the file itself.
 
     `extracted`: the column holds answers already read out of replies; they are compared as they are.
     """

@@ -1,4 +1,4 @@
-"""Answers that were given elsewhere, into a run: as checkpoint lines of a writer of their own, under claims.
+"""Records answers from elsewhere in a run, as checkpoint lines of a writer of their own, under claims.
 
 A run is as it would be had a worker given these answers: shards that are answered in full are done, the others pending
 again, and their next worker asks only what is missing. Each line says which file it is from. What the run has answered
@@ -27,7 +27,7 @@ BATCH = 256
 
 @dataclass(frozen=True, slots=True)
 class Intake:
-    """What came of it: answers taken, rows the run had answered itself, rows that are left to be asked."""
+    """The numbers of an import: answers taken, rows that the run had answered itself, rows still to be asked."""
 
     taken: int
     had: int

@@ -1,4 +1,4 @@
-"""Where VLMEvalKit leaves the answers of one model on one data set under its work dir, in all layouts it has had.
+"""Finds VLMEvalKit's answers of one model on one data set in its work dir, in every layout that it has had.
 
     <work-dir>/<model>/T<yyyymmdd>-<hhmmss>/<model>_<dataset>.xlsx|tsv|json     since April 2026, and ours
     <work-dir>/<model>/T<yyyymmdd>_G<commit>/<model>_<dataset>.xlsx             before
@@ -20,7 +20,7 @@ _RUN = re.compile(r"T\d{8}(?:-\d{6}|_G[0-9a-fA-F]+)")
 
 @dataclass(frozen=True, slots=True)
 class Outputs:
-    """What is there: the newest table, older ones, and the pickles of the newest run that has any."""
+    """The files that were found: the newest table, older ones, and the pickles of the newest run that has any."""
 
     table: Path | None = None
     older: tuple[Path, ...] = ()
@@ -92,5 +92,5 @@ def _time(path: Path) -> float:
 
 
 def _order(path: Path) -> tuple[bool, float]:
-    """What was taken over from an earlier run counts least, then the older."""
+    """Return a sort key: files that were copied from an earlier run come first, then old before new."""
     return not path.stem.endswith("_PREV"), _time(path)

@@ -1,4 +1,4 @@
-"""VLMEvalKit's half-finished answers: pickles of index → answer, or of a whole table.
+"""Reads VLMEvalKit's pickles of unfinished jobs: index → answer, or a whole table.
 
 Unpickling runs code that the file chooses. Only the classes that such a file of answers is made of are let through,
 which stops what is merely wrong and much of what is meant to harm, and does not make a stranger's file safe: nothing

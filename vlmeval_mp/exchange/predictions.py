@@ -1,4 +1,4 @@
-"""VLMEvalKit's prediction table: samples and predictions to an xlsx, TSV or JSON file, and what its reader loses.
+"""Writes VLMEvalKit's prediction table as xlsx, TSV or JSON, and lists the texts that its reader would change.
 
 Owns the columns (those of the data set's file but for `image`, and `prediction`) and the check: what was written is
 read back as VLMEvalKit's `load` reads it (pandas with its defaults), and what comes back different is a `Damage`.

@@ -1,4 +1,4 @@
-"""The files that VLMEvalKit's evaluators leave beside a prediction file, in their shapes, with our compat numbers.
+"""The score files that VLMEvalKit's evaluators leave beside a prediction file, with our compat numbers.
 
     <stem>_acc.csv     multiple choice: one line per split, fractions; open answers: one line, percent
     <stem>_score.csv   yes/no: percent

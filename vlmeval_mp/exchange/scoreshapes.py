@@ -1,4 +1,4 @@
-"""The shapes of the files that VLMEvalKit's evaluators leave, made of one job's compat verdicts.
+"""Builds the content of those score files from one job's compat verdicts.
 
 `scorefiles` says whose are which, and has those of single benchmarks. Shapes are facts of ms-vlmeval 0.0.20
 (the `evaluate` of each class).
@@ -57,7 +57,7 @@ class ScoreFile:
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """What a shape is made of: the compat verdicts of one job in data set order, and the scorer that gave them."""
+    """The input of a shape: the compat verdicts of one job in data set order, and their scorer."""
 
     scorer: str
     scored: Sequence[ScoredSample]

@@ -1,4 +1,4 @@
-"""Tables that somebody else wrote, xlsx, tsv, csv, json or jsonl, as rows of text. Nothing is interpreted.
+"""Reads tables from elsewhere (xlsx, tsv, csv, json, jsonl) as rows of text. Interprets no cell.
 
 Owns the file formats. Text stays what it was in the cell: "None", "NA" and "" are texts, a number is its own spelling
 (an xlsx has none: 7.0 is "7"), a formula is its text, because in a column of answers it is an answer that began with

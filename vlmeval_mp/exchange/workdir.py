@@ -1,4 +1,4 @@
-"""VLMEvalKit's output tree, written from a run; its own `evaluate`, `--reuse` and `vlmutil` read it.
+"""Writes a run as VLMEvalKit's output tree, which VLMEvalKit's `evaluate`, `--reuse` and `vlmutil` can read.
 
     <work-dir>/<model>/T<yyyymmdd>-<hhmmss>/<model>_<dataset>.xlsx       or tsv, json (`PRED_FORMAT`)
                                             <model>_<dataset>_acc.csv    and other evaluators' files (`scorefiles`)
@@ -42,7 +42,7 @@ STATUS = "status.json"
 
 @dataclass(slots=True)
 class ExportNotes:
-    """What a user should know of a tree: texts that a table could not carry, and names where a link found no room."""
+    """Notes on a written tree: texts that a table could not hold, and names of links that another file occupies."""
 
     folders: list[Path] = field(default_factory=list)
     damaged: list[Damage] = field(default_factory=list)
