@@ -1,4 +1,4 @@
-"""A model class by name: where its source is, what of its arguments is wrong, and the class itself.
+"""Finds a model class by name: its source, mistakes in its arguments, and the class itself.
 
 A name is one of VLMEvalKit's classes or model names, or "module:Class". A user's module is looked for on PYTHONPATH and
 among what is installed, then beside the config file, then in the folder of the launch. Until `load`, which a worker

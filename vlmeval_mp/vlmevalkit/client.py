@@ -1,4 +1,4 @@
-"""Asks VLMEvalKit's own code something, in a process of its own.
+"""Asks VLMEvalKit's own code for something, in a child process.
 
 Owns that process: which interpreter (`VLMEVALKIT_PYTHON`, else this one), its environment, its time, and its end with
 everything it started. What it prints goes to a log. The child needs `vlmeval` only, so it may be another environment.
@@ -80,7 +80,7 @@ def stop() -> None:
 
 @contextlib.contextmanager
 def stoppable() -> Iterator[threading.Event]:
-    """What `stop` sets meanwhile."""
+    """Yield an event that `stop` sets."""
     told = threading.Event()
     _waiting.add(told)
     try:

@@ -1,4 +1,4 @@
-"""A job's scores by VLMEvalKit's own `evaluate`: predictions in, a summary, verdicts and the evaluator's files out.
+"""Scores a job by VLMEvalKit's own `evaluate`: returns a summary, verdicts and the evaluator's files.
 
 Owns the scratch folder of one evaluation, and that no two run at once on a machine: evaluators write to names in /tmp.
 Metrics stay as the evaluator reports them, in its unit. What cannot be scored is a summary that says why.

@@ -1,4 +1,4 @@
-"""Type and modality of VLMEvalKit's benchmarks, read off its source: what its DATASET_TYPE and DATASET_MODALITY say.
+"""Types and modalities of VLMEvalKit's benchmarks, read from its source without importing it.
 
 Model classes ask for them to choose a prompt; the real functions are there only after importing every benchmark. Knows
 class bodies with literal values; what a class computes it does not know, and such a name counts as a custom one.
@@ -18,7 +18,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class _Class:
-    """What a class body says in literals. `sets` maps the name of a collection to its first member."""
+    """The literals of a class body. `sets` maps the name of a collection to its first member."""
 
     bases: tuple[str, ...]
     texts: dict[str, str] = field(default_factory=dict)
@@ -28,7 +28,7 @@ class _Class:
 
 
 class Kinds:
-    """What the source below `folder` (VLMEvalKit's `dataset` package) says of each name; read at the first question."""
+    """The types in the source below `folder` (VLMEvalKit's `dataset` package), by name; read at the first question."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder

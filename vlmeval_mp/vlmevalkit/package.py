@@ -1,4 +1,4 @@
-"""The installed VLMEvalKit, read off its source: which class is in which module, what its model names stand for.
+"""Reads the installed VLMEvalKit from its source: the module of each class, the meaning of each model name.
 
 Owns the way in: `open_package` makes `vlmeval` importable module by module, since its own `__init__` imports every
 model, every benchmark and some 180 packages, turns off TLS verification and loads a `.env`. Nothing of VLMEvalKit is
@@ -69,7 +69,7 @@ def model_classes(root: Path) -> dict[str, str]:
 
 @dataclass(frozen=True, slots=True)
 class BoundClass:
-    """What a model name stands for: a class of VLMEvalKit and the arguments that its registry binds."""
+    """The meaning of a model name: a class of VLMEvalKit and the arguments that its registry binds."""
 
     class_: str
     kwargs: dict[str, Any] = field(default_factory=dict)

@@ -1,4 +1,4 @@
-"""Which benchmarks VLMEvalKit has: name, class, TYPE, MODALITY, and where the official file is.
+"""The benchmarks of VLMEvalKit: name, class, TYPE, MODALITY, and the address of the official file.
 
 Owns `registry.json`, the registry of the pinned ms-vlmeval, so that a name is known without starting anything; with
 `VLMEVALKIT_PYTHON` that installation is asked instead. Written anew by `python -m vlmeval_mp.vlmevalkit.registry`.

@@ -1,4 +1,4 @@
-"""One evaluation by VLMEvalKit's own `evaluate`: predictions into its table, its metrics and its verdicts out."""
+"""Runs one evaluation by VLMEvalKit's own `evaluate`: writes its table, returns its metrics and verdicts."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What this process may reach and say: no network but a judge that was named, and no key in any output."""
+"""Limits this process: it reaches no network but the named judge, and prints no key."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`vlmeval.api` as evaluators see it: a judge that was named, or an honest stand-in for one that was not.
+"""Replaces `vlmeval.api` for evaluators: gives them the named judge, or an honest stand-in if none was named.
 
 A stand-in never works and never answers. What happened with the judge is noted in a file, because evaluators run in
 pools of processes and catch exceptions: whether a score rests on a judge is decided by those notes, not by the score.
@@ -25,7 +25,7 @@ class NoJudgeError(Exception):
 
 
 class Notes:
-    """What happened with the judge: `built`, `asked` without one, `exact` known, `failed` calls of one."""
+    """Events of the judge: `built`, `asked` without one, `exact` known, `failed` calls of one."""
 
     def __init__(self, path: Path) -> None:
         self._path = path

@@ -1,4 +1,4 @@
-"""The part of `vlmeval` that knows data sets, imported without the rest of it.
+"""Imports the part of `vlmeval` that knows data sets, without the rest of the package.
 
 Owns what keeps that import small and harmless: no package `__init__` runs (it would turn off TLS checks, read a `.env`
 and import every model), and packages that only a few data sets need get stand-ins while importing. What an evaluator

@@ -1,4 +1,4 @@
-"""VLMEvalKit's data set classes: which names there are, one of them built from its local TSV, and its own prompts."""
+"""VLMEvalKit's data set classes: their names, one built from its local TSV, and its own prompts."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Functions of `vlmeval.smp` that are replaced before other modules take them by name.
+"""Replaces functions of `vlmeval.smp` before other modules import them by name.
 
 Owns what "local files only, as they are" means: nothing is downloaded, a TSV counts although its MD5 is not the
 official one, pictures keep their bytes, and predictions are read back exactly as they were written.

@@ -1,4 +1,4 @@
-"""Started by file path under the interpreter that has `vlmeval`: one request in on stdin, JSON lines out.
+"""Serves one request as a process of VLMEvalKit's interpreter: a request on stdin, JSON lines on stdout.
 
     {"do": "version"}                      nothing more
     {"do": "names"}                        {"end": {"names": {name: [class, TYPE, MODALITY, address]}}}
