@@ -1,4 +1,4 @@
-"""What is asked of a data set besides its rows as they stand: every rotation of the options, or a random order.
+"""Arranges the rows of a data set: every rotation of the options, or a random order.
 
 Works on the samples of a folder that was just read, before it is published. Knows no column and no TSV.
 """

@@ -1,4 +1,4 @@
-"""The benchmarks of VLMEvalKit that are asked and scored here: one line a name, as ms-vlmeval 0.0.20 has them. Facts.
+"""The benchmarks of VLMEvalKit with a scorer here, one line each, as ms-vlmeval 0.0.20 has them. Facts.
 
 Of each: what kind of questions it has, the family that scores it (`scoring.families`), how it is asked
 (`prompts.TEMPLATES`), and the MD5 of the official file. `vlmevalkit.registry` knows where that file is. Video

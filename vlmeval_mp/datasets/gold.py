@@ -1,4 +1,4 @@
-"""What a data set's answers are, without its pictures: the samples to hold somebody else's predictions against.
+"""Reads the answers of a data set without its pictures, to score predictions from elsewhere.
 
 The same columns and kinds as in a run, but nothing is stored and no file is looked for: an image or video that is
 absent, broken or only named leaves its sample as good as any. Media are known by a digest of what stands in the cell,

@@ -1,4 +1,4 @@
-"""Where a sample's media comes from: base64 text in a cell, or a file named by one.
+"""Finds a sample's media: base64 text in a cell, or a file that the cell names.
 
 Owns decoding base64 strictly, storing bytes unchanged under their digest, and finding named files only inside the
 folders they may come from. A fault becomes `Media.error`, never an exception: it costs one sample. Opens no image.
@@ -189,7 +189,7 @@ def _unsafe(name: str) -> bool:
 
 
 def content_digest(path: Path) -> str:
-    """SHA-256 of a file of up to 16 MiB; of a larger one, of its size and its first and last MiB.
+    """Return the SHA-256 of a file of up to 16 MiB; of a larger one, that of its size and its first and last MiB.
 
     A long video is told from another by its edges and size well enough, and reading 100 GB to start a run is not. Of a
     folder of frames, the digest of their names and sizes.

@@ -1,4 +1,4 @@
-"""Data set names: where the TSV of each lies, and what goes with the name.
+"""Data set names: the place of each TSV, and the settings that belong to the name.
 
 Owns the bundled names, the `$LMUData` folder and per-name defaults. `benchmarks` and
 `requests.videosets` have the published benchmarks, `vlmevalkit.registry` all of VLMEvalKit's names. Reads no TSV.

@@ -1,4 +1,4 @@
-"""What somebody should know of a file's options and answers before a model is loaded.
+"""Warnings about a file's options and answers, before a model is loaded.
 
 Looks at each row while it is read; says at the end which answers no option has, and which options VLMEvalKit leaves
 out.

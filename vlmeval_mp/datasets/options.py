@@ -1,4 +1,4 @@
-"""Which cells of a row are the options of its question, and which letter is right. Pure.
+"""Finds the options of a question among the cells of a row, and the letter of the right one. Pure.
 
 VLMEvalKit's convention has a column per option, "A", "B", …. Files of other origin are understood, too, if nothing says
 that their questions are of another kind: columns "a", "option_A" or "choice 1", and one column `options`, `choices` or
@@ -32,7 +32,7 @@ _LETTER = re.compile(r"\(?([A-Za-z])[.)]?")
 
 @dataclass(frozen=True, slots=True)
 class OptionColumns:
-    """Where a file has its options: a column by letter, or all of them in the column `listed`.
+    """The columns with the options: one per letter, or all options in the column `listed`.
 
     `foreign`: not as in VLMEvalKit's convention, so that answers may be other than capital letters, too.
     """

@@ -1,4 +1,4 @@
-"""Reading one TSV into the files of a data set's folder.
+"""Reads one TSV into the files of a data set's folder.
 
 Owns the two passes: the TSV into drafts on disk, and, once every row is known, the drafts into samples. Memory holds
 one row at a time, plus the indexes. Knows nothing of how the folder is published or found again.

@@ -1,4 +1,4 @@
-"""One row to one sample: what the columns of VLMEvalKit's convention mean.
+"""Makes a sample of a row: the meaning of each column in VLMEvalKit's convention.
 
 Owns the columns and the kinds. A fault of a row becomes `Sample.error` or `Media.error`; a fault of the file is the
 reader's. A row may refer to the image of a row that comes later, so this gives a `Draft`, and `resolve` makes it final

@@ -1,4 +1,4 @@
-"""Reading a benchmark through VLMEvalKit's own class: its rows, and the prompts that its `build_prompt` makes of them.
+"""Reads a benchmark through VLMEvalKit's own class: its rows, and the prompts of its `build_prompt`.
 
 Owns what such a data set's folder holds: samples that carry their messages, so that no worker needs `vlmeval`, and the
 pictures, bytes unchanged. Knows nothing of how the folder is published or found again.
