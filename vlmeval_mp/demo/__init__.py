@@ -1,4 +1,4 @@
-"""The bundled model and its benchmark: what a newcomer runs first, and what tests run with a real engine.
+"""The bundled model and its benchmark, for a first run and for tests with a real engine.
 
 `model/` and `data/` are made by `scripts/make-demo` from scikit-learn's scans of handwritten digits; README.md tells
 how. `digits` owns the scans, `lessons` what is asked of them; `blueprint` and `train` make the model, `benchmark` the

@@ -1,4 +1,4 @@
-"""The scans: which are for training and which are held out, and how a scan becomes a picture or a clip.
+"""The scans of digits: the split into training and test, and their form as a picture or a clip.
 
 A scan is one of scikit-learn's `load_digits`: 8x8 cells of ink, 0 to 16, and the digit that was meant. Its place in
 that data set is its id. Knows no question and no model.

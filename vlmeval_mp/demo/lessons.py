@@ -1,4 +1,4 @@
-"""What is asked about scans, and the reply that is taught; training and benchmark both draw from here.
+"""Questions about scans, and the replies that the model learns. Training and benchmark both use them.
 
 A lesson is a `Sample` as the data set reader would give it, the scans it shows in order, and the taught reply. A reply
 to a question with given answers says first what is seen: a model this small reads the scans and picks the option in
@@ -45,7 +45,7 @@ ORDER = ("Which digit comes last in the clip?", "Which digit is shown last?", "W
 
 
 def choice(rng: Random, scan: int) -> Lesson:
-    """Which digit, four options, as numerals or as words."""
+    """Return a question for the digit with four options, as numerals or as words."""
     digit = digit_of(scan)
     others = rng.sample([other for other in range(10) if other != digit], 3)
     words = rng.random() < 0.25
@@ -70,19 +70,19 @@ def yes_no(rng: Random, scan: int) -> Lesson:
 
 
 def reading(rng: Random, scan: int) -> Lesson:
-    """Which digit, in one's own words."""
+    """Return a question for the digit without options."""
     answer = str(digit_of(scan))
     return Lesson(_sample("vqa", rng.choice(READING), answer, "reading", media=(IMAGE,)), (scan,), answer)
 
 
 def row(rng: Random, scans: Sequence[int]) -> Lesson:
-    """Which digits are in two pictures, in order."""
+    """Return a question for the digits in two pictures, in order."""
     answer = ", ".join(str(digit_of(scan)) for scan in scans)
     return Lesson(_sample("vqa", rng.choice(ROW), answer, "two pictures", media=(IMAGE, IMAGE)), tuple(scans), answer)
 
 
 def order(rng: Random, scans: Sequence[int]) -> Lesson:
-    """Which of the clip's digits, all different, comes last; the options are just these digits."""
+    """Return a question for the last digit of a clip; the options are the digits of the clip, which all differ."""
     shown = [digit_of(scan) for scan in scans]
     *others, digit = shown
     sample = _choice(rng, rng.choice(ORDER), digit, others, words=False, media=VIDEO, category="last")
