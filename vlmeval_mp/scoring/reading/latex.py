@@ -39,7 +39,8 @@ def one_spelling(text: str, *, formula: bool) -> str:
         text = _DROPPED.sub(" ", text)
         text = _NAME.sub(lambda m: _NAMES.get(m[1], m[0]), text)
         text = _SIMPLE_FRACTION.sub(r"\1/\2", _SHORT.sub(r"\\frac{\2}{\3}", text))
-    text = _DEGREE.sub("°", text)
+    if "°" in text:
+        text = _DEGREE.sub("°", text)
     if formula:
         text = _ROOT.sub(lambda m: f"√{m[1] or m[2] or m[3]}", text)
         text = _BRACED.sub(r"\1\2", _AROUND.sub(lambda m: m[1] or m[2] or "", text))

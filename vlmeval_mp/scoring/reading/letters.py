@@ -63,7 +63,7 @@ class Letters:
             rf"|(?<![^\s:\"'])([{clear}])(?=[.,;:)]?\s*(?:$|\n|because\b|since\b|as\b|\()))"
         )
         self.verdict = re.compile(
-            rf"(?<![A-Za-z0-9])({any_letter})[)\]\"'.:]*\s*"
+            rf"({any_letter})(?<![A-Za-z0-9].)[)\]\"'.:]*\s*"
             r"(?:(?:is|would be|must be|seems|looks|是)\s*(?:to be\s+)?(?:the\s+)?"
             r"(?:most\s+likely\s+|most\s+|likely\s+|best\s+)?"
             r"(?:correct|right\b(?!\s+of)|best(?=\s*(?:$|[.,;!)]|\w+$|answer|option|choice|match|fit))"
@@ -81,7 +81,7 @@ class Letters:
             rf"|\b(?:[Oo]ption|[Cc]hoice)\s+[(\[\"']*({any_letter}){EDGE}",
             re.MULTILINE,
         )
-        self.small = re.compile(rf"(?<![A-Za-z0-9])[(\[]([{small.replace('i', '')}])[)\]]")
+        self.small = re.compile(rf"[(\[](?<![A-Za-z0-9].)([{small.replace('i', '')}])[)\]]")
         self.led = re.compile(
             rf"^[^\S\n]*[>*#\"' -]*[(\[]?({any_letter})(?:[.:)\]*]|[^\S\n]*$)(?![A-Za-z0-9.])", re.MULTILINE
         )

@@ -17,6 +17,9 @@ LONGEST = 120
 _NOISE = re.compile(r"\\(?:left|right|displaystyle|,|;|!|:|\s)|\\[()\[\]]|\^\s*\{?\\circ\}?|[$€£°]|\\(?=[%$])|\s")
 _TOKEN = re.compile(r"\\[a-zA-Z]+|(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+)?|\.\d+|\*\*|.")
 _PLAIN = re.compile(r"[$€£]?\s*[+-]?\s*[$€£]?\s*(?:(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d*)?|\.\d+)\s*(?:\\?%)?")
+_EXPONENT = re.compile("[⁰¹²³]")
+_DIGIT = re.compile(r"[\dπ]|\\pi")
+_TWO = re.compile(r"\d\s+\d")
 _RANGE = re.compile(r"[\d.,]+(?:-[\d.,]+)+")
 _LOOSE = {"÷": "/", "\\div": "/", "×": "*", "\\times": "*", "\\cdot": "*", "·": "*", "π": "\\pi", "−": "-", "**": "^"}
 _LOOSE |= {"\\dfrac": "\\frac", "\\tfrac": "\\frac", "√": "\\sqrt", "–": "-", "‐": "-", "‑": "-", "‒": "-"}
@@ -50,8 +53,8 @@ def value(text: str) -> float | None:
     """Return the value of `text`, a number or a sum of numbers, plain or in LaTeX; None if it is anything else."""
     if len(text) > LONGEST:
         return None
-    text = unicodedata.normalize("NFKC", re.sub("[⁰¹²³]", "?", text)).replace("⁄", "/")
-    if re.search(r"\d\s+\d", text):
+    text = unicodedata.normalize("NFKC", _EXPONENT.sub("?", text)).replace("⁄", "/")
+    if not _DIGIT.search(text) or _TWO.search(text):
         return None
     text = _NOISE.sub("", text)
     text = text.removesuffix(".")

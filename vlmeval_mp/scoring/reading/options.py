@@ -32,7 +32,7 @@ _ALSO = re.compile(
     r"[\s\"')*]*(?:,|/|&|\bor\b|\band\b|\bo\b|\by\b|\bou\b|\bet\b|\boder\b|\bund\b|或|和|또는|และ|หรือ)\s*"
 )
 _HYPHEN = re.compile(r"-(?<=[a-z]{2}-)(?=[a-z]{2})")
-_DECADE = re.compile(r"(\d0)['’]s\b")
+_DECADE = re.compile(r"(\d0)'s\b")
 _UNIT = re.compile(r"\d([a-zA-Zµ°Ω]{1,4}[²³]?)(?![a-zA-Z])")
 _WORDS = re.compile(r"[a-z]+(?: [a-z]+)?")
 _SHORTEST = 3
@@ -59,17 +59,12 @@ class Options:
             if text:
                 by_text.setdefault(text, []).append(letter)
         self.by_text = dict(sorted(by_text.items(), key=lambda pair: -len(pair[0])))
-        self.hold_names = any(_HOLDS_NAME.search(text.strip()) for text in self.texts.values())
         # a text that is one letter is an article or a name anywhere in a sentence
         self.in_prose = {text: own for text, own in self.by_text.items() if not _ONE_LETTER.fullmatch(text)}
 
     def fold(self, text: str) -> str:
         """Return `text` without case, outer punctuation, odd spacing and the freedoms of LaTeX."""
-        text = one_spelling(minus(compatible(text)).replace("’", "'"), formula=self.formula)
-        text = _DECADE.sub(r"\1s", _HYPHEN.sub(" ", " ".join(text.casefold().split())))
-        if self._units:
-            text = self._units.sub(r"\1\2", text)
-        return text.strip(" .,;:!?\"'`*“”‘’。") or text
+        return _folded(text, self.formula, self._units)
 
     def same(self, text: str) -> str:
         """Return the one option whose text, or whose value, is all of `text`."""
@@ -170,6 +165,11 @@ class Options:
         ]
 
     @cached_property
+    def hold_names(self) -> bool:
+        """Whether a capital letter is a word of some option of several words."""
+        return any(_HOLDS_NAME.search(text.strip()) for text in self.texts.values())
+
+    @cached_property
     def speak_of_letters(self) -> bool:
         """Whether a letter behind "point" or "image" may be an option: the options have no words, or are such names."""
         return not self.stripped or any(
@@ -200,6 +200,20 @@ def options_of(items: tuple[tuple[str, str], ...]) -> Options:
     The same object for the same items, since several rules ask.
     """
     return Options(items)
+
+
+@lru_cache(maxsize=16)
+def _folded(text: str, formula: bool, units: re.Pattern[str] | None) -> str:
+    """Return what `Options.fold` does; several rules look at the same words one after the other."""
+    text = one_spelling(minus(compatible(text)).replace("’", "'"), formula=formula)
+    text = " ".join(text.casefold().split())
+    if "-" in text:
+        text = _HYPHEN.sub(" ", text)
+    if "0's" in text:
+        text = _DECADE.sub(r"\1s", text)
+    if units:
+        text = units.sub(r"\1\2", text)
+    return text.strip(" .,;:!?\"'`*“”‘’。") or text
 
 
 def _amount(text: str) -> numbers.Amount | None:

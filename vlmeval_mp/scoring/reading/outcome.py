@@ -26,6 +26,13 @@ _REFUSAL = re.compile(
     r"|\bизвините|\bя\s+не\s+могу\b|\bk(?:hông|hong)\s+thể\b|\bขออภัย|\bxin\s+lỗi\b|آسف|لا\s+أستطيع",
     re.IGNORECASE,
 )
+# one of these is in whatever of ASCII `_REFUSAL` finds, between single spaces
+_REFUSING = (
+    "sorry", "unable", "not", "n't", "apolog", "unfortunately", "declin", "refus", " ai", " language", " text-based",
+    "siento", "puedo", "peux", "leid", "kann", "desculpe", "posso", "dispiace",
+)  # fmt: skip
+_LEAST = len("as a ai")
+"""Characters that a refusal in ASCII has at least."""
 
 
 _CANNOT_TELL = re.compile(
@@ -67,6 +74,16 @@ def without_answer(text: str, said: str | None, marks: tuple[str, ...] = ()) -> 
     rest = without_reasoning(text, marks).strip()
     if not rest:
         return "unfinished thought"
-    if _REFUSAL.search((said or rest)[:_OPENING]):
+    if _refuses((said or rest)[:_OPENING]):
         return "refused"
     return "unread" if said == "" else ""
+
+
+def _refuses(opening: str) -> bool:
+    if opening.isascii():
+        if len(opening) < _LEAST:
+            return False
+        spaced = " ".join(opening.lower().split())
+        if not any(word in spaced for word in _REFUSING):
+            return False
+    return _REFUSAL.search(opening) is not None

@@ -62,9 +62,15 @@ _REACH = 2000
 class _Question:
     """The verb that a question begins with, its content words, and whether it asks if there is something."""
 
+    text: str
     verb: str
     words: tuple[str, ...]
     existence: bool
+
+    @property
+    def plain(self) -> bool:
+        """Whether it neither denies nor doubts anything."""
+        return not (_NEGATION.search(self.text) or _UNSURE.search(self.text))
 
 
 def restated(question: str, reply: str) -> str:
@@ -73,7 +79,7 @@ def restated(question: str, reply: str) -> str:
     if asked is None:
         return ""
     begin = reply[:_REACH].replace("’", "'")
-    if not _may_hold(begin, asked.words):
+    if not _may_hold(begin, asked.words) or not asked.plain:
         return ""
     every = sentences(begin)
     if len(reply) > _REACH:
@@ -90,16 +96,15 @@ def _may_hold(text: str, words: tuple[str, ...]) -> bool:
 
 def _asked(question: str) -> _Question | None:
     """Return the yes/no question that `question` ends with."""
-    every = list(_ASKS.finditer(question))
-    if not every or question[every[-1].end() :].strip(" \n\"'”"):
+    question = question.rstrip(" \n\"'”")
+    every = list(_ASKS.finditer(question)) if question.endswith("?") else []
+    if not every or every[-1].end() < len(question):
         return None
     text = _PICTURE.sub(" ", every[-1][1])
-    if _NEGATION.search(text) or _UNSURE.search(text):
-        return None
     verb, *rest = _WORD.findall(text.lower())
     words = tuple(_stem(word) for word in rest if word not in _IDLE)
     existence = rest[:1] == ["there"]
-    return _Question(verb, words, existence) if len(words) >= (1 if existence else _LEAST) else None
+    return _Question(text, verb, words, existence) if len(words) >= (1 if existence else _LEAST) else None
 
 
 def _answer(asked: _Question, sentence: str) -> str:

@@ -26,10 +26,10 @@ _VERB = (
 )
 # a cheap scan for the words that statements begin with; the patterns proper are tried only there
 _HINT = re.compile(
-    "answer|on second|(?<!in)correct|right|best|option|choice|choose|chose|select|pick|go with|going with|opt for|"
-    "lean|preference|"
+    "answer|on second|correct(?<!incorrect)|right|best|option|choice|choose|chose|select|pick|go with|going with|"
+    "opt for|lean|preference|"
     r"therefore|thus|hence|"
-    r"\bso\b|conclusion|should|must|thought|actually|wait|no,|rather|make that|hmm|scratch|revis|"
+    r"so(?<=\bso)\b|conclusion|should|must|thought|actually|wait|no,|rather|make that|hmm|scratch|revis|"
     "答案|正确|应|选|故|所以|因此|更正|정답|답|따라서|答え|正解|したがって|respuesta|opción|réponse|antwort|resposta|risposta|ответ|"
     "คำตอบ|đáp án|الإجابة|الجواب|उत्तर"
 )

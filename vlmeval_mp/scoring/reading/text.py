@@ -46,8 +46,10 @@ def answer_text(text: str) -> str:
     Drops reasoning, an invented next turn and invisible characters; folds full-width forms (NFKC) and the many minus
     signs; turns a JSON answer, boxes and answer tags into lines "Answer: …".
     """
-    text = compatible(_UNSEEN.sub("", without_reasoning(text)))
-    text = minus(first_turn(text))
+    text = without_reasoning(text)
+    if not text.isascii():
+        text = minus(compatible(_UNSEEN.sub("", text)))
+    text = first_turn(text)
     if "{" in text:
         text = as_statement(text, STATED)
     if "\\" in text:

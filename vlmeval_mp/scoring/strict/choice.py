@@ -46,6 +46,8 @@ _SHORT = 200
 
 _MATHS = re.compile(r"\\[()\[\]]|(?<!\\)\$(?=\s*[A-Za-z]\s*\$)|(?<=[A-Za-z])\s*\$")
 _BOLD = re.compile(r"(?:\*\*|__)([^*_\n]+)(?:\*\*|__)")
+_DIGIT = re.compile(r"\d")
+_LISTED = re.compile(r"\d+[.)]\s")
 _LED_TEXT = re.compile(r"[\s>#*\"'-]*[(\[]?([A-Z])[.:)\]]+\s+(\S.*)")
 _NUMBER = re.compile(r"[-+$€£(]*\d[\d.,/]*\)?\s*(?:[%°]|\\?[a-zA-Z²³]{0,12}[²³]?)\.?$")
 _FOREIGN = re.compile(r"[(\[]?[A-Z][)\].:]+\s+\S")
@@ -104,6 +106,7 @@ class _Reply:
         self.text = _MATHS.sub(" ", text) if "\\" in text or "$" in text else text
         self.plain = without_marks(self.text).strip()
         self.lines = [line.strip() for line in self.plain.split("\n") if line.strip()]
+        self.has_letter = any(letter in text for letter in options.letters)
 
     def letter(self) -> str:
         """What the first rule that applies says."""
@@ -147,11 +150,7 @@ class _Reply:
         return {letter for each in dict.fromkeys((*self.lines, *spans)) if (letter := self._whole(each.strip()))}
 
     def _marked_or_opening(self, *, several: bool) -> str:
-        marked = {
-            next(filter(None, m.groups()))
-            for m in self.patterns.marked.finditer(self.text)
-            if not self.patterns.denied(self.text, m) and not self._names_thing(self.text, m)
-        }
+        marked = self._marked() if self.has_letter else set()
         opening = "" if several else self._opening()
         if opening == SEVERAL:
             return "" if marked else SEVERAL
@@ -159,6 +158,14 @@ class _Reply:
             return opening if marked <= {opening} else SEVERAL
         found = marked or self._small()
         return "".join(found) if len(found) <= 1 else self._last_led()
+
+    def _marked(self) -> set[str]:
+        """Letters in brackets or in bold, behind "option", or leading a line."""
+        return {
+            next(filter(None, m.groups()))
+            for m in self.patterns.marked.finditer(self.text)
+            if not self.patterns.denied(self.text, m) and not self._names_thing(self.text, m)
+        }
 
     def _small(self) -> set[str]:
         """Lower-case letters in brackets, where no capital one is marked."""
@@ -170,7 +177,7 @@ class _Reply:
         reason = self.patterns.leads_reason.match(first)
         if reason:
             return reason[1]
-        if re.match(r"\d+[.)]\s", first):
+        if _LISTED.match(first):
             return ""  # "1." begins a list
         folded = self.options.fold(first[: 3 * self.options.longest + 80])
         letter, end = self.options.begins(folded)
@@ -208,7 +215,8 @@ class _Reply:
 
     def _value_of_result(self) -> str:
         """Return the option that the last sentence's result is by its value: "the length is 3.0" is 3."""
-        return self.options.same(self._result) if _NUMBER.fullmatch(self._result) else ""
+        numeric = bool(self.lines) and _DIGIT.search(self.lines[-1]) and _NUMBER.fullmatch(self._result)
+        return self.options.same(self._result) if numeric else ""
 
     @cached_property
     def _last(self) -> str:
@@ -229,7 +237,7 @@ class _Reply:
     @cached_property
     def _lists_letters(self) -> bool:
         """Whether lines are led by several letters: the reply repeats the options."""
-        return len({m[1] for m in self.patterns.led.finditer(self.plain)}) > 1
+        return self.has_letter and len({m[1] for m in self.patterns.led.finditer(self.plain)}) > 1
 
     def _without_foreign_list(self) -> str:
         """Return the reply without lines led by letters that the question does not have: options that the
@@ -241,6 +249,8 @@ class _Reply:
 
     def _bare(self, text: str) -> set[str]:
         """Capital letters that stand as words, but not in lines that such a letter leads (a repeated list)."""
+        if not self.has_letter:
+            return set()
         if self._lists_letters:
             text = "\n".join(line for line in text.split("\n") if not self.patterns.led.match(line))
         return {

@@ -18,7 +18,7 @@ def read(text: str, options: Options, question: str) -> str:
     if pair is None or any(len(options.by_text[word]) != 1 for word in pair):
         return ""
     plain = without_marks(answer_text(text)).strip()
-    if cannot_tell(plain):
-        return ""
     said = (read_yesno(plain)[0] if pair[0] == "true" else "") or restated(question, plain)
-    return options.by_text[pair[0] if said == "Yes" else pair[1]][0] if said else ""
+    if not said or cannot_tell(plain):
+        return ""
+    return options.by_text[pair[0] if said == "Yes" else pair[1]][0]

@@ -77,15 +77,18 @@ def read_yesno(text: str, question: str = "") -> tuple[str, str]:
         word = lead[1] or lead[2] or lead[3]
     if word:
         return _name(word), ""
-    if cannot_tell(rest):
+    words = _said(rest) or {restated(question, plain)} - {""}
+    if not words or cannot_tell(rest):
         return "", NEITHER
-    words = {_name(m[1]) for m in _EITHER.finditer(without_neutral_no(_TITLE.sub(" ", rest)))}
-    if len(words) == 1:
-        return words.pop(), ""
-    if words:
-        return "", "both yes and no"
-    said = restated(question, plain)
-    return said, "" if said else NEITHER
+    return (words.pop(), "") if len(words) == 1 else ("", "both yes and no")
+
+
+def _said(text: str) -> set[str]:
+    """Return which of the two words stand in `text`, but for names and phrases that deny nothing."""
+    lowered = text.lower()
+    if "yes" not in lowered and "no" not in lowered:
+        return set()
+    return {_name(m[1]) for m in _EITHER.finditer(without_neutral_no(_TITLE.sub(" ", text)))}
 
 
 def _name(word: str) -> str:
