@@ -1,4 +1,4 @@
-"""The words that scorers, aggregators and summaries share: modes, rules, one scored sample, one metric. Pure values."""
+"""Values that scorers, aggregators and summaries share: modes, rules, a scored sample, a metric. Pure."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ Scorer = Callable[[Sample, Prediction], Score]
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """How the answers of one job are scored. `scorer` is a family's name; "" is the one of each sample's kind.
+    """Rules for scoring the answers of one job. `scorer` is a family's name; "" is the one of each sample's kind.
 
     `extracted`: the predictions are answers already read out of replies, to be compared as they are; the family then
     only says what is made of the verdicts. `reasoning` is the pair of marks around the model's reasoning, where it is
@@ -53,7 +53,7 @@ class Rules:
 
     @property
     def by_rules(self) -> bool:
-        """Whether the verdict on a sample is one of `families`, from the sample and its prediction alone."""
+        """True if the verdict on a sample comes from `families`, from the sample and its prediction alone."""
         return self.scorer != EVALUATOR
 
 

@@ -1,4 +1,4 @@
-"""Families of benchmarks: how one answer is read in each mode, and how the verdicts become metrics.
+"""Families of benchmarks: for each, the scorer of an answer in each mode, and the metrics of the verdicts.
 
 A data set names its family (`DataSpec.scorer`; `datasets.table` knows those of published benchmarks); without one, each
 sample gets the family of its kind. Adding a family is one line of `FAMILIES`: a `Family`, or "module:name" of one,

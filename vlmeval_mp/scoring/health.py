@@ -1,4 +1,4 @@
-"""Whether replies are what a score can rest on: how many are empty, cut off, unread, refused, looping, and so on. Pure.
+"""Signs that replies are no sound base of a score: empty, cut off, unread, refused, looping, and others. Pure.
 
 A score says how many answers are right. A prompt template that is wrong, a token limit that is too low or an engine
 that breaks off shows in the replies long before: this module counts what can be seen of each one alone (`signs`), and

@@ -1,4 +1,4 @@
-"""Scored samples to one summary: metrics, counts, groups, and what the other mode says. Pure: always the same bytes."""
+"""Makes the summary of a job from its scored samples: metrics, counts, groups, the other mode. Pure."""
 
 from __future__ import annotations
 

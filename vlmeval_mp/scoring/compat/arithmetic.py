@@ -1,4 +1,4 @@
-"""MathVision's `is_equal` (vlmeval/dataset/utils/mathv.py) without running an answer as code.
+"""Decides as MathVision's `is_equal` (vlmeval/dataset/utils/mathv.py) does, without running an answer as code.
 
 There, both texts go through Python's `eval` and then through latex2sympy, where every error means "not equal". `_Eval`
 works out the same values from the syntax tree for numbers and operators; names that nothing defines fail as they would
@@ -63,7 +63,7 @@ _PLAIN = re.compile(r"[-+]?(?:\d+(?:\.\d+)?|a)(?:(?:\*|/|\*\*)-?(?:\d+(?:\.\d+)?
 
 
 def is_equal(said: str, gold: str) -> bool:
-    """Whether `is_equal` takes the reply for the answer.
+    """Return whether `is_equal` takes the reply for the answer.
 
     Raises:
         UnknownError: it cannot be told.

@@ -1,4 +1,4 @@
-"""Which option ms-vlmeval takes a reply to name: a lone capital letter, else a lone option's text.
+"""Finds the option in a reply as ms-vlmeval does: a lone capital letter, else the text of a lone option.
 
 `infer` is `can_infer` (vlmeval/utils/matching_util.py); the scorers are the rows of `mcq_vanilla_eval` and of
 `mcq_circular_eval` (dataset/utils/multiple_choice.py) without a judge.

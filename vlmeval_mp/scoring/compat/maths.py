@@ -1,4 +1,4 @@
-"""MathVista and MathVision as ms-vlmeval scores what it can read without its judge.
+"""Scores MathVista and MathVision as ms-vlmeval does where it needs no judge.
 
 Rules: `post_check` of vlmeval/dataset/utils/{mathvista,mathv}.py, first on the reply ("prefetch"), then on what that
 gave. Where it gives nothing the judge is asked, so the row has no score here. MathVision's rule runs the reply as code

@@ -1,4 +1,4 @@
-"""What is left of a cell once ms-vlmeval has written its table and read it again with pandas' defaults.
+"""Returns a cell as ms-vlmeval gets it: written to a table and read again with the defaults of pandas.
 
 Its scorers never see the text that a model wrote, but a table file read back: a cell that spells a missing value is
 missing (`MISSING`), and a column of nothing but numbers becomes numbers, with ".0" behind each as soon as one cell is
@@ -63,7 +63,7 @@ class Columns:
 
     @property
     def retyped(self) -> bool:
-        """Whether some column holds nothing but numbers or truth values."""
+        """True if some column holds nothing but numbers or truth values."""
         return not self._numbers <= self._texts
 
 

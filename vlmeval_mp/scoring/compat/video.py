@@ -1,4 +1,4 @@
-"""Video benchmarks as ms-vlmeval scores their rows.
+"""Scores video benchmarks as ms-vlmeval does.
 
 Rules: vlmeval/dataset/utils/{videomme,longvideobench,mvbench,mlvu,tempcompass}.py and the loops in the evaluate of each
 class. Those of MVBench, LongVideoBench and MLVU write a row's score under its index, not into its row; here, as in

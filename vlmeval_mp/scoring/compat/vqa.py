@@ -1,4 +1,4 @@
-"""Short answers as ms-vlmeval compares them: relaxed numbers, ANLS, equality, and the VQA score.
+"""Compares short answers as ms-vlmeval does: relaxed numbers, ANLS, equality, and the VQA score.
 
 The rules are `process_line` and `hit_calculate` (vlmeval/dataset/utils/vqa_eval.py), and OCRBench's evaluate
 (dataset/image_vqa.py).

@@ -1,4 +1,4 @@
-"""Yes or no as ms-vlmeval reads it: the bare word among words whose punctuation is half removed.
+"""Reads yes or no as ms-vlmeval does: the bare word, after half of the punctuation is removed.
 
 `read_yesno` is `YOrN_Extraction` (vlmeval/dataset/utils/yorn.py) over `process_punctuation` (vlmeval/smp/misc.py),
 which the VQA rules share; the scorers are the rows of ImageYORNDataset and of TempCompass_YorN.

@@ -1,1 +1,1 @@
-"""Many scores become metrics and their uncertainty."""
+"""Makes metrics and their uncertainty from many scores."""

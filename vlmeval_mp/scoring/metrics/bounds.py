@@ -1,4 +1,4 @@
-"""What a number lies between while samples have no verdict. Pure.
+"""The lowest and highest value that a metric can have while samples lack a verdict. Pure.
 
 A mean over the samples that happen to have one is no estimate of the whole: those that a rule can read are the easy
 ones. So where more than `REMNANT` of a job is undetermined there is no number, only the two that it lies between, with
@@ -65,7 +65,7 @@ def _decided(each: ScoredSample, mode: Mode, *, right: bool) -> ScoredSample:
 
 
 class Reasons:
-    """Why samples are undetermined: how many of each kind, and one of each."""
+    """The reasons why samples have no verdict: the number of samples for each, and one of them."""
 
     def __init__(self) -> None:
         self._kinds: Counter[str] = Counter()

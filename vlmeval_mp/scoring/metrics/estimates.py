@@ -79,7 +79,7 @@ def average(estimates: Iterable[Estimate]) -> Estimate:
 
 @dataclass(frozen=True, slots=True)
 class Clusters:
-    """Which samples are about the same thing: for each place, the number of its cluster; a range where none are."""
+    """Clusters of samples about the same thing: for each place, the number of its cluster; a range if all differ."""
 
     numbers: Sequence[int]
 

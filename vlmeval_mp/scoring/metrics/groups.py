@@ -1,4 +1,4 @@
-"""The samples of one job by what a column of its file says of them. Pure; knows no metric."""
+"""Groups the samples of a job by the values of a column. Pure; knows no metric."""
 
 from __future__ import annotations
 

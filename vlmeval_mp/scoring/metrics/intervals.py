@@ -1,4 +1,4 @@
-"""95 % confidence intervals, each from sums over independent clusters of samples. Pure; knows no sample and no metric.
+"""95 % confidence intervals from sums over independent clusters of samples. Pure; knows no metric.
 
 A cluster is whatever may be right or wrong together; a sample that shares nothing is one of its own. Which interval is
 whose is `estimates.Clusters`'s matter. `scripts/coverage` simulates how often each covers the truth.

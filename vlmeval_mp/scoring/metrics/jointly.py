@@ -1,4 +1,4 @@
-"""Benchmarks in which several samples count together: MMBench's rotations, MME's pairs, HallusionBench's figures. Pure.
+"""Benchmarks that score several samples as one: MMBench's rotations, MME's pairs, HallusionBench's figures. Pure.
 
 A group is right if all its samples are. It is wrong as soon as one is wrong; one without a verdict leaves it without
 one, and in the metrics called `…_all` makes it wrong if it failed.

@@ -1,4 +1,4 @@
-"""Many verdicts to one number: the means that most benchmarks report, each with its standard error. Pure.
+"""The means that most benchmarks report, each with its standard error. Pure.
 
 A mean is that of the scored samples. The one called `…_all` also counts each failed sample as wrong, so that a run
 cannot gain by failing. Samples without a usable answer are in neither. Aggregates that weigh samples otherwise are in

@@ -1,4 +1,4 @@
-"""Numbers that are no mean over samples: precision, recall and F1 of a yes/no benchmark, OCRBench's points. Pure."""
+"""Metrics that are no mean over samples: precision, recall and F1 of yes/no, OCRBench's points. Pure."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The score of a job that still goes on, and its interval: a mean that is added to sample by sample. Pure.
+"""The score and its interval while a job goes on: a mean that grows sample by sample. Pure.
 
 Only sums are kept, and one entry for each picture that several samples may share, so that a tally costs the same after
 the first sample and the millionth. What a finished job publishes comes from `summary` alone.

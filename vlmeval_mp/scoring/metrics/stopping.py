@@ -1,4 +1,4 @@
-"""When a job has been asked enough: half the 95 % interval of its score is below a target. Pure.
+"""Decides that a job can end early: half the 95 % interval of its score is below a target. Pure.
 
 Looks at the beginning of a random order only, never at whatever was answered first: short answers come first, and are
 easier. What is estimated is the score of the whole job, so the interval shrinks as the job is exhausted (the finite

@@ -1,4 +1,4 @@
-"""Samples that belong together by a column: variants of one question, or its rotations. Pure.
+"""Scores samples with the same value in a column as one: variants of a question, or its rotations. Pure.
 
 A model that is right on average may be wrong on some variant of every question. What is counted here is each group as a
 whole: DynaMath's worst case (Zou et al. 2024, "DynaMath"), and pass^k, the chance that k variants drawn without

@@ -1,1 +1,1 @@
-"""Answers read as a benchmark's own authors read them, where their rule needs no judge or says where it asks one."""
+"""Reads answers by the rule of a benchmark's own authors, where the rule needs no judge."""

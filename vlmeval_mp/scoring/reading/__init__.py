@@ -1,1 +1,1 @@
-"""What a reply's text says: numbers, words, letters, phrases."""
+"""Reads numbers, words, letters and phrases in the text of a reply."""

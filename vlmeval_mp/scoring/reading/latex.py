@@ -1,4 +1,4 @@
-r"""LaTeX as options and replies write it, in one spelling: "$2 \pi$", "\(2\pi\)" and "2π" are the same text. Pure."""
+r"""Brings LaTeX into one spelling: "$2 \pi$", "\(2\pi\)" and "2π" become the same text. Pure."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Capital letters that may be options, told from articles, names of points and pictures, and units. Pure."""
+"""Finds capital letters that can be options, and leaves out articles, names of points and pictures, and units. Pure."""
 
 from __future__ import annotations
 

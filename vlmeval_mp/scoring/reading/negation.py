@@ -1,4 +1,4 @@
-"""Words that take back what stands beside them ("not a cat", "B is wrong"), and a "no" that denies nothing asked. Pure.
+"""Finds words that deny their neighbour ("not a cat", "B is wrong"), and a "no" that denies no option. Pure.
 
 `start` and `end` are places in a text; only the few words next to them are looked at.
 """

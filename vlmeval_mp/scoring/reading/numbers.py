@@ -1,4 +1,4 @@
-"""Numbers as replies write them: "1,000", "$ 12", "5 %", "1/2", "\\frac{3}{4}", "2\\sqrt{3}", "90^\\circ". Pure.
+"""Reads numbers: "1,000", "$ 12", "5 %", "1/2", "\\frac{3}{4}", "2\\sqrt{3}", "90^\\circ". Pure.
 
 `value` reads a text that is nothing but one number or one sum of numbers; a unit, a word or a second number makes it
 none.

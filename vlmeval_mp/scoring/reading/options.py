@@ -1,4 +1,4 @@
-"""The options of a question: what a text says of them by their words, whatever letters they have. Pure.
+"""Finds the options of a question in a text by their words, whatever letters they have. Pure.
 
 Two texts are the same option's if they differ in case, outer punctuation, spaces, the spelling of LaTeX, of a minus
 sign or of an apostrophe; numbers also if they have the same value, where nothing but the number is said.
@@ -171,7 +171,7 @@ class Options:
 
     @cached_property
     def speak_of_letters(self) -> bool:
-        """Whether a letter behind "point" or "image" may be an option: the options have no words, or are such names."""
+        """True if a letter after "point" or "image" may be an option: the options have no words, or are such names."""
         return not self.stripped or any(
             letter in self.letters for text in self.texts.values() for letter in _LETTER.findall(text)
         )

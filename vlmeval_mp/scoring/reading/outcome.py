@@ -1,4 +1,4 @@
-"""How a reply may give no answer: it is empty, a thought without an end, a refusal, or words that name none. Pure.
+"""The reason why a reply has no answer: empty, an unfinished thought, a refusal, or unread words. Pure.
 
 Knows neither options nor references: whether an answer was found is the scorer's to say.
 """

@@ -1,4 +1,4 @@
-"""Where a phrase stands in a text as whole words or numbers: "12" not in "3125" nor in "12.5". Pure.
+"""Finds a phrase in a text as whole words or numbers: "12" is not in "3125" and not in "12.5". Pure.
 
 Scripts without spaces have no such border: Han, Hiragana and Thai, Lao, Khmer and Burmese run on; a Korean noun is
 followed by its particle, which is no other word.

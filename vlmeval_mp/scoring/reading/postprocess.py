@@ -1,4 +1,4 @@
-"""What is done to an answer before it is scored, by name. Pure; the raw answer stays on disk."""
+"""Changes of an answer before its scoring, by name. Pure; the raw answer stays on disk."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The reasoning that a model writes before its answer: which marks enclose it, and what stands outside. Pure.
+"""Separates the reasoning in a reply from the answer, by the marks around the reasoning. Pure.
 
 Marks in use: `<think>` (DeepSeek-R1, Qwen3), `<thinking>`, `<thought>`, `<reason>`, `<reasoning>`, `<reflection>`,
 `<scratchpad>` and `<seed:think>`; `[THINK]` (Magistral); `◁think▷` (Kimi-VL); `<|begin_of_thought|>` (Sky-T1);

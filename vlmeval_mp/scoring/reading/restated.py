@@ -1,4 +1,4 @@
-"""A yes/no question that the reply turns into a statement: "Is the sky blue?" – "The sky is not blue." Pure.
+"""Reads a reply that states a yes/no question: "Is the sky blue?" – "The sky is not blue." Pure.
 
 It is a restatement only if every content word of the question stands in one sentence, in the same order, with nothing
 between them but words that say nothing ("indeed", "in the image") and the verb, and if the sentence begins and ends

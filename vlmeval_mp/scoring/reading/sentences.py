@@ -1,4 +1,4 @@
-"""The first and the last sentence of a reply, and whether one of them says a result or a preference. Pure."""
+"""Finds the first and the last sentence of a reply, and a result or a preference in them. Pure."""
 
 from __future__ import annotations
 

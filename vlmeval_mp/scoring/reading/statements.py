@@ -79,7 +79,7 @@ _TAKEN_BACK = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class Statement:
-    """What a statement says: a letter or `SEVERAL`, and where it ends. `in_passing`: a box within a sentence."""
+    """The content of a statement: a letter or `SEVERAL`, and the end. `in_passing`: a box within a sentence."""
 
     letter: str
     end: int

@@ -1,4 +1,4 @@
-"""An answer as a value of JSON: `{"reasoning": "…", "answer": "B"}`, fenced or bare, well formed or nearly. Pure."""
+"""Reads an answer from JSON: `{"reasoning": "…", "answer": "B"}`, fenced or bare, also with small errors. Pure."""
 
 from __future__ import annotations
 

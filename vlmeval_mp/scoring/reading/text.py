@@ -1,4 +1,4 @@
-"""What every scorer does to model output before reading it: keep the answer, drop the reasoning and the decoration.
+"""Cleans model output before any scorer reads it: keeps the answer, drops the reasoning and the decoration.
 
 Sources of the conventions: `<answer>…</answer>` from the DeepSeek-R1 family; `\\boxed{…}` from the MATH benchmark;
 `<s>` and `<|im_end|>` are tokens that a sloppy decoder leaves behind. Knows nothing of options, yes/no or references.

@@ -1,4 +1,4 @@
-"""Where a reply ends and the model goes on to write the next turn of a conversation itself. Pure.
+"""Finds the place where a model goes on after its reply and writes the user's next turn. Pure.
 
 A base model, or one that misses its stop token, invents another question behind its answer and answers that one, too.
 """

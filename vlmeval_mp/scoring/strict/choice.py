@@ -1,4 +1,4 @@
-"""Multiple choice: which option a reply names, by stated rules, most explicit first. Nothing is guessed.
+"""Scores multiple choice: finds the option in a reply by stated rules, most explicit first. Nothing is guessed.
 
 1. The reply is nothing but a letter ("B", "(b).", "**B**"), or nothing but one option's text or value.
 2. A statement: "Answer: B", "the correct option is (B)", "B is correct", "I choose B", "Therefore, B.", "答案是B",
@@ -109,7 +109,7 @@ class _Reply:
         self.has_letter = any(letter in text for letter in options.letters)
 
     def letter(self) -> str:
-        """What the first rule that applies says."""
+        """Return the letter by the first rule that applies."""
         whole = lone_letter(self.plain, self.options.letters) or self.options.same(self.plain)
         if whole:
             return whole
@@ -225,7 +225,7 @@ class _Reply:
 
     @cached_property
     def _result(self) -> str:
-        """What the last sentence says to be so; "" where it states no result."""
+        """Return the result that the last sentence states, "" if it states none."""
         return result_of(self._last)
 
     def _claim(self) -> str:
@@ -236,7 +236,7 @@ class _Reply:
 
     @cached_property
     def _lists_letters(self) -> bool:
-        """Whether lines are led by several letters: the reply repeats the options."""
+        """Return whether several letters begin lines, so that the reply repeats the options."""
         return self.has_letter and len({m[1] for m in self.patterns.led.finditer(self.plain)}) > 1
 
     def _without_foreign_list(self) -> str:

@@ -1,4 +1,4 @@
-"""Which of several options a reply claims by how it ends or begins, where words and letters alone name more than one.
+"""Chooses among several options in a reply by its beginning and its end.
 
 1. Its last sentence gives an option as its result ("… so the corresponding point is Point C, as it is on the wheel").
 2. The last sentence that begins as a conclusion has an option for its subject ("Based on this, the third image (B) is

@@ -1,4 +1,4 @@
-"""Answers that count when they are near: numbers within 5 % (ChartQA), texts a few letters away (DocVQA, InfoVQA).
+"""Scores answers that are near: numbers within 5 % (ChartQA), texts with few wrong letters (DocVQA, InfoVQA).
 
 Relaxed accuracy: Methani et al. 2020 (PlotQA, arXiv:1909.00997) and ChartQA (arXiv:2203.10244, §5.1). A number may have
 grouping commas and a currency sign. Percent: with a sign on both sides or on neither the numbers are compared; with one

@@ -1,4 +1,4 @@
-"""Answers that somebody else has already read out of the replies: right if they are the answer, as they are. Pure.
+"""Scores answers that were already read out of replies: right if equal to the right answer. Pure.
 
 This is how official tools judge what their extraction (by a rule or a judge) left: MathVista's `normalized == answer`,
 BLINK's "(A)" == "(A)". The same in both modes.

@@ -1,4 +1,4 @@
-"""Options that a data set keeps as a list in one column (`candidates`), as the video benchmarks of VLMEvalKit do.
+"""Finds options that a data set keeps as a list in one column (`candidates`), as some video benchmarks do.
 
 `elements` is that list as written, and `answer` the text of the right one; `as_choice` makes the sample one with
 lettered options and a letter for its answer, whichever of the two ways it was read.

@@ -1,4 +1,4 @@
-"""MathVista and MathVision: the final answer of a reply, of the kind that the question asks for.
+"""Scores MathVista and MathVision by the final answer of a reply, of the kind that the question asks for.
 
 MathVista (https://github.com/lupantech/MathVista, `calculate_score.py`): a choice by its letter or its text; a whole
 number; a number rounded to the question's `precision`; a list; a text. The official score extracts the answer with a

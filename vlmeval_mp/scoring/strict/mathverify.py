@@ -1,4 +1,4 @@
-"""Mathematical answers that are equal as formulas, by the package math-verify (Hugging Face): "a+b" is "b+a".
+"""Compares answers as formulas with the package math-verify (Hugging Face): "a+b" is "b+a".
 
 A choice is read as any other. A free answer is what the reply states (its last box or "Answer: …", as in `openended`)
 or all of it. It is right if it is the text of a reference (words as `openended.key` compares them, formulas without

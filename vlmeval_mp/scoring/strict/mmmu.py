@@ -1,4 +1,4 @@
-"""MMMU: a letter where there are options, else an open answer by the rules of MMMU's own parser.
+"""Scores MMMU: a letter if there are options, else an open answer by the rules of MMMU's own parser.
 
 Rules: MMMU's `eval_utils.py` (`parse_open_response`, `eval_open`; https://github.com/MMMU-Benchmark/MMMU). Of a
 sentence, what follows the last of its key words ("is", "so", "therefore", "answer", …; in the last sentence also "=")

@@ -1,4 +1,4 @@
-"""Open answers: normalised exact match against one or several references.
+"""Scores open answers by exact match with one of the references, after normalisation.
 
 Normalisation is that of the VQA evaluation (https://visualqa.org/evaluation.html): lower case, number words to digits,
 articles and punctuation dropped, with every period handled (VLMEvalKit's port stops after 32) and a single reference

@@ -1,4 +1,4 @@
-"""Choices between Yes and No, or True and False, whose reply names neither: what it says of the question. Pure."""
+"""Reads a reply to a Yes/No or True/False choice that names neither: the statement decides. Pure."""
 
 from __future__ import annotations
 

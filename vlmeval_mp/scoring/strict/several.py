@@ -1,4 +1,4 @@
-"""Questions with several right options ("AC", "A, C", "['A', 'C']"): the reply must name just this set. Pure.
+"""Scores questions with several right options ("AC", "A, C", "['A', 'C']"): all of them and no other. Pure.
 
 A reply names a set by a list of letters (alone, behind "Answer:", in a box), else by letters in brackets or in bold and
 lines that are nothing but one option, else by a single option that the rules of `choice` read. Anything else is unread.

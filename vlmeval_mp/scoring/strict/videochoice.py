@@ -1,4 +1,4 @@
-"""Video benchmarks whose options are a list in a column: read by the rules of `choice`, once they have letters.
+"""Scores video benchmarks whose options are a list in a column, by the rules of `choice`.
 
 TempCompass's caption matching names its options ("Caption A: …", "Option 1: …"); a reply that is such a name, or begins
 with it, names that option, whatever its place.

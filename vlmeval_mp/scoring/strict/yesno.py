@@ -1,4 +1,4 @@
-"""Yes/no: which of the two a reply says, by stated rules, most explicit first.
+"""Scores yes/no: finds one of the two in a reply by stated rules, most explicit first.
 
 1. A statement, "Answer: Yes", "the answer is no", 答案是否; the last one counts.
 2. The word that the reply opens with, if punctuation or the end of the line follows: "No, there is no dog."; 有, 没有
