@@ -1,4 +1,4 @@
-"""What people and programs see of a run: the live screen, its plain and JSON twins, and the table at the end.
+"""Displays of a run for people and programs: the live screen, plain lines, JSON, and the table at the end.
 
 Everything is drawn from a `RunState` or `Summary` value; nothing here reads a run's folder. With `cli`, the only user
 of `rich`. Text that came from a model, a file or a name passes `safe` before it reaches a terminal.

@@ -1,4 +1,4 @@
-"""The end of a run whose answers were not scored (`--mode infer`): how many there are, and how to have them scored."""
+"""The end of a run without scores (`--mode infer`): the number of answers, and the command that scores them."""
 
 from __future__ import annotations
 

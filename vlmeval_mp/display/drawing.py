@@ -32,7 +32,7 @@ class Column:
 
 @dataclass(frozen=True, slots=True)
 class Bar:
-    """How much of `total` is answered, failed and left, in `width` cells. Each has a mark of its own beside a colour.
+    """A bar of the answered, failed and open samples in `width` cells. Each kind has its own mark besides a colour.
 
     Nothing but a whole one is drawn whole, and a single failure has a cell.
     """

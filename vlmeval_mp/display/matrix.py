@@ -1,4 +1,4 @@
-"""Models against data sets, as a paper has them: the first thing to see where several of both were run."""
+"""A matrix of models and data sets, for runs with several of both."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A plan as text: the models, the jobs with how long their prompts are and what they may take, then what to know."""
+"""A plan as text: the models, the jobs with the lengths of their prompts and their times, then warnings."""
 
 from __future__ import annotations
 

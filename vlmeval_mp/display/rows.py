@@ -1,4 +1,4 @@
-"""The rows of the live screen: workers, jobs, why samples failed, events. No function returns blank lines."""
+"""The rows of the live screen: workers, jobs, reasons of failed samples, events. No row is blank."""
 
 from __future__ import annotations
 

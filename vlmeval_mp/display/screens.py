@@ -1,4 +1,4 @@
-"""Three ways to follow a run, one protocol: `Live` for a terminal, `Plain` lines for a log, `JsonLines` for a program.
+"""Three screens with one protocol: `Live` for a terminal, `Plain` lines for a log, `JsonLines` for a program.
 
 A screen is fed with states and decides itself when to draw. Nothing that goes wrong in it (a drawing error, a closed
 pipe, a terminal that is gone) reaches the caller: the run goes on without it.
@@ -67,7 +67,7 @@ def screen(mode: Mode, stream: IO[str], clock: Clock = time.time) -> Screen:
 
 
 class _Screen:
-    """What all three share: a stream that may be closed under us, the last state, and the events already seen."""
+    """The base of all three: a stream that may be closed at any time, the last state, and the events already seen."""
 
     def __init__(self, stream: IO[str], clock: Clock) -> None:
         self._stream = stream

@@ -1,4 +1,4 @@
-"""One line that says where the time of a launch's workers went and what it brought."""
+"""One line about the time of a launch's workers, and the answers of that time."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The end of a run: what was measured, how sure it is, what failed, what the other mode says, where the files are."""
+"""The table at the end of a run: scores with intervals, failures, the other mode's scores, the place of the files."""
 
 from __future__ import annotations
 
@@ -165,7 +165,7 @@ def _rows(summaries: Results, spared: Sequence[str] = ()) -> list[list[str]]:
 
 
 def _spoken(metric: str) -> str:
-    """A metric's name as a heading."""
+    """Return a metric's name as a heading."""
     return safe(metric.removesuffix(_POINTS) + " points" if metric.endswith(_POINTS) else metric).replace("_", " ")
 
 
@@ -228,7 +228,7 @@ def _number(metric: str, value: float | None) -> str:
 
 
 def _notes(summaries: Results, folder: Path | None, spared: Sequence[str] = ()) -> list[str]:
-    """Under the table: rules that are not our own, counts without a column, where the other mode differs, the files."""
+    """Return the lines under the table: other rules, counts without a column, the other mode's scores, the files."""
     found = [summary for summary, _ in summaries]
     rules = sorted({s.scoring for s in found if s.scoring != "strict"})
     notes = [f"scored as {safe(name)}" for name in rules]

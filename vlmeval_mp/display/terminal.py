@@ -1,4 +1,4 @@
-"""The stream a picture is written to, made harmless: no markup, no emoji codes, and no exit when its reader is gone."""
+"""A stream for rich that is safe: no markup or emoji codes in texts, and no exit when its reader is gone."""
 
 from __future__ import annotations
 

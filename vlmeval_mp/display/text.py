@@ -1,4 +1,4 @@
-"""Text fit for a terminal: hostile characters removed, numbers in few columns. Knows no state and no rich."""
+"""Texts fit for a terminal: no hostile characters, numbers in few columns. Knows no state and no rich."""
 
 from __future__ import annotations
 

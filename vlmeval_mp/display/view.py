@@ -1,4 +1,4 @@
-"""The live screen as a pure function of a `RunState`: header, workers, a bar per job, why samples failed, events.
+"""The live screen as a pure function of a `RunState`: header, workers, a bar per job, reasons of failures, events.
 
 Columns have fixed widths chosen by the screen's width alone, so nothing jumps from one frame to the next and no row
 wraps; what does not fit is cut with an ellipsis. Colour only repeats what words and marks say: green works, yellow
