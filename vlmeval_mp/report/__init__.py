@@ -1,1 +1,1 @@
-"""What people look at after a run: pages, comparisons of runs, exports. Reads runs and changes none."""
+"""Pages about runs, comparisons of runs, exports. Reads runs and changes none."""

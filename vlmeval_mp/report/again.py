@@ -1,4 +1,4 @@
-"""A random sample of a run asked again: what is asked, as a run of its own, and how many answers agree."""
+"""Asks a random sample of a run again, as a run of its own, and counts the answers that agree."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class Answer(Struct, frozen=True, omit_defaults=False):
 
 @dataclass(frozen=True, slots=True)
 class Changes:
-    """What is another way now: the engine ("" as it was), its arguments, and models' folders by name."""
+    """Changes against the first run: the engine ("" for the same), its arguments, and models' folders by name."""
 
     engine: str = ""
     engine_args: Mapping[str, Any] | None = None

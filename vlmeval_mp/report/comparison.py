@@ -1,4 +1,4 @@
-"""Which samples two sides of a comparison have in common, and what these say of the two.
+"""Pairs the samples that two sides of a comparison have in common, and measures the difference.
 
 A side is one model of one run. Sides are compared data set by data set, on samples that both have a verdict on; data
 sets that are not the same on both are refused with the reason. What is computed of the pairs is `paired`'s matter.

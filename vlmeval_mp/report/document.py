@@ -1,4 +1,4 @@
-"""One self-contained HTML file: style, scripts and data inside it, and nothing that it could ask anybody for.
+"""Builds one self-contained HTML file: styles, scripts and data are inside, and it loads nothing from elsewhere.
 
 Owns the frame around the pages and what keeps a hostile reply from acting: templates escape, data is JSON in script
 tags that are never run, with `<`, `>` and `&` written as escapes, and a content security policy allows the scripts and

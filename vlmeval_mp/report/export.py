@@ -1,4 +1,4 @@
-"""Tables as files that other programs open. Adding a format means one function and one line in `FORMATS`.
+"""Writes tables as files that other programs open. A new format is one function and one line in `FORMATS`.
 
 A text of a model or a data set that begins like a formula is never one in the file: a spreadsheet must not run what a
 model said.

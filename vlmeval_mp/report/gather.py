@@ -1,4 +1,4 @@
-"""Everything that a report shows of a run, read from its folder into plain values.
+"""Gathers all facts that a report shows about a run, from its folder into plain values.
 
 Verdicts are made again from the samples and predictions, so that both modes are there whichever one the run was scored
 in; where VLMEvalKit's own evaluator scored a job, they are those it left. Writes nothing.
@@ -39,7 +39,7 @@ MODES: tuple[Mode, ...] = ("strict", "compat")
 
 
 class Origin(Struct, frozen=True):
-    """Who recorded an answer, and when (wall clock; 0 where the checkpoint does not say)."""
+    """The worker that recorded an answer, and the time (wall clock; 0 if the checkpoint has none)."""
 
     worker: str = ""
     at: float = 0.0
@@ -144,7 +144,7 @@ def _first(mode: Mode, summary: Summary | None) -> Mode:
 
 
 class _Line(Struct, frozen=True):
-    """What a checkpoint line says besides the answer."""
+    """The fields of a checkpoint line besides the answer."""
 
     row: int = -1
     index: str = ""

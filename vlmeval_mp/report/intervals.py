@@ -1,4 +1,4 @@
-"""Numbers of a summary as people read them: value, 95 % interval, share of the axis. Pure."""
+"""Numbers of a summary as texts for people: value, 95 % interval, share of the axis. Pure."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The first page: the matrix of models and data sets, what went wrong in numbers, and each data set's categories."""
+"""The first page: the matrix of models and data sets, failures in numbers, and each data set's categories."""
 
 from __future__ import annotations
 

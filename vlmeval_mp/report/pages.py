@@ -1,4 +1,4 @@
-"""The pages of a report, by name. Adding one means one module here and one line in `PAGES`.
+"""The pages of a report, by name. A new page is one module here and one line in `PAGES`.
 
 A page is a function that takes the run and returns a `Page`; `document` puts all of them into one HTML file, whose tabs
 stand in the order of the table.
@@ -41,7 +41,7 @@ class Page:
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """What a reader may choose: bytes of pictures inside the file, and whether there are pictures at all."""
+    """The options of a report: the bytes of pictures inside the file, and whether it has pictures at all."""
 
     inline_bytes: int = 16 << 20
     pictures: bool = True

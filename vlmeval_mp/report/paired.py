@@ -1,4 +1,4 @@
-"""Two sides on the same samples: the difference of their means, its 95 % interval, and an exact p. Pure.
+"""Compares two sides on the same samples: the difference of the means, its 95 % interval, and an exact p. Pure.
 
 Right or wrong is tested as McNemar's test does, exactly (McNemar 1947; the binomial form of Cochran 1950), and has the
 score interval of Tango (1998, "Equivalence test and confidence interval for the difference in proportions for the

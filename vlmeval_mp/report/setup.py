@@ -1,4 +1,4 @@
-"""What it takes to get the same answers again: the command, the frozen configuration, versions and digests."""
+"""The setup of a run, to get the same answers again: the command, the frozen configuration, versions and digests."""
 
 from __future__ import annotations
 

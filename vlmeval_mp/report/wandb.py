@@ -1,4 +1,4 @@
-"""A run as an offline run of Weights & Biases: plain files, which `wandb sync` sends when and if the user wants."""
+"""Writes a run as an offline run of Weights & Biases: plain files for `wandb sync`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where the time went: a lane for each worker, and how fast answers came. Drawn as SVG, no script needed.
+"""The time of a run as a picture: a lane for each worker, and the rate of answers. SVG without a script.
 
 What workers say of their own seconds is shown where it is there; a run without it has lanes made of its first and last
 answers alone, and one without workers has neither.
@@ -48,7 +48,7 @@ class Block:
 
 @dataclass(frozen=True, slots=True)
 class Share:
-    """What some of a worker's seconds went to; `at` and `percent` place it among all of them."""
+    """The use of some of a worker's seconds; `at` and `percent` place it among all of them."""
 
     occupation: Occupation
     words: str

@@ -1,4 +1,4 @@
-"""Writes the report of a run: `<run>/report/index.html`, and pictures beside it that found no room inside."""
+"""Writes the report of a run: `<run>/report/index.html`, and beside it the pictures that are too many for the page."""
 
 from __future__ import annotations
 
