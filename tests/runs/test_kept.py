@@ -12,7 +12,7 @@ from vlmeval_mp.core.errors import ConfigError
 from vlmeval_mp.core.paths import JobsPaths, RunPaths
 from vlmeval_mp.pool.worker.__main__ import live
 from vlmeval_mp.runs import kept, snapshot, submit
-from vlmeval_mp.runs.merge import merge
+from vlmeval_mp.runs.merge import dataset_of, info_of, merge
 
 
 async def answered(tmp_path: Path) -> RunPaths:
@@ -48,3 +48,14 @@ async def test_an_old_run_keeps_its_samples_from_its_next_resume_on(tmp_path: Pa
     assert kept.folder_of(paths, record.jobs[0]).parent == JobsPaths(paths.root.parent).datasets
     submit.check(paths, record)
     assert kept.folder_of(paths, record.jobs[0]).parent == paths.datasets
+
+
+async def test_what_is_known_of_a_data_set_is_read_without_its_samples(tmp_path: Path) -> None:
+    paths = await answered(tmp_path)
+    job = snapshot.read_record(paths).jobs[0]
+    info, folder = dataset_of(paths, job).info, kept.folder_of(paths, job)
+    (folder / "samples.jsonl").write_bytes(b"broken")
+    assert info_of(paths, job) == info
+    (folder / "dataset.json").write_bytes(b"{")
+    with pytest.raises(ConfigError, match=r"is no usable data set folder .*dataset\.json cannot be read"):
+        info_of(paths, job)

@@ -31,7 +31,7 @@ from vlmeval_mp.exchange.predictions import Damage
 from vlmeval_mp.exchange.scoreshapes import ScoreFile
 from vlmeval_mp.runs import results, stops
 from vlmeval_mp.runs.index import search
-from vlmeval_mp.runs.merge import dataset_of, merge
+from vlmeval_mp.runs.merge import info_of, merge
 from vlmeval_mp.scoring.base import Rules, ScoredSample
 from vlmeval_mp.scoring.reading.postprocess import applied
 from vlmeval_mp.vlmevalkit import evaluation
@@ -116,7 +116,7 @@ class _Tree:
         if next(data.order for data in self.record.spec.datasets if data.name == job.dataset):
             samples, predictions = predictiontable.in_file_order(samples, predictions)
         seen = [applied(self.model.post_process, prediction) for prediction in predictions]
-        columns = dataset_of(self.paths, job).info.columns
+        columns = info_of(self.paths, job).columns
         table = predictiontable.rows(columns, samples, seen)
         content = predictiontable.encode(table, self.form)
         name = f"{stem}.{self.form}"

@@ -18,7 +18,7 @@ from vlmeval_mp.core.records import Job, Media, ModelSpec, Prediction, RunRecord
 from vlmeval_mp.report.bundle import with_media
 from vlmeval_mp.report.pictures import place_of
 from vlmeval_mp.runs import kept, results, snapshot, submit
-from vlmeval_mp.runs.merge import dataset_of, merge
+from vlmeval_mp.runs.merge import info_of, merge
 from vlmeval_mp.scoring import score
 
 NAME = "verify"
@@ -89,8 +89,8 @@ def _dataset(original: RunPaths, jobs: JobsPaths, job: Job, samples: Sequence[Sa
     folder.mkdir(parents=True)
     moved = [msgspec.structs.replace(with_media(s, here), row=row) for row, s in enumerate(samples)]
     content = b"".join(msgspec.json.encode(s) + b"\n" for s in moved)
-    info = dataset_of(original, job).info
-    info = msgspec.structs.replace(info, samples=len(moved), stored=hashlib.sha256(content).hexdigest())
+    stored = hashlib.sha256(content).hexdigest()
+    info = msgspec.structs.replace(info_of(original, job), samples=len(moved), stored=stored)
     files.atomic_write(folder / "samples.jsonl", content)
     files.atomic_write(folder / "dataset.json", msgspec.json.encode(info))
     return folder

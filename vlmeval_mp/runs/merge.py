@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from vlmeval_mp.core import jsonfiles
+from vlmeval_mp.core.errors import ConfigError, StorageError
 from vlmeval_mp.core.paths import RunPaths
-from vlmeval_mp.core.records import Done, Job, Prediction, Sample, Shard
+from vlmeval_mp.core.records import DatasetInfo, Done, Job, Prediction, Sample, Shard
 from vlmeval_mp.datasets.store import Dataset
 from vlmeval_mp.runs import kept, stops
 from vlmeval_mp.runs.index import Index
@@ -22,6 +24,19 @@ def dataset_of(paths: RunPaths, job: Job) -> Dataset:
         ConfigError: neither is there.
     """
     return Dataset(kept.folder_of(paths, job))
+
+
+def info_of(paths: RunPaths, job: Job) -> DatasetInfo:
+    """Return what is known of the data set of a job, without a look at its samples.
+
+    Raises:
+        ConfigError: it is not there, or damaged.
+    """
+    folder = kept.folder_of(paths, job)
+    try:
+        return jsonfiles.read(folder / "dataset.json", DatasetInfo)
+    except (OSError, StorageError) as error:
+        raise ConfigError(f"{folder} is no usable data set folder ({error}); delete it and launch again") from error
 
 
 def merge(paths: RunPaths, job: Job) -> tuple[list[Sample], list[Prediction]]:
