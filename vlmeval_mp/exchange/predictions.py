@@ -57,9 +57,10 @@ def pred_format(environ: Mapping[str, str]) -> str:
 def in_file_order(
     samples: Sequence[Sample], predictions: Sequence[Prediction]
 ) -> tuple[list[Sample], list[Prediction]]:
-    """Return both as a file has them that numbers its rows: by index, if all are whole numbers; else as they stand.
+    """Return samples and predictions sorted by index, if every index is a whole number; else in the order given.
 
-    A job with a random order was asked in another one, and VLMEvalKit takes some scores by place.
+    A job whose samples were asked in a random order gets back the order of its file: VLMEvalKit computes some scores
+    from the places of rows.
     """
     pairs = list(zip(samples, predictions, strict=True))
     if all(_WHOLE.fullmatch(sample.index) for sample in samples):

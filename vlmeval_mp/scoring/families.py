@@ -126,9 +126,10 @@ def has_official(scorer: str) -> bool:
 
 
 def aggregator_of(scorer: str, *, circular: bool = False) -> Aggregator:
-    """Return what turns the verdicts of a data set that names `scorer` into metrics.
+    """Return the function that makes metrics of the verdicts on a data set; `scorer` is the scorer that it names.
 
-    `circular`: it is asked in rotations. One that its own evaluator scores as a whole has the mean of what is known.
+    `circular` says that each question is asked once for each rotation of its options. A data set that names no scorer,
+    or that VLMEvalKit's own evaluator scores as a whole, has the mean of the verdicts that are known.
     """
     if circular:
         return jointly.circular

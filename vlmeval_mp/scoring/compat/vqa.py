@@ -1,7 +1,8 @@
-"""Compares short answers as ms-vlmeval does: relaxed numbers, ANLS, equality, and the VQA score.
+"""Scores short answers as ms-vlmeval does.
 
-The rules are `process_line` and `hit_calculate` (vlmeval/dataset/utils/vqa_eval.py), and OCRBench's evaluate
-(dataset/image_vqa.py).
+A scorer compares a reply with each reference answer by one rule (a number within 5 %, ANLS, equality, or the VQA
+score) and takes the best or the mean of these values. The rules repeat `process_line` and `hit_calculate`
+(vlmeval/dataset/utils/vqa_eval.py); those for OCRBench repeat its `evaluate` (vlmeval/dataset/image_vqa.py).
 """
 
 from __future__ import annotations
@@ -98,7 +99,8 @@ def _equal(answers: list[str], said: str) -> list[float]:
 
 
 def textvqa(sample: Sample, prediction: Prediction) -> Score:
-    """TextVQA and every VQA data set without a rule: a single reference never counts, for it has no others."""
+    """TextVQA, and every VQA data set without a rule of its own: a reference counts by how many others equal the reply,
+    so one that stands alone never does."""
     found = _row(sample, prediction, _vqa_score, _mean)
     alone = found.value is not None and len(_answers(cell(sample.answer))) == 1
     return msgspec.structs.replace(found, note=SINGLE) if alone else found

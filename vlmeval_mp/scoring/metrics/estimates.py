@@ -48,9 +48,10 @@ NOTHING = Estimate(None)
 
 
 def ratio(tops: Mapping[int, float], bottoms: Mapping[int, float]) -> Estimate:
-    """Return the sum of `tops` over that of `bottoms`, both by place; a place without a top has 0.
+    """Return the sum of `tops` divided by the sum of `bottoms`.
 
-    No bottoms: nothing.
+    Both map the place of a sample to what it adds; a place that is in `bottoms` alone adds 0 to the sum of `tops`. If
+    the sum of `bottoms` is 0, the estimate is `NOTHING`.
     """
     if not math.fsum(bottoms.values()):
         return NOTHING

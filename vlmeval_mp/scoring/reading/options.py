@@ -90,9 +90,10 @@ class Options:
         return "", 0
 
     def prefix(self, text: str) -> tuple[str, int]:
-        """Return the option whose words `text` begins with, and where they end in `text` itself; "" and 0 if none does.
+        """Return the option whose words `text` begins with, and the place in `text` where these words end.
 
-        Found where folding leaves the beginning's length alone, as it does with plain words.
+        Returns "" and 0 if `text` begins with no option. Here only case and apostrophes are folded, because spaces and
+        LaTeX would move the place; an option that needs them folded is not found.
         """
         start = text[: 2 * self.longest + 40]
         plain = start.casefold().replace("’", "'")
@@ -230,9 +231,9 @@ def _blank(text: str, places: list[int], length: int) -> str:
 
 
 def _spaced_units(texts: Iterable[str]) -> re.Pattern[str] | None:
-    """Return what finds a number and, behind a space, a unit that an option writes without one ("4.5cm").
+    """Return a pattern that finds "4.5 cm" where one of the options in `texts` writes "4.5cm", without the space.
 
-    None without.
+    It finds any number before a space and one of the units that the options write so; None if they write none.
     """
     units = {unit.casefold() for text in texts for unit in _UNIT.findall(text)}
     return re.compile(rf"(\d)\s+({'|'.join(map(re.escape, sorted(units)))})(?![a-z])") if units else None
