@@ -25,7 +25,11 @@ from vlmeval_mp import display
 from vlmeval_mp.core.records import Counts, Event, GpuStats, Job, Notice, OtherMode, Prediction, Summary
 from vlmeval_mp.display.drawing import Bar, spark
 from vlmeval_mp.display.plaintable import plain_table
+from vlmeval_mp.display.screens import JsonLines, Live, Plain
+from vlmeval_mp.display.tables import results_table, results_text
+from vlmeval_mp.display.text import fraction, rate, safe, size
 from vlmeval_mp.runs.state import JobState, RunState, WorkerState
+from vlmeval_mp.runs.words import duration
 
 GIB = 2**30
 HOSTILE = "a[/foo][bold]b\x1b]52;c;aGk=\x07\x9b31m\u202egnp\r\nrow2\ud800"
@@ -181,14 +185,14 @@ def test_jobs_at_work_are_shown_before_finished_ones() -> None:
 
 
 def test_safe_removes_what_a_terminal_would_obey() -> None:
-    assert display.safe(HOSTILE) == HARMLESS
-    assert display.safe("é 狗 🐶\tx\ny") == "é 狗 🐶 x y"
+    assert safe(HOSTILE) == HARMLESS
+    assert safe("é 狗 🐶\tx\ny") == "é 狗 🐶 x y"
 
 
 @given(st.text(alphabet=st.characters(codec=None)))
 @settings(max_examples=300, deadline=None)
 def test_safe_text_never_holds_a_control_character(text: str) -> None:
-    shown = display.safe(text)
+    shown = safe(text)
     assert not re.search("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]", shown)
     shown.encode()
 
@@ -214,9 +218,9 @@ def test_hostile_names_reach_plain_lines_json_and_tables_harmlessly() -> None:
     with display.screen("plain", stream) as plain:
         plain.update(hostile_state())
         plain.line(HOSTILE)
-    stream.write(display.results_text([(summary(HOSTILE, model=HOSTILE), 1.0)], Path("/x")))
+    stream.write(results_text([(summary(HOSTILE, model=HOSTILE), 1.0)], Path("/x")))
     console = Console(file=stream, width=200, color_system=None)
-    console.print(display.results_table([(summary(HOSTILE), 1.0), (summary("b", model=HOSTILE), None)], Path("/x")))
+    console.print(results_table([(summary(HOSTILE), 1.0), (summary("b", model=HOSTILE), None)], Path("/x")))
     for bad in ("\x1b", "\x9b", "\u202e", "\r", "\x07"):
         assert bad not in stream.getvalue()
     assert HARMLESS in stream.getvalue()
@@ -228,9 +232,9 @@ ASKED = Job(name="m+d", model="m", dataset="d", folder="d", samples=1)
 def test_an_answer_is_one_plain_line_one_json_object_and_nothing_on_a_live_picture() -> None:
     hostile = Prediction(index="7", row=0, prediction=HOSTILE.rstrip("\ud800"))
     plain, lines, live = io.StringIO(), io.StringIO(), io.StringIO()
-    display.Plain(plain).answer(ASKED, hostile)
-    display.JsonLines(lines).answer(ASKED, hostile)
-    display.Live(live).answer(ASKED, hostile)
+    Plain(plain).answer(ASKED, hostile)
+    JsonLines(lines).answer(ASKED, hostile)
+    Live(live).answer(ASKED, hostile)
     assert plain.getvalue().endswith(f" m+d 7: {HARMLESS}\n")
     (event,) = map(json.loads, lines.getvalue().splitlines())
     assert (event["event"], event["dataset"], event["prediction"]) == ("answer", "d", hostile.prediction)
@@ -239,7 +243,7 @@ def test_an_answer_is_one_plain_line_one_json_object_and_nothing_on_a_live_pictu
 
 def test_a_failed_answer_says_why() -> None:
     stream = io.StringIO()
-    display.Plain(stream).answer(ASKED, Prediction(index="7", row=0, error="too long"))
+    Plain(stream).answer(ASKED, Prediction(index="7", row=0, error="too long"))
     assert stream.getvalue().endswith(" m+d 7: failed: too long\n")
 
 
@@ -291,7 +295,7 @@ class Ticker:
 
 def test_plain_writes_a_progress_line_when_something_changed_and_time_has_passed() -> None:
     stream, clock = io.StringIO(), Ticker()
-    plain = display.Plain(stream, clock, every=10.0)
+    plain = Plain(stream, clock, every=10.0)
     quiet = run(workers=(), events=())
     plain.update(quiet)
     for done in range(513, 600):
@@ -308,7 +312,7 @@ def test_plain_writes_a_progress_line_when_something_changed_and_time_has_passed
 
 def test_plain_writes_at_once_when_a_job_finishes_a_phase_changes_or_an_event_arrives() -> None:
     stream = io.StringIO()
-    plain = display.Plain(stream, Ticker(), every=1e9)
+    plain = Plain(stream, Ticker(), every=1e9)
     started = Event(time=0.0, text="w0 started")
     state = run(workers=(worker(phase="loading"),), events=(started,))
     plain.update(state)
@@ -328,7 +332,7 @@ def test_plain_writes_at_once_when_a_job_finishes_a_phase_changes_or_an_event_ar
 
 def test_plain_ends_with_the_last_state() -> None:
     stream = io.StringIO()
-    with display.Plain(stream, Ticker(), every=1e9) as plain:
+    with Plain(stream, Ticker(), every=1e9) as plain:
         plain.update(run())
         plain.update(run(done=1260, running=False, phase="finished", jobs=(job(finished=True),)))
         plain.update(run(done=1260, running=False, phase="finished", jobs=(job(finished=True, score=0.5),)))
@@ -363,7 +367,7 @@ def test_a_terminal_that_breaks_while_drawing_does_not_stop_the_run() -> None:
         def isatty(self) -> bool:
             return True
 
-    with display.Live(Tty()) as live:
+    with Live(Tty()) as live:
         live.update(run())
         live.update(run())
 
@@ -387,7 +391,7 @@ def test_the_end_of_a_pipe_does_not_change_the_exit_code() -> None:
 
 def test_letters_the_stream_cannot_encode_are_replaced() -> None:
     raw = io.BytesIO()
-    plain = display.Plain(io.TextIOWrapper(raw, encoding="ascii"))
+    plain = Plain(io.TextIOWrapper(raw, encoding="ascii"))
     plain.line("狗 – ok")
     assert raw.getvalue().endswith(b" ? ? ok\n")
 
@@ -486,7 +490,7 @@ def test_a_dumb_terminal_gets_plain_lines() -> None:
 
 
 def test_something_that_is_no_terminal_gets_plain_lines() -> None:
-    assert isinstance(display.screen("live", io.StringIO()), display.Plain)
+    assert isinstance(display.screen("live", io.StringIO()), Plain)
 
 
 # --- the table at the end -----------------------------------------------------------------------------------------
@@ -506,7 +510,7 @@ def other(value: float, differ: int, metric: str = "accuracy") -> OtherMode:
 
 
 def test_the_table_shows_metric_error_samples_failures_and_speed() -> None:
-    text = display.results_text([(summary("DigitsMCQ"), 186.31), (summary("DigitsVQA", stderr=None), None)], Path("/r"))
+    text = results_text([(summary("DigitsMCQ"), 186.31), (summary("DigitsVQA", stderr=None), None)], Path("/r"))
     heading, first, second, where = text.splitlines()
     beside = ["incl.", "failed", "coverage"]
     assert heading.split() == ["dataset", "accuracy", *beside, "samples", "failed", "samples/s"]
@@ -516,9 +520,7 @@ def test_the_table_shows_metric_error_samples_failures_and_speed() -> None:
 
 
 def test_the_table_names_models_when_there_are_several_and_unscored_when_there_are_any() -> None:
-    text = display.results_text(
-        [(summary("d", model="x"), 1.0), (summary("d", model="y", unscored=4), 1.0)], Path("/r")
-    )
+    text = results_text([(summary("d", model="x"), 1.0), (summary("d", model="y", unscored=4), 1.0)], Path("/r"))
     assert text.splitlines()[0].split() == [
         "dataset",
         "model",
@@ -539,7 +541,7 @@ WHOLE = Counts(total=1000, scored=1000, unscored=0, failed=0)
 
 def test_a_complete_job_shows_its_number_with_the_interval_and_nothing_beside_it() -> None:
     sure = summary("MMStar", counts=WHOLE, interval=(0.965, 0.9861), method="Wilson")
-    heading, row, *_ = display.results_text([(sure, None)], Path("/r")).splitlines()
+    heading, row, *_ = results_text([(sure, None)], Path("/r")).splitlines()
     assert heading.split() == ["dataset", "accuracy", "[95", "%]", "samples", "failed"]
     assert row.split() == ["MMStar", "97.80", "[96.50,", "98.61]", "1,000", "0"]
 
@@ -564,7 +566,7 @@ def test_a_job_without_enough_verdicts_shows_bounds_and_no_number() -> None:
 def test_an_interval_without_room_stands_under_the_table(width: int) -> None:
     results = [(summary("MMBench_DEV_EN_V11", interval=(0.965, 0.9861)), 12.0)]
     stream = io.StringIO()
-    Console(file=stream, width=width, color_system=None).print(display.results_table(results, Path("/r"), width))
+    Console(file=stream, width=width, color_system=None).print(results_table(results, Path("/r"), width))
     shown = " ".join(stream.getvalue().split())
     assert max(map(len, stream.getvalue().splitlines())) <= width
     assert ("97.80 [96.50, 98.61]" in shown) == (width > 60)
@@ -573,20 +575,20 @@ def test_an_interval_without_room_stands_under_the_table(width: int) -> None:
 
 def test_what_the_other_mode_says_stands_under_the_table_with_its_version() -> None:
     results = [(summary("MMStar", other=other(0.612, 12)), None), (summary("AI2D", other=other(0.978, 0)), None)]
-    lines = display.results_text(results, Path("/r")).splitlines()
+    lines = results_text(results, Path("/r")).splitlines()
     assert lines[3:] == [
         "MMStar: 12 samples differ between compat and strict (compat (ms-vlmeval 0.0.20): 61.20 %)",
         "compat counts as VLMEvalKit's rules do; docs/scoring.md has an example of each difference",
         "results in /r",
     ]
-    one = display.results_text([(summary("MMStar", other=other(0.9, 1)), None)], None)
+    one = results_text([(summary("MMStar", other=other(0.9, 1)), None)], None)
     assert "1 sample differs between" in one
 
 
 def test_a_mode_that_does_not_apply_has_no_number_under_the_table() -> None:
     theirs = msgspec.structs.replace(other(0.0, 472), applies=False)
     open_set = summary("DigitsVQA", other=theirs, notes=("compat does not apply: why",))
-    assert display.results_text([(open_set, None)], Path("/r")).splitlines()[2:] == [
+    assert results_text([(open_set, None)], Path("/r")).splitlines()[2:] == [
         "DigitsVQA: compat does not apply: why",
         "results in /r",
     ]
@@ -595,50 +597,50 @@ def test_a_mode_that_does_not_apply_has_no_number_under_the_table() -> None:
 def test_the_number_by_the_authors_own_rule_stands_under_the_table() -> None:
     own = OtherMode("official", {"accuracy": 0.45, "accuracy_all": 0.44}, differ=3, unscored=2)
     told = "MathVision: by the authors' own rule (--scoring official): "
-    text = display.results_text([(summary("MathVision", official=own), None)], None)
+    text = results_text([(summary("MathVision", official=own), None)], None)
     assert f"{told}45.00 %, 2 unscored" in text.splitlines()
     between = OtherMode("official", {"accuracy": None}, differ=3, bounds=(0.4, 0.6))
-    text = display.results_text([(summary("MathVision", official=between), None)], None)
+    text = results_text([(summary("MathVision", official=between), None)], None)
     assert f"{told}40.00 to 60.00 %" in text.splitlines()
 
 
 def test_a_metric_that_differs_though_no_sample_does_is_said() -> None:
     counts = Counts(total=1420, scored=1420, unscored=0, failed=0)
-    text = display.results_text([(summary("MMStar", counts=counts, other=other(0.97, 0)), None)], Path("/r"))
+    text = results_text([(summary("MMStar", counts=counts, other=other(0.97, 0)), None)], Path("/r"))
     assert "MMStar: no sample differs between compat and strict, the metric does (compat" in text
     assert "97.00 %" in text
-    some = display.results_text([(summary("MMStar", other=other(0.97, 0)), None)], Path("/r"))
+    some = results_text([(summary("MMStar", other=other(0.97, 0)), None)], Path("/r"))
     assert "MMStar: compat scores failed samples, too (compat (ms-vlmeval 0.0.20): 97.00 %)" in some
 
 
 def test_the_other_mode_is_shown_by_its_own_first_metric_and_with_what_it_leaves_out() -> None:
     macro = {"primary_metric": "task_mean_accuracy", "metrics": {"task_mean_accuracy": 0.37, "accuracy": 0.36}}
     theirs = OtherMode("compat (ms-vlmeval 0.0.20)", {"accuracy": 0.36, "task_mean_accuracy": 0.37}, differ=0)
-    text = display.results_text([(summary("BLINK", **macro, other=theirs), None)], None)
+    text = results_text([(summary("BLINK", **macro, other=theirs), None)], None)
     assert "the metric does (compat (ms-vlmeval 0.0.20): accuracy 36.00 %)" in text
     judged = OtherMode("compat (ms-vlmeval 0.0.20)", {"accuracy": 0.3125}, differ=792, unscored=792)
-    text = display.results_text([(summary("MathVista_MINI", other=judged), None)], None)
+    text = results_text([(summary("MathVista_MINI", other=judged), None)], None)
     assert "792 samples differ between compat and strict (compat (ms-vlmeval 0.0.20): 31.25 %, 792 unscored)" in text
     none = OtherMode("compat (ms-vlmeval 0.0.20)", {"accuracy": None}, differ=9, unscored=9)
-    assert "0.0.20): –, 9 unscored)" in display.results_text([(summary("MMVet", other=none), None)], None)
+    assert "0.0.20): –, 9 unscored)" in results_text([(summary("MMVet", other=none), None)], None)
 
 
 def test_a_table_of_compat_scores_names_the_version_they_follow() -> None:
     compat = summary("MMStar", scoring="compat (ms-vlmeval 0.0.20)", other=OtherMode("strict", {"accuracy": 0.9}, 3))
-    lines = display.results_text([(compat, None)], Path("/r")).splitlines()
+    lines = results_text([(compat, None)], Path("/r")).splitlines()
     assert lines[2] == "scored as compat (ms-vlmeval 0.0.20)"
     assert lines[3] == "MMStar: 3 samples differ between compat and strict (strict: 90.00 %)"
 
 
 def test_two_models_on_one_data_set_are_told_apart_under_the_table() -> None:
     results = [(summary("d", model=m, other=other(0.5, 2)), None) for m in ("x", "y")]
-    assert "y on d: 2 samples differ" in display.results_text(results, Path("/r"))
+    assert "y on d: 2 samples differ" in results_text(results, Path("/r"))
 
 
 def test_the_heading_is_the_metric_and_points_are_no_percentage() -> None:
     mme = summary("MME", primary_metric="total_points", metrics={"total_points": 1834.125}, stderr=12.0)
     mme = msgspec.structs.replace(mme, other=other(1800.0, 4, "total_points"))
-    heading, row, note, *_ = display.results_text([(mme, None)], Path("/r")).splitlines()
+    heading, row, note, *_ = results_text([(mme, None)], Path("/r")).splitlines()
     assert "total points" in heading
     assert "1,834.12 ± 12.00" in row
     assert note.endswith("(compat (ms-vlmeval 0.0.20): 1,800.00)")
@@ -646,7 +648,7 @@ def test_the_heading_is_the_metric_and_points_are_no_percentage() -> None:
 
 def test_different_metrics_in_one_table_are_named_in_each_row() -> None:
     pope = summary("POPE", primary_metric="f1", metrics={"f1": 0.855})
-    heading, first, second, *_ = display.results_text([(summary("d"), None), (pope, None)], Path("/r")).splitlines()
+    heading, first, second, *_ = results_text([(summary("d"), None), (pope, None)], Path("/r")).splitlines()
     assert heading.split() == ["dataset", "metric", "score", "incl.", "failed", "coverage", "samples", "failed"]
     assert first.split()[:3] == ["d", "accuracy", "97.80"]
     assert second.split()[:3] == ["POPE", "f1", "85.50"]
@@ -655,7 +657,7 @@ def test_different_metrics_in_one_table_are_named_in_each_row() -> None:
 def test_truncated_and_empty_answers_have_a_column_only_where_there_are_any() -> None:
     counts = Counts(total=9, scored=9, unscored=0, failed=0, truncated=3)
     whole = Counts(total=9, scored=9, unscored=0, failed=0)
-    heading, first, second, *_ = display.results_text(
+    heading, first, second, *_ = results_text(
         [(summary("d", counts=counts), None), (summary("e", counts=whole), None)], Path("/r")
     ).splitlines()
     assert heading.split() == ["dataset", "accuracy", "samples", "failed", "truncated"]
@@ -666,7 +668,7 @@ def test_truncated_and_empty_answers_have_a_column_only_where_there_are_any() ->
 def test_the_table_on_a_terminal_says_the_same_and_fits(width: int) -> None:
     stream = io.StringIO()
     results = [(summary("A_long_data_set_name_" * 4), 186.31), (summary("b", model="other"), None)]
-    Console(file=stream, width=width, color_system=None).print(display.results_table(results, Path("/r"), width))
+    Console(file=stream, width=width, color_system=None).print(results_table(results, Path("/r"), width))
     lines = stream.getvalue().splitlines()
     assert max(map(len, lines)) <= width
     for shown in ("97.80 ± 0.73", "1,420", "/r", "other"):
@@ -679,7 +681,7 @@ def test_a_screen_too_narrow_for_every_count_has_them_under_the_table(width: int
     counts = Counts(total=12_345, scored=12_000, unscored=300, failed=45, truncated=7, empty=1)
     results = [(summary("MMBench_DEV_EN_V11", model=m, counts=counts), 1234.0) for m in ("Qwen2-VL-72B", "x")]
     stream = io.StringIO()
-    Console(file=stream, width=width, color_system=None).print(display.results_table(results, Path("/r"), width))
+    Console(file=stream, width=width, color_system=None).print(results_table(results, Path("/r"), width))
     shown = stream.getvalue()
     assert max(map(len, shown.splitlines())) <= width
     assert "97.80 ± 0.73" in shown
@@ -698,7 +700,7 @@ def test_results_as_json_hold_the_summaries_and_the_exit_code() -> None:
 
 
 def test_a_run_without_results_says_so() -> None:
-    assert display.results_text([], Path("/r")) == "no job has results yet"  # the folder may not even exist
+    assert results_text([], Path("/r")) == "no job has results yet"  # the folder may not even exist
 
 
 # --- numbers ------------------------------------------------------------------------------------------------------
@@ -718,7 +720,7 @@ def test_a_run_without_results_says_so() -> None:
     ],
 )
 def test_durations(seconds: float | None, shown: str) -> None:
-    assert display.duration(seconds) == shown
+    assert duration(seconds) == shown
 
 
 @pytest.mark.parametrize(
@@ -734,7 +736,7 @@ def test_durations(seconds: float | None, shown: str) -> None:
     ],
 )
 def test_rates(value: float | None, shown: str) -> None:
-    assert display.rate(value) == shown
+    assert rate(value) == shown
 
 
 @pytest.mark.parametrize(
@@ -742,11 +744,11 @@ def test_rates(value: float | None, shown: str) -> None:
     [(0, 10, "0%"), (999_999, 1_000_000, "99%"), (5, 5, "100%"), (0, 0, "100%"), (1, 3, "33%")],
 )
 def test_one_hundred_percent_means_all_of_it(part: int, whole: int, shown: str) -> None:
-    assert display.fraction(part, whole) == shown
+    assert fraction(part, whole) == shown
 
 
 def test_memory() -> None:
-    assert display.size(61.24 * GIB, 141 * GIB) == "61.2/141 GiB"
+    assert size(61.24 * GIB, 141 * GIB) == "61.2/141 GiB"
 
 
 # --- a worker that waits ---------------------------------------------------------------------------------------------
@@ -834,7 +836,7 @@ def test_a_worker_that_loads_says_at_what_for_how_long_and_how_long_it_took_last
 
 def test_plain_lines_tell_a_stage_once_and_not_its_progress() -> None:
     stream = io.StringIO()
-    plain = display.Plain(stream, Ticker(), every=1e9)
+    plain = Plain(stream, Ticker(), every=1e9)
     for stage in ("reading weights 1/7", "reading weights 2/7", "compiling"):
         plain.update(run(events=(), workers=(worker(phase="loading", stage=stage),)))
     told = [line.split(" ", 1)[1] for line in stream.getvalue().splitlines() if "loading" in line]

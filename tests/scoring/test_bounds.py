@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from vlmeval_mp import display
 from vlmeval_mp.core.records import Prediction, Sample, Score, Summary
+from vlmeval_mp.display.tables import results_text
 from vlmeval_mp.exchange.evaluate import FileToScore, evaluate
 from vlmeval_mp.scoring.base import Rules, ScoredSample
 from vlmeval_mp.scoring.metrics import intervals
@@ -94,4 +94,4 @@ def test_a_file_without_an_error_has_an_interval_and_no_zero() -> None:
     found = evaluate(FileToScore(CASES / "few-clusters-and-zero-errors" / "rows.tsv")).summary
     assert found.metrics["accuracy"] == 1.0
     assert found.interval == intervals.proportion(found.counts.total, found.counts.total)
-    assert "±" not in display.results_text([(found, None)], None)
+    assert "±" not in results_text([(found, None)], None)

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from vlmeval_mp import display
 from vlmeval_mp.core.records import GroupMetrics, Prediction, Sample, Score
+from vlmeval_mp.display.tables import results_text
 from vlmeval_mp.exchange.evaluate import FileToScore, evaluate
 from vlmeval_mp.scoring.base import Rules, ScoredSample
 from vlmeval_mp.scoring.metrics import intervals
@@ -63,7 +63,7 @@ def test_the_summary_has_the_groups_that_were_asked_for_and_the_table_says_them(
     summary = summarize("m", "DynaMath", variants("11", "10"), Rules(group="seed"))
     assert summary.together is not None
     assert summary.together.metrics["worst_case"] == 0.5
-    text = display.results_text([(summary, None)], None)
+    text = results_text([(summary, None)], None)
     assert "DynaMath: 2 groups of 2 by seed: worst case 50.00 [" in text
     assert summarize("m", "d", variants("11"), Rules()).together is None
 

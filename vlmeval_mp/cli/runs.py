@@ -76,9 +76,11 @@ def _scores(entry: Entry) -> str:
 
 
 def _number(metric: str, value: float | None) -> str:
+    from vlmeval_mp.runs.words import POINTS
+
     if value is None:
         return "–"
-    return f"{value:,.1f}" if metric.endswith("_points") or value > 1 else f"{100 * value:.1f}"
+    return f"{value:,.1f}" if metric.endswith(POINTS) or value > 1 else f"{100 * value:.1f}"
 
 
 def _ago(entry: Entry) -> str:

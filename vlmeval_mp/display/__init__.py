@@ -11,41 +11,26 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from vlmeval_mp.display.answers import Answers, show_answers
-    from vlmeval_mp.display.screens import JsonLines, Live, Mode, Plain, Screen, screen
-    from vlmeval_mp.display.tables import results_table, results_text, show_results
-    from vlmeval_mp.display.text import fraction, rate, safe, size
+    from vlmeval_mp.display.screens import Mode, screen
+    from vlmeval_mp.display.tables import show_results
     from vlmeval_mp.display.view import render, show, svg
-    from vlmeval_mp.runs.words import duration
 
 _MODULES = {
     "vlmeval_mp.display.answers": ("Answers", "show_answers"),
-    "vlmeval_mp.display.screens": ("JsonLines", "Live", "Mode", "Plain", "Screen", "screen"),
-    "vlmeval_mp.display.tables": ("results_table", "results_text", "show_results"),
-    "vlmeval_mp.display.text": ("fraction", "rate", "safe", "size"),
+    "vlmeval_mp.display.screens": ("Mode", "screen"),
+    "vlmeval_mp.display.tables": ("show_results",),
     "vlmeval_mp.display.view": ("render", "show", "svg"),
-    "vlmeval_mp.runs.words": ("duration",),
 }
 """Where each name is from. A module is imported with the first use of a name of it: `status` needs a single one."""
 
 __all__ = [
     "Answers",
-    "JsonLines",
-    "Live",
     "Mode",
-    "Plain",
-    "Screen",
-    "duration",
-    "fraction",
-    "rate",
     "render",
-    "results_table",
-    "results_text",
-    "safe",
     "screen",
     "show",
     "show_answers",
     "show_results",
-    "size",
     "svg",
 ]
 

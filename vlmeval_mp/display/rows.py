@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from rich.console import RenderableType
 from rich.text import Text
 
 from vlmeval_mp.core.records import ENDED, SERVING, STARTING, Event, Phase
-from vlmeval_mp.display.drawing import DIM, Bar, Column, Part, beside, cut, headings, line, row, spark
+from vlmeval_mp.display.drawing import DIM, Bar, Column, Part, beside, headings, line, row, spark
 from vlmeval_mp.display.text import fraction, rate, safe, size, tokens
 from vlmeval_mp.runs.state import JobState, RunState, WorkerState
-from vlmeval_mp.runs.words import duration, score
+from vlmeval_mp.runs.words import POINTS, duration, score
 
 WIDE, WIDER = 120, 150
 """Columns from which there are more of them, and still more."""
@@ -180,7 +180,7 @@ def _job_cells(job: JobState) -> dict[str, Part]:
         "eta": ("done" if job.finished else "scoring" if waits else duration(job.eta) if job.eta else "", DIM),
         "failed": (f"{job.failed:,}", "red" if job.failed else DIM),
         "score": (score(job.metric, job.score, job.interval), "bold" if job.score is not None else DIM),
-        "metric": (job.metric.removesuffix("_points").replace("_", " "), DIM),
+        "metric": (job.metric.removesuffix(POINTS).replace("_", " "), DIM),
     }
 
 
@@ -200,14 +200,10 @@ def _job_columns(width: int, *, several_models: bool) -> list[Column]:
 # --- why samples failed, and what happened ---------------------------------------------------------------------
 
 
-def failures(state: RunState, width: int, lines: int) -> list[RenderableType]:
-    """Return why samples failed, the most frequent reason first: `12 × image missing · DigitsMCQ`."""
-    counts, where = reasons(state)
+def failures(counts: Counter[str], where: Mapping[str, list[str]], width: int, lines: int) -> list[RenderableType]:
+    """Return why samples failed, the most frequent of `reasons` first: `12 × image missing · DigitsMCQ`."""
     shown = [
-        cut(
-            line([(f"{count:>5,} × ", "red"), (safe(why), ""), (f" · {safe(', '.join(where[why]))}", DIM)], width),
-            width,
-        )
+        line([(f"{count:>5,} × ", "red"), (safe(why), ""), (f" · {safe(', '.join(where[why]))}", DIM)], width)
         for why, count in counts.most_common(max(0, lines))
     ]
     rest = len(counts) - len(shown)

@@ -19,12 +19,12 @@ from vlmeval_mp.display.matrix import matrix
 from vlmeval_mp.display.plaintable import plain_table
 from vlmeval_mp.display.terminal import Terminal, silence
 from vlmeval_mp.display.text import rate, safe
+from vlmeval_mp.runs.words import POINTS, spoken
 
 Results = Sequence[tuple[Summary, float | None]]
 """Each job's summary and its samples/s, where that is known."""
 
 _TEXT = ("dataset", "model", "metric")
-_POINTS = "_points"
 _NO_NUMBER = "–"
 NOTHING = "no job has results yet"
 _COUNTS: dict[str, Callable[[Counts], int]] = {
@@ -166,7 +166,7 @@ def _rows(summaries: Results, spared: Sequence[str] = ()) -> list[list[str]]:
 
 def _spoken(metric: str) -> str:
     """Return a metric's name as a heading."""
-    return safe(metric.removesuffix(_POINTS) + " points" if metric.endswith(_POINTS) else metric).replace("_", " ")
+    return safe(spoken(metric))
 
 
 def _included(summary: Summary) -> str:
@@ -190,9 +190,10 @@ _BESIDE: dict[str, Callable[[Summary], str]] = {_INCLUDED: _included, _COVERAGE:
 
 
 def _measured(summary: Summary, *, sure: bool = True) -> str:
-    """Return the metric with its 95 % interval, `sure` or not.
+    """Return the metric of `summary` as its cell shows it, with its 95 % interval if `sure`.
 
-    What it lies between; or ± its error in an old summary.
+    Where only bounds are known these stand there ("81.20 to 85.70"), and "±" its standard error where a summary has no
+    interval, as old ones have none.
     """
     name = summary.primary_metric
     if summary.bounds:
@@ -224,7 +225,7 @@ def _number(metric: str, value: float | None) -> str:
     """Return two decimals, as published scores have: percent, or points."""
     if value is None:
         return _NO_NUMBER
-    return f"{value:,.2f}" if metric.endswith(_POINTS) else f"{100 * value:.2f}"
+    return f"{value:,.2f}" if metric.endswith(POINTS) else f"{100 * value:.2f}"
 
 
 def _notes(summaries: Results, folder: Path | None, spared: Sequence[str] = ()) -> list[str]:
@@ -280,7 +281,7 @@ def _of_mode(other: OtherMode, name: str) -> str:
     value = _number(name, other.metrics.get(name))
     if other.bounds:
         value = f"{_number(name, other.bounds[0])} to {_number(name, other.bounds[1])}"
-    return value if name.endswith(_POINTS) or value == _NO_NUMBER else f"{value} %"
+    return value if name.endswith(POINTS) or value == _NO_NUMBER else f"{value} %"
 
 
 def _other(summary: Summary) -> str:

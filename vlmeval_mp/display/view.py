@@ -47,7 +47,7 @@ def render(state: RunState, width: int, height: int | None = None) -> Renderable
 
 def _sections(state: RunState, width: int, room: int, last: int) -> list[Sequence[RenderableType]]:
     """Return workers, jobs, failures and events with blank lines between them, in `room` lines."""
-    counts, _ = rows.reasons(state)
+    counts, where = rows.reasons(state)
     least = [min(len(counts), 1), min(len(state.events), LEAST)]
     wanted = [len(state.workers) + bool(state.workers), len(state.jobs) + bool(state.jobs)]
     blanks = sum(map(bool, [*wanted, *least]))
@@ -66,7 +66,7 @@ def _sections(state: RunState, width: int, room: int, last: int) -> list[Sequenc
     shown = [
         rows.workers(state, width, wanted[0]) if state.workers else [],
         rows.jobs(state, width, wanted[1]),
-        rows.failures(state, width, fails),
+        rows.failures(counts, where, width, fails),
         rows.events(state.events, width, min(last, max(0, left - fails))),
     ]
     gap = [Text("")] if blanks else []

@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from vlmeval_mp.core.records import Summary
+from vlmeval_mp.runs.words import POINTS
 
 Z = 1.959964
 """The normal quantile of a 95 % interval."""
-POINTS = "_points"
 _NO_NUMBER = "–"
 
 Group = dict[str, float | int | None]
@@ -81,8 +81,3 @@ def _figure(
             interval = (max(0.0, interval[0]), min(1.0, interval[1]))
     low, high = (unit * interval[0], unit * interval[1]) if interval else (None, None)
     return Figure(unit * value, low, high, axis)
-
-
-def spoken(metric: str) -> str:
-    """Return a metric's name as words."""
-    return (metric.removesuffix(POINTS) + " points" if metric.endswith(POINTS) else metric).replace("_", " ")

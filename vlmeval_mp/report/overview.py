@@ -9,9 +9,10 @@ from urllib.parse import urlencode
 from vlmeval_mp.core.records import Summary
 from vlmeval_mp.report.document import render
 from vlmeval_mp.report.gather import JobView, RunView
-from vlmeval_mp.report.intervals import Figure, Group, figure, figure_of, spoken
+from vlmeval_mp.report.intervals import Figure, Group, figure, figure_of
 from vlmeval_mp.report.pages import Options, Page
 from vlmeval_mp.report.samples import DIFFER, EMPTY, FAILED, TRUNCATED, UNREAD, WRONG, flags_of
+from vlmeval_mp.runs.words import spoken
 
 SHOWS = {"wrong": WRONG, "failed": FAILED, "truncated": TRUNCATED, "unread": UNREAD, "empty": EMPTY, "differ": DIFFER}
 """The filters of the sample browser, by name."""

@@ -37,6 +37,11 @@ def score(metric: str, value: float | None, interval: tuple[float, float] | None
     return f"{scale * value:,.1f}{half}"
 
 
+def spoken(metric: str) -> str:
+    """Return a metric's name as words: `f1`, `total points`."""
+    return (metric.removesuffix(POINTS) + " points" if metric.endswith(POINTS) else metric).replace("_", " ")
+
+
 def limits(settings: Mapping[str, Any]) -> str:
     """Return `max_model_len 32,768, enable_prefix_caching on, limit_mm_per_prompt image 1`."""
     return ", ".join(f"{key} {_setting(value)}" for key, value in settings.items())
