@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from vlmeval_mp.core import jsonfiles
 from vlmeval_mp.core.errors import ConfigError, StorageError
@@ -58,20 +58,26 @@ class MergedJob:
     A row of a shard that was given up has a prediction with the reason as its error. Rows of unfinished shards are
     left out. If the job was stopped early, `stop` is the place, rows behind it are left out, and `expected` is the
     number of samples that count. Only one shard is in memory at a time. The constructor looks up which samples are
-    final; `index` is an index of the job that the caller keeps, None makes a new one.
+    final, unless `done` has the finished shards; `index` is an index of the job that the caller keeps, None makes a
+    new one.
 
     Raises:
         StorageError: an answer on disk is damaged; the message says how to get it again.
     """
 
-    def __init__(self, paths: RunPaths, job: Job, *, index: Index | None = None) -> None:
+    def __init__(
+        self, paths: RunPaths, job: Job, *, index: Index | None = None, done: Sequence[Done] | None = None
+    ) -> None:
         listing = Listing(paths.queue)
-        listing.read_news(job.name)
+        if done is None:
+            listing.read_news(job.name)
         self._own = None if index else Index(paths.checkpoints, job.name, job.samples)
         self._index = index or self._own or Index(paths.checkpoints, job.name, job.samples)
         self._index.refresh()
         self._dataset = dataset_of(paths, job)
-        facts: list[Done | Failure] = [d for d in listing.done.values() if d.shard.job == job.name]
+        facts: list[Done | Failure] = [
+            *(d for d in (listing.done.values() if done is None else done) if d.shard.job == job.name)
+        ]
         facts += [f for f in listing.failures() if f.shard.job == job.name]
         self.stop = stops.of(paths, job)
         self.expected = self.stop.asked if self.stop else job.samples

@@ -67,7 +67,8 @@ class Finisher:
         self._begun: set[str] = set()
         self._finished: list[str] = []
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="finisher")
-        self._pending: deque[Future[None]] = deque()
+        self._waiting: deque[tuple[Callable[..., None], tuple[object, ...]]] = deque()
+        self._at_work: Future[None] | None = None
 
     def advance(self, shards: Mapping[str, ShardCounts], done: Mapping[str, Done]) -> None:
         """Take up shards that became done, and jobs of which every sample is settled."""
@@ -78,7 +79,7 @@ class Finisher:
         for name, job in self._jobs.items():
             if shards.get(name, ShardCounts()).settled >= job.samples and name not in self._begun:
                 self._begun.add(name)
-                self._submit(self._finish, job)
+                self._submit(self._finish, job, list(done.values()))
 
     def tallies(self) -> dict[str, Tally]:
         return dict(self._tallies)
@@ -88,9 +89,8 @@ class Finisher:
         return tuple(self._finished)
 
     def idle(self) -> bool:
-        while self._pending and self._pending[0].done():  # one thread: they end in order
-            self._pending.popleft()
-        return not self._pending
+        self._begin()
+        return self._at_work is None or self._at_work.done()
 
     def stop(self) -> None:
         """Wait for no evaluator of VLMEvalKit's, which may take hours; the next launch or `eval` asks it again."""
@@ -101,7 +101,18 @@ class Finisher:
         self._pool.shutdown(wait=True)
 
     def _submit(self, work: Callable[..., None], *arguments: object) -> None:
-        self._pending.append(self._pool.submit(self._guarded, work, *arguments))
+        self._waiting.append((work, arguments))
+        self._begin()
+
+    def _begin(self) -> None:
+        """Have the thread work off what waits, unless it does. A future for each shard would take 2.5 kB each."""
+        if self._waiting and (self._at_work is None or self._at_work.done()):
+            self._at_work = self._pool.submit(self._work_off)
+
+    def _work_off(self) -> None:
+        while self._waiting:
+            work, arguments = self._waiting.popleft()
+            self._guarded(work, *arguments)
 
     def _guarded(self, work: Callable[..., None], *arguments: object) -> None:
         try:
@@ -162,12 +173,12 @@ class Finisher:
             stops.publish(self._paths, job.name, stop)
             del self._stops[job.name]
 
-    def _finish(self, job: Job) -> None:
+    def _finish(self, job: Job, done: Sequence[Done]) -> None:
         rules, folder = self._rules[job.name], self._paths.results(job.model, job.dataset)
         if self._stopping and self._scored and not rules.by_rules:
             raise client.StoppedError
         with self._index(job) as index:
-            merged = MergedJob(self._paths, job, index=index)
+            merged = MergedJob(self._paths, job, index=index, done=done)
             if self._scored:
                 verdicts = self._verdicts[job.name]
                 rules = replace(rules, stop=merged.stop)
