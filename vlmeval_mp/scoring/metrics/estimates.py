@@ -10,12 +10,66 @@ from __future__ import annotations
 
 import math
 from array import array
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, ValuesView
 from dataclasses import dataclass, replace
+from itertools import repeat
 
 from vlmeval_mp.core.records import Sample
 from vlmeval_mp.scoring.base import Metric, ScoredSample
 from vlmeval_mp.scoring.metrics import intervals
+
+
+class Dense(Mapping[int, float]):
+    """Values of the places 0 to n - 1, eight bytes each; a dict of a million takes more than ninety megabytes."""
+
+    def __init__(self, values: array[float]) -> None:
+        self._values = values
+
+    def __getitem__(self, place: int) -> float:
+        if not 0 <= place < len(self._values):
+            raise KeyError(place)
+        return self._values[place]
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(range(len(self._values)))
+
+    def __len__(self) -> int:
+        return len(self._values)
+
+    def values(self) -> ValuesView[float]:
+        return _Values(self, lambda: iter(self._values))
+
+
+class Ones(Mapping[int, float]):
+    """One for each of some places."""
+
+    def __init__(self, places: Mapping[int, float]) -> None:
+        self._places = places
+
+    def __getitem__(self, place: int) -> float:
+        if place not in self._places:
+            raise KeyError(place)
+        return 1.0
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(self._places)
+
+    def __len__(self) -> int:
+        return len(self._places)
+
+    def values(self) -> ValuesView[float]:
+        return _Values(self, lambda: repeat(1.0, len(self)))
+
+
+class _Values(ValuesView[float]):
+    """The values of a mapping without a look-up for each."""
+
+    def __init__(self, mapping: Mapping[int, float], iterate: Callable[[], Iterator[float]]) -> None:
+        super().__init__(mapping)
+        self._iterate = iterate
+
+    def __iter__(self) -> Iterator[float]:
+        return self._iterate()
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +115,7 @@ def ratio(tops: Mapping[int, float], bottoms: Mapping[int, float]) -> Estimate:
 
 def mean(values: Mapping[int, float]) -> Estimate:
     """Return the mean of `values`, by place."""
-    return ratio(values, dict.fromkeys(values, 1.0))
+    return ratio(values, Ones(values))
 
 
 def total(estimates: Iterable[Estimate]) -> Estimate:

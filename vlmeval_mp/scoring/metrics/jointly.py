@@ -28,7 +28,7 @@ REASONING = ("code_reasoning", "commonsense_reasoning", "numerical_calculation",
 
 def all_right(known: Values, groups: Iterable[Sequence[int]]) -> Values:
     """Return the verdict of each group that has one, at the place of its first sample."""
-    found: Values = {}
+    found: dict[int, float] = {}
     for places in groups:
         there = [known[place] for place in places if place in known]
         if len(there) == len(places) or not all(there):

@@ -7,14 +7,15 @@ cannot gain by failing. Samples without a usable answer are in neither. Aggregat
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from array import array
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from vlmeval_mp.core.records import Sample
 from vlmeval_mp.scoring.base import Aggregator, Metric, Mode, ScoredSample
 from vlmeval_mp.scoring.metrics import estimates
 from vlmeval_mp.scoring.metrics.estimates import Estimate
 
-Values = dict[int, float]
+Values = Mapping[int, float]
 
 
 def mean(scored: Sequence[ScoredSample], mode: Mode) -> dict[str, Metric]:
@@ -73,11 +74,15 @@ def first_split(split: str) -> Aggregator:
 
 def values(scored: Sequence[ScoredSample]) -> Values:
     """Return the verdicts that are there, by place."""
+    if all(s.score.value is not None for s in scored):
+        return estimates.Dense(array("d", (s.score.value or 0.0 for s in scored)))
     return {place: s.score.value for place, s in enumerate(scored) if s.score.value is not None}
 
 
 def asked(scored: Sequence[ScoredSample]) -> Values:
     """Return the verdicts with each failed sample as wrong, by place."""
+    if all(s.failed or s.score.value is not None for s in scored):
+        return estimates.Dense(array("d", (s.score.value or 0.0 for s in scored)))
     verdicts = ((place, s.score.value, s.failed) for place, s in enumerate(scored))
     return {place: value or 0.0 for place, value, failed in verdicts if failed or value is not None}
 

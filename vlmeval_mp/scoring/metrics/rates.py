@@ -75,7 +75,7 @@ def _weighted(known: Values, weights: Values) -> estimates.Estimate:
 
 
 def _added(one: Values, other: Values) -> Values:
-    return {place: one.get(place, 0.0) + other.get(place, 0.0) for place in one | other}
+    return {place: one.get(place, 0.0) + other.get(place, 0.0) for place in {**one, **other}}
 
 
 def ocrbench(scored: Sequence[ScoredSample], mode: Mode) -> dict[str, Metric]:  # noqa: ARG001 - both modes alike
