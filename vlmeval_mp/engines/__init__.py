@@ -1,1 +1,1 @@
-"""What turns a request into a completion: one file or folder per engine, one table that names them."""
+"""Engines, which turn a request into a completion: one file or folder each, and one table of their names."""

@@ -22,7 +22,7 @@ event loop's default threads, and must not queue behind the pictures of 200 requ
 
 @dataclass(frozen=True, slots=True)
 class EngineSpec:
-    """What an engine is built from.
+    """The description that an engine is built from.
 
     `model` is a folder or hub id. `args` are the engine's own arguments, checked by the engine: an unknown one is a
     `ConfigError`. `device` is "cuda" or "cpu". `max_images` / `max_videos` are the most that one request will carry.

@@ -1,4 +1,4 @@
-"""What all engines that apply a chat template share: literal special tokens in texts, media digests, error wording.
+"""Shared code of engines with a chat template: literal special tokens in texts, media digests, wording of errors.
 
 Knows no engine library.
 """

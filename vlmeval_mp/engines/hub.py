@@ -1,4 +1,4 @@
-"""What an engine says when a hub id's weights cannot be had: a missing dependency, not a dead engine to start again.
+"""The error of an engine that cannot get a hub id's weights: a missing dependency, so no new start can help.
 
 Knows the exceptions of huggingface_hub by their names only, so that it imports nothing.
 """

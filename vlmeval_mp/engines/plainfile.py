@@ -1,4 +1,4 @@
-"""Whether an image file shows every reader the same picture, and how a picture becomes a file where it does not.
+"""Checks that an image file shows the same picture to every reader, and writes a picture as such a file.
 
 Knows neither endpoints nor model classes.
 """

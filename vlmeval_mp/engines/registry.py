@@ -1,4 +1,4 @@
-"""Engines by name: one entry holds every fact about an engine that somebody outside it needs.
+"""Engines by name: one entry has every fact about an engine that other code needs.
 
 An engine is added with a new file and one line in `ENGINES`. Classes are named by strings until they are needed, so
 that reading the table imports nothing heavy.
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EngineEntry:
-    """What is known of an engine without importing it.
+    """The facts about an engine that are known without importing it.
 
     Attributes:
         path: "module:Class" of the engine.

@@ -1,4 +1,4 @@
-"""The render processes of one worker: who renders which draft, what is in memory, and what happens when one dies.
+"""The render processes of one worker: assigns drafts, limits memory, replaces processes that die.
 
 Processes do what threads cannot: a model's processor is Python that holds the interpreter lock. Which draft a process
 gets is `renderqueue`'s matter. No further draft is given out while what was rendered and not yet taken by the engine
@@ -58,7 +58,7 @@ class RenderPool:
 
     @property
     def usable(self) -> bool:
-        """Whether any process is there, or will be."""
+        """True if any process is there, or will be."""
         return not self._closed and any(p.process is not None for p in self._places)
 
     @property
@@ -284,7 +284,7 @@ class HasPool:
 
     @property
     def renders(self) -> bool:
-        """Whether `render` has processes to do it with."""
+        """True if `render` has processes."""
         return self._pool is not None and self._pool.usable
 
     async def render(self, draft: Draft) -> Request:

@@ -36,7 +36,7 @@ READY, MADE, UNOPENED, REFUSED, BROKEN = "ready", "made", "unopened", "refused",
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """What a render process is for.
+    """The order for a render process.
 
     `target` ("module:function") is called with the unpickled `argument` and returns the function from an opened
     request to the engine's input. `shared` says whether inputs go back through shared memory; at most `kept_bytes` of

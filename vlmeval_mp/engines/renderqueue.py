@@ -1,4 +1,4 @@
-"""Which draft a render process gets next: of its own media, in the order of asking, and long ones never everywhere.
+"""Chooses the next draft of a render process: its own media first, in order, and long drafts never in all processes.
 
 Drafts that share a medium go to one process, whose cache has it; idle ones help where many wait for it. While small
 pictures and texts come too, videos and large pictures together never have the last process, and have half of them at
@@ -57,7 +57,7 @@ class Place:
 
 
 class RenderQueue:
-    """What waits to be rendered in `places`."""
+    """The drafts that wait to be rendered, in `places` processes."""
 
     def __init__(self, places: Sequence[Place]) -> None:
         self._places = places

@@ -1,4 +1,4 @@
-"""How a rendered request travels from a render process to its worker: one message, its tensors beside it.
+"""Sends a rendered request from a render process to its worker: one message, its tensors beside it.
 
 A message is a pickle whose tensors and arrays stay outside of it, in one block of memory. The block is a memfd, an
 unnamed file in memory that goes along as a file descriptor: the receiver maps it and copies nothing, and the kernel
@@ -37,7 +37,7 @@ class Block(bytearray):
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """What came: `value`, and the memory that its tensors are in (None: it has none), `nbytes` of it."""
+    """A received message: `value`, and the `nbytes` of memory with its tensors (None: it has none)."""
 
     value: Any
     block: Block | mmap.mmap | None

@@ -1,4 +1,4 @@
-"""Whether the chat template of a local model refuses a system turn, told without loading the model.
+"""Checks whether the chat template of a local model refuses a system turn, without loading the model.
 
 Reads the files in which transformers keeps templates and renders them with Jinja as transformers does. Knows no engine
 library; what it cannot read or render it does not judge.

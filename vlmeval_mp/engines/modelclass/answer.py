@@ -1,4 +1,4 @@
-"""What a model class gave, as an outcome: text is recorded, anything else that holds no text fails its sample.
+"""Turns the return value of a model class into a completion, or into an error if it holds no text.
 
 VLMEvalKit records `str(answer)`, so that a failure there becomes a sentence in the prediction column; here it is typed.
 """

@@ -1,4 +1,4 @@
-"""Pictures of a request as files, for model classes that take paths: the original where it is the same picture.
+"""Writes the pictures of a request as files, for model classes that take paths. Uses the original where it is equal.
 
 An image is passed as it lies on disk if every reader sees the same picture in it (`plainfile`); any other picture, and
 each frame of a video, becomes a PNG in a folder of this process. `close` removes the folder. Blocking; knows no model.

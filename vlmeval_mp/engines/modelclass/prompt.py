@@ -1,4 +1,4 @@
-"""What a model class is asked: VLMEvalKit's list of dicts with file paths, or what the class builds itself.
+"""Builds the input of a model class: VLMEvalKit's list of dicts with file paths, or the class's own prompt.
 
 The order is VLMEvalKit's: a benchmark that forces its own prompt, then the class's `build_prompt` where its
 `use_custom_prompt` says so, then the data set's prompt. A class with VIDEO_LLM gets a video as a file and the data

@@ -1,4 +1,4 @@
-"""The absence of an endpoint: since when, how long to wait for it, and the notice that people see meanwhile.
+"""The absence of an endpoint: its start, the time to wait for it, and the notice for people meanwhile.
 
 Knows neither requests nor HTTP: callers report answers and misses to it. Only a whole endpoint is away: while it
 answers anybody, it is there.

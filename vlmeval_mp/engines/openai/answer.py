@@ -1,4 +1,4 @@
-"""What an answer over HTTP holds: text, end and counts, or the failure that a status of 200 hides. Pure."""
+"""Reads an answer over HTTP: text, end and counts, or a failure that comes with status 200. Pure."""
 
 from __future__ import annotations
 

@@ -138,7 +138,7 @@ class OpenaiEngine(HasPool):
             self._client = None
 
     async def _serves_open_models(self) -> bool:
-        """Whether the endpoint is a server of open models. Vendors list models too; some endpoints list none."""
+        """Return whether the endpoint is a server of open models. Vendors list models too; some endpoints list none."""
 
         async def ask() -> bool:
             listed = await self._client.models.list()

@@ -1,4 +1,4 @@
-"""What a failure over HTTP means, and how long to wait: the endpoint is away, the request failed, or it never can work.
+"""Classifies a failure over HTTP (endpoint away, request failed, hopeless) and gives the time to wait.
 
 Pure but for the clock and the dice that are passed in; knows no client beyond its exception types.
 """

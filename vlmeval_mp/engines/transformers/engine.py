@@ -58,7 +58,7 @@ class Item:
 
     @property
     def shape(self) -> tuple[Sampling, tuple[str, ...], bool, bool]:
-        """What items have in common that can share a `generate` call."""
+        """A key that is equal for items that can share a `generate` call."""
         r = self.request
         return r.sampling, tuple(sorted(self.inputs or ())), bool(r.images), bool(r.videos)
 

@@ -1,4 +1,4 @@
-"""Requests as a model's `generate` takes them: template applied, tokenized, media processed, here or beside the worker.
+"""Makes the inputs of a model's `generate` from requests: applies the template, tokenizes, processes media.
 
 The processor is Python on one thread, so where its inputs of single requests can be put together to those of a batch,
 render processes make them. Whether they can is seen by trying: a processor may pad pictures to the largest of a batch,

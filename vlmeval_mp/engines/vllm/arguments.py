@@ -1,4 +1,4 @@
-"""What vLLM is started with: the defaults that an evaluation wants, and the user's own arguments, which win over them.
+"""The arguments that vLLM starts with: defaults for evaluations, and the user's own arguments, which win.
 
 On the CPU, weights are float32 by default, as in the transformers engine: answers then agree between the two.
 """

@@ -1,4 +1,4 @@
-"""What vLLM makes of a model before any weights are read: how long its prompts are, and which limits it chooses."""
+"""Asks vLLM about a model before its weights are read: lengths of prompts, and the limits that vLLM chooses."""
 
 from __future__ import annotations
 

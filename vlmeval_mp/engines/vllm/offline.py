@@ -1,4 +1,4 @@
-"""vLLM asked in other ways, for `bench`: one `LLM.chat` with everything, in fixed batches, one by one; and its ceiling.
+"""Runs vLLM in other ways for `bench`: `LLM.chat` with all samples, fixed batches, one by one; and its ceiling.
 
 The ceiling is what the engine does with inputs that were rendered beforehand and are all handed over at once. Nothing
 of this is used to evaluate.

@@ -1,4 +1,4 @@
-"""vLLM's own processes: which there are, how its one engine process ended, and that none is left behind."""
+"""The processes of vLLM: finds them, reports the end of its engine process, and leaves none behind."""
 
 from __future__ import annotations
 

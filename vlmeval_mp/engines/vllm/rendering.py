@@ -1,4 +1,4 @@
-"""A request as vLLM's engine takes it: template applied, tokenized, media processed. In the worker or a render process.
+"""Makes vLLM's input of a request: applies the template, tokenizes, processes media. In any process.
 
 Owns which errors of vLLM are a request's own. vLLM's renderer applies the chat template, so every model that vLLM
 serves gets the placeholders that it expects. Both places run this code, so their inputs are equal byte for byte.
