@@ -1,1 +1,1 @@
-"""Which GPUs and CPU cores there are, what fits on them, and which worker gets which."""
+"""The GPUs and CPU cores of this machine, their memory, and their assignment to workers."""

@@ -1,4 +1,4 @@
-"""Which devices there are and who gets them: NVML discovery, grouping for tensor parallelism, CPU core groups.
+"""Finds devices and groups them for workers: NVML discovery, groups for tensor parallelism, groups of CPU cores.
 
 Never imports torch and never touches CUDA; devices are only ever chosen through the child's environment. NVML numbers
 GPUs in PCI bus order, so `CUDA_DEVICE_ORDER` is set beside `CUDA_VISIBLE_DEVICES` to make both count alike.
@@ -30,7 +30,7 @@ TORCHRUN_VARIABLES = (
 
 @dataclass(frozen=True, slots=True)
 class DeviceGroup:
-    """What one worker runs on.
+    """The devices of one worker.
 
     `label` is shown to people. `gpus` are NVML UUIDs (or the ids as given, where NVML is not asked). `env` is added to
     the worker's environment; `cores` are the CPU cores it is bound to, empty for any.

@@ -1,4 +1,4 @@
-"""How a run is laid out on this machine: its groups of devices, and for each model the window and arguments it gets.
+"""Lays a run out on this machine: groups of devices, and for each model its window and its arguments.
 
 Looks at GPUs, memory and weights; what follows from them is `sizing`'s to say. Nothing here can change an answer.
 """
@@ -20,7 +20,7 @@ from vlmeval_mp.pool.devices.sizing import Sizing
 
 @dataclass(frozen=True, slots=True)
 class DevicesWanted:
-    """What a launch asks for. `gpus` "" means all, `max_workers` 0 or None any number.
+    """The devices that a launch wants. `gpus` "" means all, `max_workers` 0 or None any number.
 
     `batch_size` is samples in flight per worker, 0 for auto, None for what the spec says. `api_nproc` and `retry` are
     requests in flight at an API and how often a failed one is tried again; None leaves them to the engine.

@@ -1,4 +1,4 @@
-"""Memory of this host: what is free for new processes, within the limit of the container it may be in."""
+"""The free memory of this host, within the limit of the container that this process may be in."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a run needs of this machine, looked at before any weights are loaded.
+"""Checks of this machine before any weights are loaded.
 
 Each check reads one fact and returns one `Finding`: fine, a warning, or a reason not to start, with the next step.
 Nothing is changed but the process's own soft limit on open files. `vlmeval-mp doctor` prints the list without a run.

@@ -1,4 +1,4 @@
-"""How many samples a worker keeps in flight, how many workers a host carries, and whether a model fits at all. Pure.
+"""Chooses the samples in flight per worker and the workers per host, and checks that a model fits. Pure.
 
 Why not simply the most: beyond what the KV cache holds, further requests only wait inside the engine, each with its
 processed pictures in host memory (19 MB for one of 1024 x 768), and vLLM drops and computes
@@ -41,7 +41,7 @@ CPU_WORKER = 3_500_000_000
 
 @dataclass(frozen=True, slots=True)
 class Sizing:
-    """What was chosen for one model. `window` 0 leaves it to the engine; `workers` 0 are as many as there are groups.
+    """The choices for one model. `window` 0 leaves it to the engine; `workers` 0 are as many as there are groups.
 
     `utilization` is the share of a GPU to say to vLLM, None for its own. `note` says what was chosen and why, `warning`
     what will go wrong.

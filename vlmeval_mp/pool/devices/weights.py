@@ -1,4 +1,4 @@
-"""How big a model is, read off its folder: parameters, bytes, and what a token costs in the KV cache.
+"""The size of a model, read from its folder: parameters, bytes, and bytes per token in the KV cache.
 
 Reads headers and file sizes, never a tensor. Where only `config.json` is there, the parameters are
 estimated from its layer sizes and the value says so.

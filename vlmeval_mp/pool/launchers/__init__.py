@@ -1,1 +1,1 @@
-"""Where workers come from: this host today, a cluster later."""
+"""Launchers, which start workers: on this host today, on a cluster later."""

@@ -1,4 +1,4 @@
-"""Where a worker process comes from: one small protocol, so that a cluster launcher can stand beside the local one."""
+"""The protocol of a launcher, small so that one for a cluster can stand beside the local one."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from vlmeval_mp.core.records import GpuStats
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """What to start: `argv` with exactly `env`, all output appended to `log`, run on `cores` (empty: any)."""
+    """A command to start: `argv` with exactly `env`, all output appended to `log`, on `cores` (empty: any)."""
 
     argv: tuple[str, ...]
     env: dict[str, str]

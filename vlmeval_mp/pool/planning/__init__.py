@@ -1,1 +1,1 @@
-"""What a run will need and take, gathered before anything is started: `launch --dry-run` and `plan`."""
+"""Gathers the plan of a run before anything starts: `launch --dry-run` and `plan`."""

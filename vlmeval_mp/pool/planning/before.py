@@ -1,4 +1,4 @@
-"""What a launch says before its workers start: files that are missing, a judge or a key that is not there."""
+"""Warnings of a launch before its workers start: missing files, a missing judge or key."""
 
 from __future__ import annotations
 

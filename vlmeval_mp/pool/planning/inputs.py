@@ -1,4 +1,4 @@
-"""The samples of a job before they are asked: which media are there, which rows are worth measuring."""
+"""The samples of a job before they are asked: their media, and the rows that are worth measuring."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ LOST = "does not exist inside "
 
 @dataclass(slots=True)
 class Inputs:
-    """What the samples of one job hold: media by kind, those that cannot be opened, rows to measure.
+    """The contents of a job's samples: media by kind, those that cannot be opened, rows to measure.
 
     `shared` counts the `samples` that ask about a picture or video that another one asks about, `faulty` those that
     cannot be asked at all.

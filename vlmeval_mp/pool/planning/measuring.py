@@ -1,4 +1,4 @@
-"""Has prompts measured in a process of its own: engines print, import for seconds and set up a whole process."""
+"""Measures prompts in a process of its own: engines print, import for seconds and change the process."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What scoring will need that may not be there: VLMEvalKit's package, a judge, a key."""
+"""Checks the needs of scoring: VLMEvalKit's package, a judge, a key."""
 
 from __future__ import annotations
 

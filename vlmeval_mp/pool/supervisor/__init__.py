@@ -1,1 +1,1 @@
-"""The process that starts, watches and reaps workers."""
+"""The process that starts, watches and restarts workers."""

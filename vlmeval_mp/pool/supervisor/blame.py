@@ -1,4 +1,4 @@
-"""What a worker's end says about its samples: did it die from inside, or was it ended from outside?
+"""Decides whether a dead worker's samples are suspected: it crashed by itself, or was ended from outside.
 
 Only a death from inside makes suspects: a crash of the worker or of its engine, or memory that ran out. A SIGKILL or a
 SIGTERM that somebody sent, the loss of the guardian and every stop that the supervisor asked for blame nobody.

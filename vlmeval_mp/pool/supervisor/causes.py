@@ -1,4 +1,4 @@
-"""The first cause of an engine's death, out of its worker's log, and whether the next start would end alike.
+"""Finds the first cause of an engine's death in its worker's log, and whether a new start would end alike.
 
 vLLM's own message says "See root cause above", because the cause was in a child process. The child's log lines bear a
 prefix (process, level, time, place); behind it stands an ordinary traceback, of whose chain the first one is the cause.

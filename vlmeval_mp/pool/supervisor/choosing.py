@@ -1,4 +1,4 @@
-"""Which model a free slot gets: the one with most work left for each worker that it would have then. Pure."""
+"""Chooses the model of a free slot: the one with most work left for each of its workers. Pure."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a worker gets less of after memory ran out: half the window, then smaller batches, then less cache.
+"""The steps after memory ran out: half the window, then smaller batches, then less cache.
 
 The log names each step, and each is kept in `workers/adjustments.jsonl`. A later launch with the same window and the
 same arguments begins where the last one ended, and one with others begins anew. Nothing here changes what is asked.

@@ -1,4 +1,4 @@
-"""How long a claim of another host is trusted: until its owner's heartbeat has not changed for a whole lease.
+"""Leases of claims by other hosts: a claim is lost when its owner's heartbeat has not changed for a lease.
 
 Only what this process observes on its own monotonic clock counts; it never compares wall clocks or file times of two
 hosts. For owners on this host there is proof instead, see `owners.is_dead`.

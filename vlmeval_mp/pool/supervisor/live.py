@@ -1,4 +1,4 @@
-"""What is known of a job's answers while it goes on: its score and interval, why samples failed, the replies' health.
+"""Results of a job while it goes on: its score and interval, reasons of failures, the replies' health.
 
 Telemetry: what a finished job publishes is made anew from all of its answers. Knows no file.
 """

@@ -1,4 +1,4 @@
-"""How a launch runs, as opposed to what it asks: nothing here can change an answer."""
+"""The options of a launch that cannot change an answer."""
 
 from __future__ import annotations
 

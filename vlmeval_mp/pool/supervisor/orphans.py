@@ -1,4 +1,4 @@
-"""Processes that a killed launch left behind, wherever they are now and whatever they call themselves.
+"""Finds processes that a killed launch left behind, whatever their parent and their name are now.
 
 A process is the run's if its environment says so, or if its output goes to a worker's log. The second is inherited by
 what a worker starts, and stays where a process overwrites its environment with a title of its own, as vLLM's do.

@@ -1,4 +1,4 @@
-"""What a launch leaves for the estimates of later ones: how long its workers took to start, and how fast they were."""
+"""Records the start-up times and speeds of a launch's workers, for the estimates of later launches."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One place where a worker may run, and what is remembered of those that ran there."""
+"""One place for a worker, and the memory of the workers that ran there."""
 
 from __future__ import annotations
 

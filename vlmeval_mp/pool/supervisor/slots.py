@@ -1,4 +1,4 @@
-"""Who runs where: one slot per device group, which model each gets, what a worker's end means, when a slot rests.
+"""The slots, one per device group: the model of each, the meaning of a worker's end, and the rests.
 
 Never imports the worker or an engine: a worker is `python -m vlmeval_mp.pool.worker` in a process of its own.
 """

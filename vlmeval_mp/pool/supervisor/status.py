@@ -1,4 +1,4 @@
-"""What a supervisor tells about itself: events, rates, and `workers/supervisor.json`. Losing it loses nothing."""
+"""The supervisor's reports: events, rates, and `workers/supervisor.json`. A lost file costs nothing."""
 
 from __future__ import annotations
 

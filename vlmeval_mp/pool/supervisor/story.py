@@ -1,4 +1,4 @@
-"""What a launch's log tells from beginning to end: who is ready, the first answer, each score, the total. Pure."""
+"""The sentences of a launch's log: ready workers, the first answer, each score, the total. Pure."""
 
 from __future__ import annotations
 

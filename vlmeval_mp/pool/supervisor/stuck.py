@@ -1,4 +1,4 @@
-"""Which workers are stuck: no answer and no stage of loading for longer than the run's own pace explains.
+"""Finds stuck workers: without an answer or a stage of loading for longer than the run's pace explains.
 
 A heartbeat is no progress: it beats while an engine hangs. Only this process's monotonic clock counts, and only while
 this process itself was running: after a gap (a laptop's lid, SIGSTOP) every worker gets its whole time again.
@@ -26,7 +26,7 @@ GAP = 10.0
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What a launch says: seconds for one sample in an engine, and without progress; 0 leaves a limit to the pace.
+    """The limits of a launch: seconds for one sample in an engine, and without progress; 0 leaves it to the pace.
 
     `learned` False: the engine has time limits of its own, and only what is said here counts.
     """

@@ -1,4 +1,4 @@
-"""Whether every sample fails alike from the first one on: then the cause is not in the samples, and a night is saved.
+"""Detects that every sample fails alike from the first one on, so the cause is not in the samples.
 
 Owns the first refusals of a worker until it is known that they are not all there is. A worker that stops for them has
 recorded none, so the samples are asked again once the cause is mended.
@@ -28,7 +28,7 @@ class FirstOutcomes:
 
     @property
     def waiting(self) -> int:
-        """How many outcomes wait to be recorded."""
+        """The number of outcomes that wait to be recorded."""
         return len(self._waiting)
 
     def add(self, held: HeldShard, prediction: Prediction, *, refused: bool) -> list[tuple[HeldShard, Prediction]]:

@@ -1,4 +1,4 @@
-"""From a sample to its prediction: build the prompt, open its media, ask the engine.
+"""Makes the prediction of a sample: builds the prompt, opens its media, asks the engine.
 
 A sample that cannot be served becomes a prediction with an error. Knows nothing of queues, shards or checkpoints.
 """

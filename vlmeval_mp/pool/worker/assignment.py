@@ -1,4 +1,4 @@
-"""What the supervisor gives a worker on its command line."""
+"""The values that the supervisor gives a worker on its command line."""
 
 from __future__ import annotations
 

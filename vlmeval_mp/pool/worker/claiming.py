@@ -1,4 +1,4 @@
-"""When a worker claims its next shard, how long it waits between two claims, and when it has nothing more to wait for.
+"""Decides when a worker claims its next shard, and when it has nothing more to wait for.
 
 What may be claimed is `sharing`'s matter, what becomes of a shard the loop's.
 """

@@ -1,4 +1,4 @@
-"""Where a worker's seconds go: each belongs to exactly one of a few occupations, from the process's start to its end.
+"""A clock of a worker's occupations: each second of the process belongs to exactly one of them.
 
 Knows nothing of what is done; the worker says when its occupation changes, and any thread may read the sums.
 """

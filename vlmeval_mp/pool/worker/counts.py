@@ -1,4 +1,4 @@
-"""What a worker has answered so far, as its heartbeats tell it. Knows no engine and no file."""
+"""Counts a worker's answers for its heartbeats. Knows no engine and no file."""
 
 from __future__ import annotations
 

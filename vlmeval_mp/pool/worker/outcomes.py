@@ -1,4 +1,4 @@
-"""What becomes of a sample's outcome: it waits while all fail alike, then it is written, counted and logged."""
+"""Records the outcome of each sample: holds it while all fail alike, then writes, counts and logs it."""
 
 from __future__ import annotations
 

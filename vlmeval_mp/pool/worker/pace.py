@@ -1,4 +1,4 @@
-"""How long samples are in a worker's engine: what is usual, and how long the oldest one has been there now.
+"""The time that samples spend in a worker's engine: the usual one, and that of the oldest sample now.
 
 From both the supervisor tells an engine that is slow from one that is stuck. Any thread may read.
 """

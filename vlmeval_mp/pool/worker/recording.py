@@ -1,4 +1,4 @@
-"""What makes a worker's answers last: lines on disk at once, durable within a second, finished shards marked as done.
+"""Makes a worker's answers durable: lines on disk at once, synced within a second, finished shards marked.
 
 Knows nothing of engines or of how an answer came about.
 """

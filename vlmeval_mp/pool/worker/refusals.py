@@ -1,4 +1,4 @@
-"""What a person needs besides an engine's own words for refusing one sample: which file, and what to do. Pure."""
+"""Adds to an engine's refusal of a sample the file that is meant, and advice. Pure."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A worker's fair share: how much it may claim, and what it gives back to workers of its model that have nothing left.
+"""The fair share of a worker: the samples that it may claim, and those that it gives back to idle workers.
 
 Near the end of a run no worker holds more than `remaining / workers`, and what it prepares ahead of its window shrinks
 with what is pending, so that the last samples go to whoever has a place for them. A full worker claims nothing less

@@ -1,4 +1,4 @@
-"""What a worker does while it loads, by what its engine writes: reading weights, compiling, warming up.
+"""The stage of a loading worker, found in its engine's log: reading weights, compiling, warming up.
 
 Engines tell nobody but their log, which is this worker's own file. Knows no engine: a line that none of `SIGNS` fits
 changes nothing.

@@ -1,4 +1,4 @@
-"""What the process that measures prompts is given, and what it gives back. Imports nothing heavy."""
+"""The task of the process that measures prompts, and its result. Imports nothing heavy."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from vlmeval_mp.runs.planning import PromptSizes
 
 
 class Task(Struct, frozen=True, omit_defaults=False):
-    """Which samples of which jobs of one model to measure: `rows` by job name. `store` holds the data set folders."""
+    """The samples to measure for one model: `rows` by job name. `store` holds the data set folders."""
 
     spec: RunSpec
     model: str
@@ -23,7 +23,7 @@ class Task(Struct, frozen=True, omit_defaults=False):
 
 
 class Measurement(Struct, frozen=True, omit_defaults=False):
-    """What was measured, by job name. `error` says why nothing was; `able` False: the engine cannot measure."""
+    """The measured sizes by job name. `error` says why there are none; `able` False: the engine cannot measure."""
 
     sizes: dict[str, PromptSizes] = {}
     context: int = 0

@@ -1,4 +1,4 @@
-"""Asks what another worker still waits for once more, when this one has nothing else to do: the stragglers of a run.
+"""Asks samples once more that another worker is very slow with, when this worker has nothing else to do.
 
 Only where a second answer is equal to the first by the request alone, and never a sample that any dead engine had. The
 answer goes to the worker that holds the sample, which takes whichever comes first and cancels the other. A sample is a
@@ -78,7 +78,7 @@ class Twins:
 
     @property
     def expected(self) -> bool:
-        """Whether others had something in their engines at the last look that may become a straggler."""
+        """True if other workers' engines had samples at the last look that may become stragglers."""
         return bool(self._seen)
 
     @property
