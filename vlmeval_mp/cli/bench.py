@@ -93,7 +93,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def devices_words(wanted: DevicesWanted) -> list[str]:
-    """Return the flags that ask for what `wanted` does, with one worker, which is what all sides have."""
+    """Return the flags for the devices of `wanted`, with one worker: all sides have one."""
     words = ["--device", wanted.device, "--tp", str(wanted.tp), "--max-workers", "1"]
     words += ["--gpus", wanted.gpus] if wanted.gpus else []
     words += [] if wanted.batch_size is None else ["--batch-size", str(wanted.batch_size or "auto")]

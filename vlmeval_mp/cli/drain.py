@@ -26,7 +26,7 @@ LIVE_ANSWERS = "--verbose: each answer is in its worker's log; follow them with 
 def drain(paths: RunPaths, wanted: LaunchWanted, spec: RunSpec | None) -> int:
     """Supervise one run until it ends, show the results and return its exit code.
 
-    `spec` is what this launch asks for, of which scoring counts here; None goes on with what was frozen.
+    `spec` is the spec of this launch; only its scoring counts here. None keeps the frozen one.
     """
     from vlmeval_mp import display
     from vlmeval_mp.pool.devices import gpus, layout, preflight

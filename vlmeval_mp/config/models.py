@@ -16,8 +16,8 @@ class ModelClass:
 
     `sampling` holds what it draws with; `always_greedy`: VLMEvalKit's vLLM path ignores the sampling kwargs.
     `builder` is the template of its own prompts; `foreign`: it has own prompts that are not known here. `video`: it
-    takes a video as such (`VIDEO_LLM`), not its frames as images. `roles` is what becomes of roles, if not "user".
-    `floors` are the `min_pixels` of data sets for which it has another than its kwargs say.
+    takes a video as such (`VIDEO_LLM`), not its frames as images. `roles` is its way to send roles, if not "user".
+    `floors` are the `min_pixels` of data sets for which it ignores the value in its kwargs.
     """
 
     max_tokens: int
@@ -161,4 +161,4 @@ DATA_TYPES = {
     "ImageVQADataset": "vqa",
     "CustomVQADataset": "vqa",
 }
-"""Classes that say what kind of questions a file holds. Any other class is told by the file's columns."""
+"""Classes with one kind of questions. For any other class the columns of the file decide."""

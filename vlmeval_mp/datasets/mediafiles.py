@@ -191,8 +191,8 @@ def _unsafe(name: str) -> bool:
 def content_digest(path: Path) -> str:
     """Return the SHA-256 of a file of up to 16 MiB; of a larger one, that of its size and its first and last MiB.
 
-    A long video is told from another by its edges and size well enough, and reading 100 GB to start a run is not. Of a
-    folder of frames, the digest of their names and sizes.
+    Edges and size tell long videos apart well enough, and nobody would wait for 100 GB to be read. For a folder of
+    frames the digest is that of their names and sizes.
     """
     if path.is_dir():
         listed = sorted(f"{file.name} {file.stat().st_size}\n" for file in path.iterdir())

@@ -1,7 +1,6 @@
 """The sample browser: every sample of a run as compact columns, which the page's script draws.
 
-Owns what of a sample goes into the file and how much: long replies are cut in the middle, and pictures beyond the limit
-lie beside the file. Both are said on the page.
+Long replies are cut in the middle, and pictures beyond the limit lie beside the file. The page mentions both.
 """
 
 from __future__ import annotations

@@ -47,7 +47,7 @@ class Family:
 _CHINESE = re.compile("[\\u4e00-\\u9fff]")
 _MMMU = ("MMMU_DEV_VAL", "MMMU_TEST")
 _MMMU_PRO = ("MMMU_Pro_10c", "MMMU_Pro_10c_COT", "MMMU_Pro_V", "MMMU_Pro_V_COT")
-"""Choice questions whose TYPE in VLMEvalKit is one of their own, so that what is said for choice questions is not."""
+"""Choice questions with a TYPE of their own in VLMEvalKit, which adds no text for choice questions to them."""
 
 
 def _qwen2_vl(sample: Sample, dataset: str) -> tuple[Part, ...] | None:

@@ -1,9 +1,9 @@
 """Answers on disk: the lines that one worker appends, and the answers that all workers together hold of a shard.
 
-One file per job and writer, `checkpoints/<job>/<writer>.jsonl`, appended by that writer alone and never by anybody
-again. A row may be answered in several files (a worker that was taken for dead may have gone on); the first valid line
-in (file name, offset) order counts, for every reader; `index` finds it. A failure that is to be asked again stays where
-it is; a file `<name>.withdrawn` beside it names lines that no longer count. Knows nothing of queues or engines.
+Each writer has its own file per job, `checkpoints/<job>/<writer>.jsonl`, and nobody else appends to it. A row may be
+answered in several files, because a worker that seemed dead may still have answered. For every reader the first valid
+line in (file name, offset) order counts; `index` finds it. A failure that will be asked again stays in its file; a file
+`<name>.withdrawn` beside it names the lines that no longer count. Knows nothing of queues or engines.
 """
 
 from __future__ import annotations

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from vlmeval_mp.core.records import SERVING, WorkerStatus
 
 SOON = 1.0
-"""Seconds that are said at least while a sample is left."""
+"""The least estimate, in seconds, while a sample is left."""
 OVERDUE = 0.2
 """The share of its age that a sample takes longer which has outlived what is usual: long ones are of a long tail."""
 

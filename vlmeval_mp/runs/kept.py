@@ -1,7 +1,7 @@
 """A copy of the samples in the run's own folder, so that the folder can be scored on another machine.
 
-Owns `<run>/datasets/`. What is kept of a data set is what scoring needs, its samples' texts and gold; pictures and
-videos stay in the store that runs share. Hard links where the file system has them, so a copy costs nothing here.
+Owns `<run>/datasets/`. It holds the texts and right answers of the samples, which scoring needs; pictures and videos
+stay in the store that runs share. The copies are hard links where the file system has them, and then cost nothing.
 """
 
 from __future__ import annotations

@@ -68,8 +68,8 @@ class JobState(Struct, frozen=True, omit_defaults=False):
 class WorkerState(Struct, frozen=True, omit_defaults=False):
     """One worker; `age` is seconds since its last heartbeat, `gpus` the live figures of its GPUs.
 
-    `message` says what `notice` says, if that is what there is to say. While it loads, or waits for its first answer,
-    `stage` says so in words, for `stage_seconds` by now; `stage_usual` is what that took last time here (0: unknown).
+    `message` is the text of `notice` if it has no other. While the worker loads, or waits for its first answer, `stage`
+    names that, `stage_seconds` is its duration so far and `stage_usual` its duration last time here (0: unknown).
     Tokens are per second.
     """
 

@@ -3,8 +3,8 @@
     queue/twins/<job>.<row>         somebody asks this sample a second time; created once, so there is never a third
     queue/twins/<job>.<row>.json    the answer, for the worker that holds the sample
 
-The worker that holds a sample alone records its outcome, whoever asked the engine that answered first. So a sample has
-one line in one checkpoint, and losing any of these files costs only time.
+Only the worker that holds a sample records its outcome, also if the other engine answered first. So a sample has one
+line in one checkpoint, and losing any of these files costs only time.
 """
 
 from __future__ import annotations

@@ -2,8 +2,8 @@
 
 A score says how many answers are right. A prompt template that is wrong, a token limit that is too low or an engine
 that breaks off shows in the replies long before: this module counts what can be seen of each one alone (`signs`), and
-of all together (identical replies, letters that are said more often than they are right), and says what is beyond a
-threshold.
+of all together (identical replies, letters that replies name more often than they are right), and reports each number
+beyond its threshold.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ LIMITS: dict[str, tuple[float, str]] = {
     "looped": (0.01, "repeat themselves until they end"),
     "other language": (0.02, "are not in the script of their question"),
 }
-"""The share of replies from which each sign is warned of, and what is said then."""
+"""The share of replies from which each sign gets a warning, and the text of the warning."""
 LEAST = 20
 """Replies below which no share is warned of."""
 SKEWED = 0.1
@@ -233,7 +233,7 @@ def _all_the_same(health: Health) -> bool:
 
 
 def _skewed(letters: Mapping[str, Sequence[int]]) -> tuple[str, int, int] | None:
-    """Return the letter that is said too often, how often, and how often it is right.
+    """Return the letter that replies name too often, the number of these replies, and how often it is right.
 
     That the two distributions differ is Pearson's chi-squared test of homogeneity (Pearson 1900) at p < 0.001.
     """

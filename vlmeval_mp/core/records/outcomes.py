@@ -83,7 +83,7 @@ class Health(Struct, frozen=True, omit_defaults=False):
 
     `counts` are those of `replies` that show each sign, such as "empty" or "looped"; `by_category` has these and the
     replies of each category, without zeros. `most_common` replies are the very same, `most_common_gold` answers are.
-    `letters` says of each option how often it is said and how often it is right, where it was read at all.
+    `letters` has, for each option, the number of replies with it and the number of samples where it is right.
     """
 
     replies: int = 0

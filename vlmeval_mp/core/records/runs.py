@@ -42,8 +42,8 @@ class MediaLimits(Struct, frozen=True, forbid_unknown_fields=True):
 class ModelSpec(Struct, frozen=True):
     """One model of a run. `path` is a folder, a hub id, or a name the engine knows.
 
-    `roles` says what becomes of a benchmark's system text and begun answer (`videoprompts`); "" is what VLMEvalKit does
-    with the engine's like. `video`: "native", or "images" for a model that takes frames as pictures only.
+    `roles` decides how a benchmark's system text and begun answer (`videoprompts`) are sent; "" does it as VLMEvalKit
+    does for such an engine. `video`: "native", or "images" for a model that takes frames as pictures only.
     `reasoning` is the pair of marks that enclose the model's reasoning, where `scoring.reading.reasoning` does not know
     them. `processor` has arguments of its processor that hold for one data set only, by the data set's name.
     """

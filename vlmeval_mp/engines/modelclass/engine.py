@@ -1,9 +1,9 @@
 """A model class of VLMEvalKit, or of the user's own, as an engine.
 
-Owns how a class is asked: `generate_batch` through the micro-batcher where the class has it, else `generate` sample by
-sample; which of the two is told by looking at the class, and logged. Asks in one thread, because model classes are not
-made for more. The class draws its answers as its arguments say: `Sampling` reaches it only if `generate` takes a
-`sampling` argument. What it is asked is `kitprompt`'s matter, what is made of its answer `kitanswer`'s.
+Calls `generate_batch` through the micro-batcher if the class has it, else `generate` sample by sample, and logs which
+of the two. Asks in one thread, because model classes are not made for more. The class draws its answers as its
+arguments say: `Sampling` reaches it only if `generate` takes a `sampling` argument. `prompt` makes its input, `answer`
+reads its answer.
 """
 
 from __future__ import annotations

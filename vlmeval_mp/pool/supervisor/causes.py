@@ -37,7 +37,7 @@ _AFTER_WEIGHTS = re.compile(r"\bin (?:profile_run|determine_available_memory|cap
 def told(message: str, log: Path, start: int, *, loading: bool) -> tuple[str, Kind]:
     """Return why a worker died, and what that means for the next one.
 
-    `message` is what it said itself, `start` how long its `log` was when it began; `loading`: its engine never worked.
+    `message` is its last message, `start` the length of its `log` when it began; `loading`: its engine never worked.
     """
     cause, trace = first_cause(log, start) if loading or "root cause" in message.lower() else ("", "")
     text = _WRAPPED.sub("", cause or message)

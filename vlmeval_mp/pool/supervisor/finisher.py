@@ -1,7 +1,7 @@
 """Scores shards as they are done and finishes jobs when their last shard is, on a thread, while workers go on.
 
 With `scored=False` answers are written and not scored. With `collected=True` the predictions of shards that become done
-from now on wait in `answers` for whoever shows them.
+from now on wait in `answers` until the caller shows them.
 
 The running tallies are telemetry; a finished job's files come from `merge` and `results` alone, so that an interrupted
 and an undisturbed run write the same bytes.
@@ -40,10 +40,10 @@ log = logging.getLogger(__name__)
 class Finisher:
     """One run's scoring thread. `error` is the first thing that went wrong there, for the caller to raise.
 
-    `left`: a job is answered and was not scored, because `stop` was called. `news` waits for whoever tells people: what
-    of the answers so far is beyond a threshold, each thing once, and jobs that are done with their scores.
+    `left`: a job is answered and was not scored, because `stop` was called. `news` are messages for people, which the
+    caller takes: each sign of trouble in the answers once, and each job that is done with its score.
 
-    How answers are scored is what `asked` says, not what was frozen with the run: it changes no answer.
+    `asked` decides how answers are scored, not the frozen spec, because scoring changes no answer.
     """
 
     def __init__(

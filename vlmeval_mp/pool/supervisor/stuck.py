@@ -28,7 +28,7 @@ GAP = 10.0
 class Limits:
     """The limits of a launch: seconds for one sample in an engine, and without progress; 0 leaves it to the pace.
 
-    `learned` False: the engine has time limits of its own, and only what is said here counts.
+    `learned` False: the engine has time limits of its own, and only the limits here count.
     """
 
     sample: float = 0.0

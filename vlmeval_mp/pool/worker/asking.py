@@ -144,7 +144,7 @@ class Asker:
             self._preparer.release(nbytes)
 
     async def _ask_folded(self, job: Job, sample: Sample, draft: Draft, refusal: RequestError) -> Completion | None:
-        """Return what the engine says to `draft` with its system turn in the user's, if that is what it refused.
+        """Ask `draft` again with its system turn inside the user's turn, if the engine refused the system turn.
 
         Raises:
             RequestError: it is not, or the engine refuses this too: `refusal`.

@@ -12,7 +12,7 @@ from collections import deque
 from collections.abc import Callable, Iterator
 
 KEPT = 500
-"""Latencies from which the usual one is told."""
+"""Latencies from which the usual one is computed."""
 
 
 class Pace:

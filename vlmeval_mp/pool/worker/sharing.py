@@ -1,8 +1,8 @@
 """The fair share of a worker: the samples that it may claim, and those that it gives back to idle workers.
 
 Near the end of a run no worker holds more than `remaining / workers`, and what it prepares ahead of its window shrinks
-with what is pending, so that the last samples go to whoever has a place for them. A full worker claims nothing less
-than an eighth of its window at a time. Whoever has room left and finds nothing says so by its heartbeat alone. Workers
+with the pending samples, so that the last samples go to the worker with a place for them. A full worker claims at
+least an eighth of its window at a time. A worker with room that finds nothing says so in its heartbeat only. Workers
 that still load have a share for as long as they may be expected. Fairness is telemetry's: where a heartbeat is lost, a
 worker holds more or less than its share, and no answer is lost or asked twice.
 """

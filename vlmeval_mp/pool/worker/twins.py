@@ -42,8 +42,8 @@ def may_differ(model: ModelSpec) -> bool:
 class Twins:
     """Twins of one worker, whose jobs are `jobs`; `numbers` are the jobs' numbers in the run's record.
 
-    `asked` counts those that were begun; `group` is what their tasks belong to. Whoever is first to try a sample asks
-    it, so that one try for each is enough.
+    `asked` counts those that were begun; `group` is the task group of their tasks. The first worker that tries a sample
+    asks it, so that one try for each is enough.
     """
 
     def __init__(

@@ -1,7 +1,7 @@
 """Finds the options of a question in a text by their words, whatever letters they have. Pure.
 
 Two texts are the same option's if they differ in case, outer punctuation, spaces, the spelling of LaTeX, of a minus
-sign or of an apostrophe; numbers also if they have the same value, where nothing but the number is said.
+sign or of an apostrophe; numbers also if they have the same value, in a text with nothing but the number.
 """
 
 from __future__ import annotations
