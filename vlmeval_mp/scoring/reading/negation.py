@@ -50,4 +50,4 @@ def denied_after(text: str, end: int) -> bool:
 
 def without_neutral_no(text: str) -> str:
     """Return `text` without every "no" that is part of a phrase: "no information", "no idea", "no longer", "No. 5"."""
-    return _NEUTRAL_NO.sub(" ", text)
+    return _NEUTRAL_NO.sub(" ", text) if "no" in text.lower() else text

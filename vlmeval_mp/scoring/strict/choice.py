@@ -147,7 +147,8 @@ class _Reply:
     def _alone(self) -> set[str]:
         """Return options that are all of a line, or all of what is in bold."""
         spans: list[str] = _BOLD.findall(self.text) if "**" in self.text or "__" in self.text else []
-        return {letter for each in dict.fromkeys((*self.lines, *spans)) if (letter := self._whole(each.strip()))}
+        lines = self.lines if self.has_letter or len(self.lines) > 1 else []  # the first rule has seen an only line
+        return {letter for each in dict.fromkeys((*lines, *spans)) if (letter := self._whole(each.strip()))}
 
     def _marked_or_opening(self, *, several: bool) -> str:
         marked = self._marked() if self.has_letter else set()
