@@ -102,3 +102,23 @@ def test_the_core_declares_what_it_imports_and_imports_what_it_declares():
     setup.read(PACKAGE.parent / "setup.cfg")
     declared = {re.split("[<>=]", line)[0] for line in setup["options"]["install_requires"].split()}
     assert imported() - LENT == {MODULES.get(name, name) for name in declared}
+
+
+QUESTION = re.compile(r"(What|How|Where|Which|Who|Whoever|When|Whether|Why)\b")
+
+
+def documented(tree: ast.Module) -> list[str]:
+    """The docstrings of a module, its functions and classes, and the texts under its constants."""
+    texts = (
+        node.value for node in ast.walk(tree) if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
+    )
+    return [text.value.strip() for text in texts if isinstance(text.value, str)]
+
+
+def test_a_docstring_begins_with_a_verb_or_a_noun_and_not_with_a_question_word():
+    paths = sorted(PACKAGE.rglob("*.py"))
+    assert len(paths) > 300
+    texts = [
+        (str(path.relative_to(PACKAGE)), text) for path in paths for text in documented(ast.parse(path.read_text()))
+    ]
+    assert [(path, text[:80]) for path, text in texts if QUESTION.match(text)] == []

@@ -22,7 +22,7 @@ NAMES = frozenset(
 )  # fmt: skip
 """Names of arguments that hold a key."""
 PLACEHOLDERS = frozenset(("", "none", "null", "empty", "sk-admin", "sk-123456"))
-"""What people write where a local server wants no key; `sk-admin` and `sk-123456` are VLMEvalKit's own."""
+"""Words used as a key for a local server that wants none; `sk-admin` and `sk-123456` are VLMEvalKit's own."""
 ADVICE = (
     "a key is read from the environment only, so that no run, log or process list ever shows it; put it into "
     "$OPENAI_API_KEY, or into the variable that engine_args.api_key_env names, and leave it out here"

@@ -22,7 +22,7 @@ from vlmeval_mp.core.errors import StorageError
 BLOCK = 1 << 18
 """Bytes that are read or written at once."""
 NO_LINKS = frozenset({errno.EPERM, errno.ENOSYS, errno.EOPNOTSUPP, errno.EMLINK, errno.EINVAL})
-"""What `link` says where the file system has no hard links."""
+"""Errors of `link` on a file system without hard links."""
 ABANDONED_AFTER = 3600.0
 """Seconds without a change after which a temporary file or folder may be removed, if its writer is gone."""
 _TEMPORARY = re.compile(r"\..+\.(\d+)\.[0-9a-f]{8}\.tmp")

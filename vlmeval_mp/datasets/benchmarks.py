@@ -28,7 +28,7 @@ class Benchmark:
 PICTURED = frozenset({"mmmu-pro-v", "mmmu-pro-v-cot"})
 """Prompts of benchmarks whose question is in the picture; their files need none."""
 PLACEHOLDER = "placeholder"
-"""What VLMEvalKit writes in the place of such a question."""
+"""The text that VLMEvalKit writes in place of such a question."""
 
 
 def _choice(md5: str = "", scorer: str = "mcq", prompt: str = "default") -> Benchmark:

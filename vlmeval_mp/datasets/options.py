@@ -19,7 +19,7 @@ LETTERS = string.ascii_uppercase
 NO_VALUE = frozenset(
     ("nan", "-nan", "<na>", "#n/a", "#n/a n/a", "#na", "1.#ind", "-1.#ind", "1.#qnan", "-1.#qnan"),
 )
-"""What tables have for a missing value, in lower case: never shown as an option."""
+"""Words for a missing value in tables, in lower case: never shown as an option."""
 WORDS = frozenset(("None", "N/A", "NA", "NULL", "n/a", "null"))
 """Options that pandas, and so VLMEvalKit, takes for missing values; they are words, and shown here."""
 LISTING = ("options", "choices", "candidates")

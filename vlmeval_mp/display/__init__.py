@@ -21,7 +21,7 @@ _MODULES = {
     "vlmeval_mp.display.tables": ("show_results",),
     "vlmeval_mp.display.view": ("render", "show", "svg"),
 }
-"""Where each name is from. A module is imported with the first use of a name of it: `status` needs a single one."""
+"""The module of each name. It is imported when one of its names is first used: `status` needs a single module."""
 
 __all__ = [
     "Answers",

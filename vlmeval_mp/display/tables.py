@@ -36,7 +36,7 @@ _COUNTS: dict[str, Callable[[Counts], int]] = {
 
 _INTERVAL, _INCLUDED, _COVERAGE = "interval", "incl. failed", "coverage"
 _SPARED = ("samples/s", *reversed(_COUNTS), _COVERAGE, _INTERVAL, _INCLUDED)
-"""What a narrow screen goes without, first to last; but for the speed it is then said under the table."""
+"""Columns that a narrow screen leaves out, first to last; all but the speed then stand under the table."""
 _NAME_WIDTH = 18
 """Characters of a name that a fold leaves together."""
 

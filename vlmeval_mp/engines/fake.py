@@ -24,7 +24,7 @@ from vlmeval_mp.core.records import Completion, Request, TextPart
 from vlmeval_mp.engines.base import EngineSpec, Length, Ruler, arguments
 
 LONGEST = 12.0
-"""How many times its least latency a request of a heavy tail takes at most."""
+"""The longest latency of a request with a heavy tail, in multiples of the shortest one."""
 
 
 class FakeArgs(msgspec.Struct, frozen=True, kw_only=True):

@@ -36,7 +36,7 @@ DEATHS_OF_A_DRAFT = 2
 FAILED_STARTS = 2
 """Starts in a row that come to nothing after which a place stays empty."""
 START_SECONDS = 600.0
-"""How long a process may take to begin; importing vLLM takes 10 s, and minutes where a machine is overloaded."""
+"""Seconds that a process may take to begin; importing vLLM takes 10 s, and minutes where a machine is overloaded."""
 END_SECONDS = 2.0
 """For all processes together to end by themselves when the pool is closed."""
 

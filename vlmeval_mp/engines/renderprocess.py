@@ -31,7 +31,7 @@ LENGTH = struct.Struct("<Q")
 PR_SET_PDEATHSIG = 1
 
 READY, MADE, UNOPENED, REFUSED, BROKEN = "ready", "made", "unopened", "refused", "broken"
-"""What an answer is: `UNOPENED` is the media's fault; `READY` and `BROKEN` without a number are of the process."""
+"""The kinds of an answer: `UNOPENED` is the media's fault; `READY` and `BROKEN` without a number are of the process."""
 
 
 @dataclass(frozen=True, slots=True)

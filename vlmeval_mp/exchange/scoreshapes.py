@@ -28,7 +28,7 @@ ABBREVIATED = {
     "relation_reasoning": "RR",
     "attribute_reasoning": "AR",
 }
-"""How MMBench's abilities are written in `_acc.csv`."""
+"""The names of MMBench's abilities in `_acc.csv`."""
 
 _WHOLE = ("overall", "final score", "avg acc")
 Number = float | None

@@ -17,7 +17,7 @@ Z = 1.959963984540054
 """The normal quantile of a 95 % interval."""
 DRAWS = 20_000
 SEED = 20_250_101
-"""Where a permutation test has to draw, the same samples always give the same p."""
+"""The seed of a permutation test that has to draw: the same samples always give the same p."""
 UNITS = (1, 2, 3, 4, 5, 6, 8, 10, 12, 20, 30, 60, 100)
 """Graded scores are often multiples of one of these fractions, and are then tested exactly."""
 MOST_STEPS = 200_000_000

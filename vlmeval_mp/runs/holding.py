@@ -16,7 +16,7 @@ from vlmeval_mp.runs.snapshot import living_supervisor
 log = logging.getLogger(__name__)
 
 NO_LOCKS = frozenset({errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL})
-"""What a file system without locks says, such as NFS whose lock service is not there."""
+"""Errors of a file system without locks, such as NFS without its lock service."""
 
 
 class BusyError(ConfigError):

@@ -17,7 +17,7 @@ from vlmeval_mp.core.paths import JobsPaths, RunPaths
 from vlmeval_mp.core.records import Job
 
 FILES = ("dataset.json", "samples.jsonl")
-"""What of a data set's folder is kept; the last one last, as it says that the copy is whole."""
+"""The files of a data set's folder that are kept. The last one is copied last, and shows that the copy is whole."""
 
 
 def keep(paths: RunPaths, folders: Iterable[Path]) -> None:

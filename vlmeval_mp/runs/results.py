@@ -27,7 +27,7 @@ from vlmeval_mp.vlmevalkit.evaluation import evaluate_job
 
 PREDICTIONS, SCORES, SUMMARY = "predictions.jsonl", "scores.jsonl", "summary.json"
 OTHER_SCORES: dict[Mode, str] = {mode: f"scores.{mode}.jsonl" for mode in ("strict", "compat", "official")}
-"""Where the verdicts of each mode are if it was not the one asked for, which is in `SCORES`."""
+"""The file with the verdicts of each mode, unless it is the run's own mode, whose verdicts are in `SCORES`."""
 
 
 class AnsweredLine(Struct, frozen=True, omit_defaults=False):

@@ -24,7 +24,7 @@ from vlmeval_mp.runs.measured import MetricValue
 from vlmeval_mp.runs.state import ShardCounts, Snapshot
 
 HEARD_SECONDS = 60.0
-"""How old the heartbeat of a process elsewhere may be for it to be shown as alive."""
+"""The greatest age, in seconds, of the heartbeat of a process elsewhere that counts as alive."""
 
 
 def read_record(paths: RunPaths) -> RunRecord:

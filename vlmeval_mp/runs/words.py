@@ -8,7 +8,7 @@ from typing import Any
 
 DASH = "–"
 POINTS = "_points"
-"""How a metric's name ends that is no fraction."""
+"""The end of the name of a metric that is no fraction."""
 
 
 def duration(seconds: float | None) -> str:

@@ -17,7 +17,7 @@ COMPAT = f"compat (ms-vlmeval {COMPAT_VERSION})"
 """The name under which a compat score is shown: a number without its rules cannot be compared."""
 
 FAILED = "Failed to obtain answer via API."
-"""What VLMEvalKit writes for an answer it did not get, and then scores like any other text."""
+"""The text that VLMEvalKit writes in place of a missing answer, and then scores like any other text."""
 
 EVALUATOR = "vlmevalkit"
 """The scorer that is VLMEvalKit's own evaluator: it scores whole jobs, in a process of its own."""

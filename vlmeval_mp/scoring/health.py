@@ -31,13 +31,13 @@ LIMITS: dict[str, tuple[float, str]] = {
 LEAST = 20
 """Replies below which no share is warned of."""
 SKEWED = 0.1
-"""How far (total variation) the letters that are said may be from those that are right."""
+"""The greatest distance (total variation) between the letters in replies and the right letters."""
 SAME = 0.5
 """The share of identical replies that is warned of, where no answer is right nearly as often."""
 
 _TAIL = 1200
 _TURNS = 4
-"""How often a passage must stand at the end, in a row, to be a loop."""
+"""The least number of times that a passage must stand at the end, in a row, to be a loop."""
 _LOOP = 120
 """Characters of a loop at least."""
 _SCRIPTS = {

@@ -34,7 +34,7 @@ DISTRIBUTION = {
     "cv2": "opencv-python-headless", "PIL": "pillow", "sklearn": "scikit-learn", "skimage": "scikit-image",
     "flash_attn": "flash-attn", "qwen_vl_utils": "qwen-vl-utils", "dotenv": "python-dotenv", "yaml": "pyyaml",
 }  # fmt: skip
-"""What to install for a module that is named otherwise."""
+"""The package to install for a module with another name."""
 
 
 def resolve_all(spec: RunSpec, folders: Sequence[Path]) -> RunSpec:

@@ -31,7 +31,7 @@ SERVER = Path(__file__).with_name("child") / "server.py"
 VARIABLE = "VLMEVALKIT_PYTHON"
 INSTALL = "pip install 'vlmeval-mp[vlmevalkit]' && pip install --no-deps ms-vlmeval==0.0.20"
 SILENCE_SECONDS = 900.0
-"""How long a row's prompt may take; a child that says nothing for longer is ended."""
+"""Seconds that a row's prompt may take; a child that is silent for longer is ended."""
 EVALUATE_SECONDS = 6 * 3600.0
 Answer = Iterator[Json]
 _SECRET = ("KEY", "TOKEN", "SECRET", "PASSWORD")

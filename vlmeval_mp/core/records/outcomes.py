@@ -9,7 +9,7 @@ import msgspec
 from vlmeval_mp.core.records.base import Struct
 
 Reading = Literal["", "empty", "unfinished thought", "refused", "unread"]
-"""Why strict rules took no answer out of a reply; "" where they took one, or where nothing was there to read.
+"""The reason why strict rules found no answer in a reply; "" if they found one, or if there was no reply.
 
 empty: the reply has no text; unfinished thought: its reasoning never ended, so nothing stands behind it; refused: the
 model says that it does not answer; unread: it says something, but no answer that a careful reader would be sure of.

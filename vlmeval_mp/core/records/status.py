@@ -7,7 +7,10 @@ from typing import Literal
 from vlmeval_mp.core.records.base import Json, Struct
 
 Phase = Literal["starting", "loading", "working", "draining", "scoring", "finished", "stopped", "failed"]
-"""What a worker or a run does. Only runs are scoring (every sample is settled) and finished (every job has results)."""
+"""The activity of a worker or a run.
+
+Only a run can be scoring (every sample is settled) and finished (every job has results).
+"""
 
 STARTING: tuple[Phase, ...] = ("starting", "loading")
 SERVING: tuple[Phase, ...] = ("working", "draining")
@@ -15,7 +18,7 @@ ENDED: tuple[Phase, ...] = ("stopped", "failed")
 """The phases of a worker before its engine is ready, while it answers, and after that."""
 
 Occupation = Literal["start", "loading", "idle", "rendering", "busy", "draining", "lost"]
-"""What a worker's second went to: its start-up, loading weights, waiting for work, waiting for rendered requests, an
+"""The use of a worker's second: its start-up, loading weights, waiting for work, waiting for rendered requests, an
 engine at work, draining, or (as the supervisor sees it) a death and what followed until the next worker began."""
 
 

@@ -12,7 +12,7 @@ from vlmeval_mp.core.records import Completion
 from vlmeval_mp.engines.microbatch import Outcome
 
 FAILED = "Failed to obtain answer"
-"""How VLMEvalKit's API classes, and its SKIP_ERR, begin what they return instead of an answer."""
+"""The first words of texts that VLMEvalKit's API classes, and its SKIP_ERR, return instead of an answer."""
 
 
 def outcome(answer: Any, model: Any) -> Outcome:

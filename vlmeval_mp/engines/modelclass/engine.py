@@ -38,7 +38,7 @@ log = logging.getLogger(__name__)
 TRACEBACKS = 3
 """So many exceptions of a class are logged whole; a class that fails on all samples must not fill the disk."""
 SEED = 1234
-"""What VLMEvalKit seeds torch with when its model classes are imported."""
+"""The seed that VLMEvalKit gives torch when its model classes are imported."""
 
 
 class VlmevalkitArgs(msgspec.Struct, frozen=True, kw_only=True):

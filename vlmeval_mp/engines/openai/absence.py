@@ -18,7 +18,7 @@ log = logging.getLogger("vlmeval_mp.openai")
 SAID_AFTER = 3.0
 """Seconds that an endpoint is away before anything says so: a limit on requests makes it away for moments."""
 NAME_SECONDS = 10.0
-"""How long a host name may be unknown: a server that still loads has a name, one with a typo never gets one."""
+"""Seconds that a host name may be unknown: a server that still loads has a name, a typo never gets one."""
 
 
 class Absence:

@@ -35,7 +35,7 @@ T = TypeVar("T")
 CHATTY = ("openai", "httpx", "httpx2", "httpcore", "httpcore2")
 """Loggers of the client that write a line per request, and with debugging on its headers."""
 OPEN_SERVERS = frozenset({"vllm", "sglang", "lmdeploy"})
-"""What servers of open models call themselves as the owner of a model; they know `chatbody.OPEN_FIELDS`."""
+"""Names of servers of open models as the owner of a model; these servers know `body.OPEN_FIELDS`."""
 RENAMED = {"max_tokens": "max_completion_tokens"}
 """Fields that OpenAI's reasoning models have under another name."""
 UNSUPPORTED = frozenset({"unsupported_parameter", "unsupported_value"})

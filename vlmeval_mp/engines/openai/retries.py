@@ -31,7 +31,7 @@ UNREACHED_MOST = 5.0
 ASKED_MOST = 300.0
 """Seconds that a `Retry-After` is believed at most."""
 CONNECT_SECONDS = 10.0
-"""How long connecting may take; without a limit of its own, an address that swallows packets takes two minutes."""
+"""Seconds that connecting may take; without this limit, an address that swallows packets takes two minutes."""
 
 _ERRNOS = frozenset(errno.errorcode)
 

@@ -20,7 +20,7 @@ BYTES = {
 NAMES = {"F32": "float32", "BF16": "bf16", "F16": "fp16", "F8_E4M3": "fp8", "F8_E5M2": "fp8"}
 DTYPES = {"float32": "F32", "bfloat16": "BF16", "float16": "F16"}
 ODD = (TypeError, KeyError, AttributeError)
-"""What a value of another shape raises: some configs give a width per layer, a list where others have a number."""
+"""Errors of a value with another shape: some configs have a list, a width per layer, where others have a number."""
 
 
 @dataclass(frozen=True, slots=True)

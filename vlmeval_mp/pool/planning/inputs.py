@@ -12,7 +12,7 @@ from vlmeval_mp.runs import planning
 from vlmeval_mp.runs.planning import Remark
 
 LOST = "does not exist inside "
-"""What the reading of a data set says of a file that is nowhere, before the folders."""
+"""The words about a missing file in the errors of reading a data set, before the folders."""
 
 
 @dataclass(slots=True)

@@ -15,7 +15,7 @@ from vlmeval_mp.pool.worker.recording import HeldShard
 MOST_ALIKE = 32
 """Refusals in the same words, with no other outcome before them, after which a worker stops."""
 _VARIABLE = re.compile(r"\d+|'[^']*'|\"[^\"]*\"|\([^)]*\)")
-"""What differs from sample to sample in an engine's words: numbers, quotations, what stands in brackets."""
+"""The parts of an engine's message that differ from sample to sample: numbers, quotations, brackets."""
 
 
 class FirstOutcomes:

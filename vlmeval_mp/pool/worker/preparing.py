@@ -19,7 +19,7 @@ from typing import Generic, Protocol, TypeVar
 from vlmeval_mp.requests.longmedia import may_begin
 
 HAND_OVER_SECONDS = 0.002
-"""How long a thread works before it hands over what it has, and before another one joins it."""
+"""Seconds that a thread works before it hands over its results, and before another thread joins it."""
 
 
 class HasBytes(Protocol):
@@ -33,7 +33,7 @@ T = TypeVar("T", bound=HasBytes)
 
 
 Work = tuple[Callable[[], T], "asyncio.Future[T]"]
-"""What makes one thing, and who waits for it."""
+"""The function that makes one thing, and the future that waits for it."""
 
 
 class Preparer(Generic[T]):

@@ -23,7 +23,7 @@ MISSING = frozenset(
 """Cells that pandas reads as missing, exactly as spelled (pandas 3, `STR_NA_VALUES`)."""
 
 NAN = "nan"
-"""What `str` makes of a missing cell; most of ms-vlmeval's scorers read that as the answer."""
+"""The `str` of a missing cell; most of ms-vlmeval's scorers read it as the answer."""
 
 _TYPED = re.compile(
     r"\s*(?:[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?|[+-]?inf(?:inity)?|true|false)\s*", re.I

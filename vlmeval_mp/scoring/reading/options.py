@@ -167,7 +167,7 @@ class Options:
 
     @cached_property
     def hold_names(self) -> bool:
-        """Whether a capital letter is a word of some option of several words."""
+        """True if a capital letter is a word of some option of several words."""
         return any(_HOLDS_NAME.search(text.strip()) for text in self.texts.values())
 
     @cached_property

@@ -69,7 +69,7 @@ class _Question:
 
     @property
     def plain(self) -> bool:
-        """Whether it neither denies nor doubts anything."""
+        """True if it neither denies nor doubts anything."""
         return not (_NEGATION.search(self.text) or _UNSURE.search(self.text))
 
 

@@ -28,7 +28,7 @@ _SETS_OFF = re.compile(
 )
 _VERB = re.compile(r"\b(?:is|are|was|were|be|equals|equal\s+to|becomes)\b:?|[=≈:]", re.IGNORECASE)
 _CONDITION = re.compile(r"\b(?:at|when|if|for|where|with|than|that\s+at)\s+(?:\\?\$?)\w{1,3}\s*$", re.IGNORECASE)
-"""What stands before the "=" of a place or condition ("larger at x = 8"), which states no result."""
+"""Words before the "=" of a place or condition ("larger at x = 8"), which states no result."""
 _LEAD = re.compile(r"\s*(?:approximately|about|therefore|thus|simply|just|an?|the)\s+", re.IGNORECASE)
 
 

@@ -59,9 +59,9 @@ _THING = re.compile(
     r"[\s:\"'*]*(?:the\s+)?(?:picture|image|figure|point|box|panel|graph|diagram|shape|statement)\s+(?=[(\[]?[A-Z](?![A-Za-z]))",
     re.IGNORECASE,
 )
-"""What a letter names ("picture D") where the options are such things."""
+"""Things that a letter names ("picture D") if the options are such things."""
 _CANNOT = re.compile(rf"\b(?:{UNABLE})\s+(?:for\s+me\s+)?(?:to\s+)?(?:\w+ly\s+)?$", re.IGNORECASE)
-"""What makes a statement none: "it is not possible to confidently select …"."""
+"""Words that take a statement back: "it is not possible to confidently select …"."""
 _NEAR = 48
 _SENTENCE_START = re.compile(r"(?:^|[.!?。！？\n:]\s*)$")
 _SENTENCE_END = re.compile(r"[.!?。]\s|\n")

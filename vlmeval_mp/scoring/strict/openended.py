@@ -29,7 +29,7 @@ _SIGNS = re.compile(
     r"(?<![\w)\]}])[-±](?=[\d.(a-z\\√])|\+(?=\+)|(?<=\+)\+|(?<=\w)\+|\+(?=\d)(?<=[\w)] \+)|(?<=[a-z])#|[<>≤≥≠√^]"
     r"|(?<=\d)/(?=\d)|(?<=[\w)])\s-\s(?=[\d(])"
 )
-"""What changes an answer: a minus before a number or a name, "C++", "C#", "a+b", "x<5", a root, a fraction."""
+"""Marks that change an answer: a minus before a number or a name, "C++", "C#", "a+b", "x<5", a root, a fraction."""
 _SPACED_SIGN = re.compile(r"([-±+<>≤≥≠√^/#])\s+(?=[\d(])|\s+(?=[<>≤≥≠^+])")
 _HIDDEN = {sign: chr(0xE000 + place) for place, sign in enumerate("-±+#<>≤≥≠√^/")}
 _LONGEST_NUMBER = 60

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 PROXIES = ("http_proxy", "https_proxy", "all_proxy")
 OFFLINE = ("LocalEntryNotFoundError", "OfflineModeIsEnabled")
-"""What Hugging Face's library raises where it may not fetch a file."""
+"""Errors of Hugging Face's library when it may not fetch a file."""
 KEYS = ("KEY", "TOKEN", "SECRET", "PASSWORD")
 
 

@@ -19,7 +19,7 @@ class NotLocalError(Exception):
 
 
 WARNINGS: list[str] = []
-"""What the user should know of the files that were read."""
+"""Warnings for the user about the files that were read."""
 EXACT: dict[str, Any] = {}
 """File name -> its predictions, in order. Read as a table, "None" would be absent and "7" a number."""
 
