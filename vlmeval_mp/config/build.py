@@ -7,7 +7,6 @@ unknown key is refused with the nearest valid one; every message names the key p
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -16,13 +15,12 @@ from vlmeval_mp.config.entries import Config, DataEntry, ModelEntry
 from vlmeval_mp.core import credentials
 from vlmeval_mp.core.convert import convert
 from vlmeval_mp.core.errors import ConfigError
+from vlmeval_mp.core.named import CLASS
 from vlmeval_mp.core.paths import slug
 from vlmeval_mp.core.records import DataSpec, Json, ModelSpec, RunSpec, Sampling
 
 ORDER = 1
 """The seed of the random order in which a job is asked that may be stopped early."""
-
-_CLASS = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,7 +139,7 @@ def _chosen(key: str, given: dict[str, Json], flagged: tuple[str, ...]) -> Itera
 
 def _short_name(text: str) -> str:
     """Return what an entry given as a flag is called: the last part of a path, or the class of "module:Class"."""
-    if _CLASS.fullmatch(text):
+    if CLASS.fullmatch(text):
         return text.rpartition(":")[2]
     last = text.rstrip("/").rsplit("/", 1)[-1] or text
     return last.removesuffix(".tsv")

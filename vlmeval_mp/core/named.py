@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import importlib
+import re
 from typing import Any
+
+CLASS = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")
+"""The form of a name of a user's own class: "package.module:Class"."""
 
 
 def load(path: str) -> Any:

@@ -11,7 +11,6 @@ import hashlib
 import importlib
 import importlib.machinery
 import inspect
-import re
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -21,11 +20,9 @@ import msgspec
 
 from vlmeval_mp.core import credentials
 from vlmeval_mp.core.errors import ConfigError, DependencyError, did_you_mean, nearest
+from vlmeval_mp.core.named import CLASS
 from vlmeval_mp.core.records import Json, ModelSpec, RunSpec
 from vlmeval_mp.vlmevalkit import package
-
-OWN = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")
-"""A class of the user's own: "module:Class"."""
 
 MISSPELT = 0.9
 """Likeness from which a name is another one misspelt: "min_pixel" is, "max_pixels" is not."""
@@ -58,7 +55,7 @@ def resolve(model: ModelSpec, folders: Sequence[Path]) -> ModelSpec:
     if not isinstance(kwargs, dict):
         raise ConfigError(f"model.{model.name}: engine_args.kwargs: must be an object of argument → value")
     name = str(args.get("class") or model.path)
-    if OWN.fullmatch(name):
+    if CLASS.fullmatch(name):
         args["class"], args["folder"] = name, _folder_of(name.partition(":")[0], folders)
     else:
         named = _kit_class(name)
@@ -141,7 +138,7 @@ def source_digest(engine_args: Mapping[str, Any]) -> str:
     """SHA-256 of the source of a resolved model's class: its module's file, or all of a package's; "" if not found."""
     name = str(engine_args.get("class", ""))
     path = [*sys.path, str(engine_args["folder"])] if engine_args.get("folder") else list(sys.path)
-    if not OWN.fullmatch(name):
+    if not CLASS.fullmatch(name):
         root = package.folder()
         name = package.model_classes(root).get(name, "") if root else ""
         path = [str(root.parent)] if root else path
@@ -171,7 +168,7 @@ def load(name: str, folder: str) -> type:
     package.open_package()
     if folder and folder not in sys.path:
         sys.path.append(folder)  # at the end: a file beside a config must not hide a library
-    own = OWN.fullmatch(name) is not None
+    own = CLASS.fullmatch(name) is not None
     module, _, attribute = (name if own else package.model_classes(_kit_folder(name)).get(name, name)).partition(":")
     if not attribute:
         raise ConfigError(f"VLMEvalKit has no model class called {name!r}")
