@@ -175,9 +175,7 @@ def entry(where: str, class_: str, kwargs: Json, environ: Mapping[str, str], war
 
 
 def api_base(url: str) -> str:
-    """Return the base of an endpoint's addresses, also from that of its chat completions, which is what
-    VLMEvalKit takes.
-    """
+    """Return the base of an endpoint's addresses; `url` may be its address of chat completions, as in VLMEvalKit."""
     return url.rstrip("/").removesuffix("/chat/completions").rstrip("/")
 
 

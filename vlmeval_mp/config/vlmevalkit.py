@@ -61,7 +61,7 @@ def translate(
 ) -> tuple[Json, list[str]]:
     """Return `config` in our own keys, and one line per thing in it that has no effect here.
 
-    `engine`, `models` and `data` are what the command line says; shortcuts among the names become entries. `environ` is
+    `engine`, `models` and `data` are the command line's flags; shortcuts among the names become entries. `environ` is
     where addresses of APIs may be. `local` names the engines that load weights: for these, a name that is nearly a
     shortcut gets a warning.
 

@@ -10,8 +10,7 @@
     └── RequestError             —        this one request cannot be served; becomes `Prediction.error`
         └── MediaError           —        because of a picture or video of its own
 
-A `RequestError` never ends a process and an `EngineError` never becomes a prediction: that line is what keeps one
-bad sample from costing more than itself.
+A `RequestError` never ends a process, and an `EngineError` never becomes a prediction. So a bad sample costs no other.
 """
 
 from __future__ import annotations

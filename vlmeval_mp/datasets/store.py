@@ -181,7 +181,7 @@ def _kind(spec: DataSpec) -> str:
 
 
 def _ready(folder: Path, spec: DataSpec, kind: str, source: Path, stat: os.stat_result) -> Dataset | None:
-    """Return the data set in `folder`, if it is what reading `source` again would give."""
+    """Return the data set in `folder` if another reading of `source` would give the same, else None."""
     try:
         info = jsonfiles.read(folder / "dataset.json", DatasetInfo)
         given = (spec.name, str(source), stat.st_size, stat.st_mtime_ns)

@@ -89,9 +89,9 @@ class Length:
 class Ruler:
     """Measures requests with a model's own template, tokenizer and processor, its weights left alone.
 
-    `context` is how many tokens a prompt and its answer may have together, 0 for any number; `settings` are what the
-    engine would choose for what the user did not say. `measure` raises `RequestError` for a request that the model
-    cannot be asked.
+    `context` is the number of tokens that a prompt and its answer may have together, 0 for any number; `settings` are
+    the engine's own choices for arguments that the user did not give. `measure` raises `RequestError` for a request
+    that the model cannot be asked.
     """
 
     context: int

@@ -183,7 +183,7 @@ def thumbnails(jobs: Sequence[JobView], folder: Path, options: Options) -> pictu
 
 
 def _by_interest(jobs: Sequence[JobView]) -> Iterable[tuple[JobView, Media]]:
-    """Return all media, those of samples that somebody got wrong first: these are what is looked at."""
+    """Return all media, first those of samples with a wrong answer, because readers look at these."""
     wrong: list[tuple[JobView, Media]] = []
     rest: list[tuple[JobView, Media]] = []
     for view in jobs:

@@ -27,8 +27,8 @@ class BusyError(ConfigError):
 def hold(paths: RunPaths, run: str) -> Iterator[None]:
     """Be the only one at work on the run called `run`.
 
-    Where the file system has no locks, a supervisor that is alive by its heartbeat is what counts. Two that begin at
-    the same moment then work beside each other, which asks some samples twice and loses none.
+    On a file system without locks, the heartbeat of a living supervisor counts as the lock. Two launches that begin at
+    the same moment then both work, which asks some samples twice and loses none.
 
     Raises:
         BusyError: another launch or `eval` is; says which process, if it is known.

@@ -79,7 +79,7 @@ class ModelPlan(Struct, frozen=True, omit_defaults=False):
 
 
 class Plan(Struct, frozen=True, omit_defaults=False):
-    """A run before it starts. `seconds` is what the launch may take, None where no earlier launch tells."""
+    """A run before it starts. `seconds` is the expected time of the launch, None without an earlier launch to go by."""
 
     run: str
     folder: str

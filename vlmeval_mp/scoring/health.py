@@ -199,7 +199,7 @@ def warnings(health: Health) -> list[str]:
 
 
 def findings(health: Health, when: str = "") -> list[tuple[str, str]]:
-    """Return a name and a sentence for each thing that is beyond its threshold; `when` is said behind the replies."""
+    """Return a name and a sentence for each number beyond its threshold; `when` stands after the number of replies."""
     overall = beyond(health.counts, health.replies)
     found = [(sign, _said(sign, health.counts[sign], health.replies, when)) for sign in overall]
     for name, counts in health.by_category.items():

@@ -136,7 +136,7 @@ class Summary(Struct, frozen=True, omit_defaults=False):
     `problem` why scoring failed; both are sentences. `by` has what else a benchmark is broken down by: a column of its
     file, or two ("duration/domain"), to a group per value. `together` counts the samples of each value of a column as
     one, where that was asked for. A job that `stopped` early rests on the first samples of a random order.
-    `official` is what the rule of the benchmark's own authors says, where it has one and another mode was asked for.
+    `official` is the result of the rule of the benchmark's own authors, if it has one and another mode was asked for.
     """
 
     model: str

@@ -1,7 +1,7 @@
 """Runs vLLM in other ways for `bench`: `LLM.chat` with all samples, fixed batches, one by one; and its ceiling.
 
-The ceiling is what the engine does with inputs that were rendered beforehand and are all handed over at once. Nothing
-of this is used to evaluate.
+The ceiling is the engine's speed with inputs that were rendered beforehand and handed over all at once. No evaluation
+uses this module.
 """
 
 from __future__ import annotations

@@ -16,7 +16,7 @@ EXACT = "exact_matching"
 BY_RULES = ("", EXACT)
 """Names of a judge that mean: nobody judges."""
 MATCHING = ("MCQ", "Y/N", "MCQ_MMMU_Pro")
-"""TYPEs of data sets where rules are what most scores rest on; elsewhere they only stand in for a judge."""
+"""TYPEs of data sets that are mostly scored by rules; elsewhere rules only stand in for a judge."""
 FAILED = "Failed to obtain answer via API."
 
 
