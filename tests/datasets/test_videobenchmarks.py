@@ -141,8 +141,6 @@ def both(tmp_path_factory: pytest.TempPathFactory) -> list[list[tuple[Sample, Da
 @pytest.mark.parametrize("number", range(len(CASES)), ids=[f"{cls}-{sub}-{frames}" for cls, sub, frames in CASES])
 def test_prompts_and_frames_are_those_of_vlmevalkit(both: list[list[Any]], number: int) -> None:
     for sample, spec, video, theirs in both[number]:
-        if theirs is None:
-            pytest.skip(f"{PYTHON} has no pysubs2, which VideoMME reads subtitles with: scripts/install vlmevalkit")
         said = [part for part in theirs["parts"] if part[2] != ""]
         assert list(video.indices) == theirs["frames"]
         assert parts_of(request_of(sample, spec, roles="chat").messages) == said
@@ -153,8 +151,6 @@ def test_prompts_and_frames_are_those_of_vlmevalkit(both: list[list[Any]], numbe
 @pytest.mark.parametrize("number", range(len(CASES)), ids=[f"{cls}-{sub}-{frames}" for cls, sub, frames in CASES])
 def test_internvl_is_asked_as_its_class_asks_it(both: list[list[Any]], number: int) -> None:
     for sample, spec, _, theirs in both[number]:
-        if theirs is None:
-            pytest.skip(f"{PYTHON} has no pysubs2, which VideoMME reads subtitles with: scripts/install vlmevalkit")
         if spec.use_subtitle and spec.layout == "LongVideoBench":
             continue  # there, InternVL moves the frames away from their subtitles; here they stay between them
         (message,) = request_of(sample, spec, model="internvl").messages

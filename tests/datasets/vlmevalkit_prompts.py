@@ -81,9 +81,7 @@ def their_class(name):
 
 
 def prompts(case):
-    """Of each row, its prompt; None if what it needs besides VLMEvalKit is not installed."""
-    if case["class"] == "VideoMME" and case["use_subtitle"] and not importlib.util.find_spec("pysubs2"):
-        return [None] * len(case["videos"])
+    """Of each row, its prompt."""
     cls = their_class(case["class"])
     made = object.__new__(cls)
     made.data_root, made.frame_root = case["root"], case["frames"]

@@ -101,7 +101,7 @@ def test_a_key_that_is_refused_ends_the_launch_at_once_without_showing_it(place)
         subprocess.run(submitted, env=ENV, check=True, capture_output=True)
         again = launch(place, "--base-url", server.url, code=2, OPENAI_API_KEY=KEY)  # a run that was there is kept
     assert "refuses the key in $OPENAI_API_KEY" in done.stdout
-    assert KEY not in done.stdout + done.stderr + again.stdout + place.paths.log("w0").read_text()
+    assert KEY not in done.stdout + done.stderr + again.stdout + again.stderr + place.paths.log("w0").read_text()
 
 
 @pytest.mark.parametrize(("arguments", "most"), [(["--api-nproc", "3"], 3), (["--batch-size", "5"], 5)])

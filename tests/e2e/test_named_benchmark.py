@@ -14,6 +14,7 @@ from tests.builders import worker_for
 from vlmeval_mp.config.build import Overrides, build
 from vlmeval_mp.core.paths import JobsPaths
 from vlmeval_mp.core.records import Summary
+from vlmeval_mp.pool.worker.__main__ import live
 from vlmeval_mp.runs import results, snapshot, submit
 from vlmeval_mp.runs.merge import merge
 
@@ -36,7 +37,7 @@ async def run(tmp_path: Path, name: str, answers: dict[str, str], mode: str = "s
     flags = Overrides(models=("fake",), data=(name,), engine="fake", engine_args={"answers": answers}, scoring=mode)
     paths = submit.submit(build({}, flags, name=mode, default_engine="fake"), JobsPaths(tmp_path / "jobs"))[0]
     record = snapshot.read_record(paths)
-    await worker_for(paths, record).run()
+    assert await live(worker_for(paths, record)) == 0
     (job,) = record.jobs
     folder = paths.results(job.model, job.dataset)
     return results.write(folder, job.model, job.dataset, *merge(paths, job), results.rules_of(record.spec, job))

@@ -16,6 +16,7 @@ from vlmeval_mp import demo
 from vlmeval_mp.config.build import Overrides, build
 from vlmeval_mp.core.paths import JobsPaths
 from vlmeval_mp.exchange import workdir
+from vlmeval_mp.pool.worker.__main__ import live
 from vlmeval_mp.runs import results, snapshot, submit
 from vlmeval_mp.runs.merge import merge
 
@@ -194,7 +195,7 @@ async def finished(tmp_path: Path, benchmarks: list[Benchmark], replies: list[di
         spec = build(config, Overrides(engine="fake"), name=benchmark.name, default_engine="fake")
         paths = submit.submit(spec, JobsPaths(tmp_path / "jobs"))[0]
         record = snapshot.read_record(paths)
-        await worker_for(paths, record).run()
+        assert await live(worker_for(paths, record)) == 0
         (job,) = record.jobs
         folder = paths.results(job.model, job.dataset)
         rules = results.rules_of(record.spec, job)

@@ -17,6 +17,7 @@ from vlmeval_mp.core.errors import ConfigError, StorageError
 from vlmeval_mp.core.paths import JobsPaths
 from vlmeval_mp.exchange import intake
 from vlmeval_mp.exchange.predictions import FAILED
+from vlmeval_mp.pool.worker.__main__ import live
 from vlmeval_mp.runs import results, snapshot, submit
 from vlmeval_mp.runs.checkpoint import Checkpoint
 from vlmeval_mp.runs.index import Index
@@ -64,7 +65,7 @@ async def test_what_a_file_has_is_taken_and_only_the_rest_is_asked(tmp_path, cap
     told = capsys.readouterr().err
     assert f"fake on numbers: 5 answers imported from {file} (2 failed there, 3 not in the file); 5 left to ask" in told
     assert "VLMEvalKit keeps no prompt, sampling or version with its answers" in told
-    await worker_for(paths, record).run()
+    assert await live(worker_for(paths, record)) == 0
     assert asked(log) == {2, 5, 7, 8, 9}
     _, predictions = merge(paths, record.jobs[0])
     for prediction in predictions:
@@ -89,7 +90,7 @@ async def test_shards_that_are_answered_in_full_are_done_and_pinned(tmp_path):
 
 async def test_what_the_run_has_answered_itself_stays(tmp_path, capsys):
     paths, record = a_run(tmp_path, answers={str(i): f"mine {i}" for i in range(SAMPLES)})
-    await worker_for(paths, record).run()
+    assert await live(worker_for(paths, record)) == 0
     theirs(tmp_path / "fake_numbers.tsv", dict.fromkeys(range(SAMPLES), "theirs"))
     assert takeover.into(paths, record, tmp_path / "fake_numbers.tsv", unpickle=False) == 0
     assert "0 answers imported" in capsys.readouterr().err
@@ -227,7 +228,7 @@ async def test_a_reply_that_speaks_of_a_failure_further_on_is_an_answer(tmp_path
     else:
         theirs(file, said)
     assert takeover.into(paths, record, file, unpickle=True) == 2
-    await worker_for(paths, record).run()
+    assert await live(worker_for(paths, record)) == 0
     assert asked(log) == set(range(SAMPLES)) - {0, 2}
     _, predictions = merge(paths, record.jobs[0])
     assert {p.row: p.prediction for p in predictions if p.imported_from} == {0: said[0], 2: said[2]}
