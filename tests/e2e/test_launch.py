@@ -198,19 +198,12 @@ def test_a_sample_that_kills_its_worker_is_found_and_costs_only_itself(tmp_path)
     assert len(lines) == 100
 
 
-def test_one_worker_alone_finds_the_sample_that_kills_it(tmp_path):
-    place = Place(tmp_path, samples=40)
-    place.run("launch", "--max-workers", "1", "--engine-args", '{"die": ["0"], "latency": 0.01}', code=1)
-    lines = [json.loads(line) for line in place.result("predictions.jsonl").splitlines()]
-    assert [line["index"] for line in lines if "error" in line] == ["0"]
-
-
 def starts(place):
     """How many worker processes the launch started, as its log tells."""
     return place.paths.log("supervisor").read_text().count(" started for ")
 
 
-@pytest.mark.parametrize(("killers", "most"), [(["17"], 6), (["3", "17", "31", "38", "39"], 14)])
+@pytest.mark.parametrize(("killers", "most"), [(["0"], 6), (["3", "17", "31", "38", "39"], 14)])
 def test_samples_that_kill_are_found_in_few_restarts(tmp_path, killers, most):
     place = Place(tmp_path, samples=40)
     args = json.dumps({"die": killers, "latency": 0.01})
@@ -222,12 +215,12 @@ def test_samples_that_kill_are_found_in_few_restarts(tmp_path, killers, most):
 
 @pytest.mark.timeout(200)
 def test_workers_that_are_killed_from_outside_again_and_again_cost_no_sample(tmp_path):
-    """One SIGKILL of a random worker every second, among samples that take a second."""
+    """One SIGKILL of a random worker every half a second, among samples that take half a second."""
     place = Place(tmp_path, samples=30)
-    launch = place.start("--max-workers", "3", "--batch-size", "2", "--engine-args", '{"latency": 1.0}')
+    launch = place.start("--max-workers", "3", "--batch-size", "2", "--engine-args", '{"latency": 0.5}')
     choose, kills = random.Random(7), 0
-    while launch.poll() is None and kills < 20:
-        time.sleep(1)
+    while launch.poll() is None and kills < 16:
+        time.sleep(0.5)
         if workers := workers_of(place.paths):
             with contextlib.suppress(ProcessLookupError):
                 os.kill(choose.choice(workers), signal.SIGKILL)
@@ -242,7 +235,7 @@ def test_samples_are_not_blamed_for_supervisors_that_were_killed(tmp_path):
     """Slow samples on a node that is preempted again and again."""
     place = Place(tmp_path, samples=3)
     arguments = ["--max-workers", "1", "--batch-size", "1", "--engine-args", '{"latency": 1.5}']
-    for _ in range(6):
+    for _ in range(4):  # a sample is given up after two deaths
         launch = place.start(*arguments)
         wait_until(lambda: any(w.in_flight for w in workers_seen(place.paths)))
         launch.kill()
