@@ -80,17 +80,13 @@ def test_answers_reach_the_evaluator_as_they_were_given(lmu, tmp_path):
     assert summary.metrics["accuracy"] == 75.0  # the TSV's own "None" is no text to VLMEvalKit
 
 
-def test_the_evaluators_files_are_kept_under_its_names(lmu, tmp_path):
-    score(lmu.count_bench(), tmp_path, ["1", "2", "3", "4"])
-    assert {p.name for p in (tmp_path / "out" / FILES).iterdir()} == {
-        LOG, "a--b_CountBenchQA.tsv", "a--b_CountBenchQA_acc.csv"
-    }  # fmt: skip
-
-
-def test_a_second_evaluation_uses_nothing_of_the_first(lmu, tmp_path):
+def test_a_second_evaluation_uses_nothing_of_the_first_and_keeps_its_files_under_the_evaluators_names(lmu, tmp_path):
     path = lmu.count_bench()
     assert score(path, tmp_path, ["1", "2", "3", "4"])[1].metrics == {"accuracy": 100.0}
     assert score(path, tmp_path, ["9", "9", "9", "9"])[1].metrics == {"accuracy": 0.0}
+    assert {p.name for p in (tmp_path / "out" / FILES).iterdir()} == {
+        LOG, "a--b_CountBenchQA.tsv", "a--b_CountBenchQA_acc.csv"
+    }  # fmt: skip
 
 
 def test_no_two_evaluators_run_at_once(lmu, tmp_path):
