@@ -813,6 +813,13 @@ def test_a_low_screen_has_every_job_every_worker_the_failures_and_the_last_error
     assert "event 29" in text
 
 
+@pytest.mark.parametrize("started", range(1, 8))
+def test_a_low_screen_is_drawn_while_only_some_workers_have_started(started: int) -> None:
+    state = crowded()
+    text = "\n".join(drawn(msgspec.structs.replace(state, workers=state.workers[:started]), 80, 24))
+    assert [name for name in (f"w{n} " for n in range(started)) if name not in text] == []
+
+
 def test_a_high_screen_shows_more_of_what_happened_and_of_each_worker() -> None:
     text = "\n".join(drawn(crowded(), 160, 50))
     assert text.count("event ") > 15

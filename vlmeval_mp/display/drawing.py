@@ -78,7 +78,8 @@ def row(
     for column in columns:
         grid.add_column(width=column.width, justify=column.justify, no_wrap=True, overflow="ellipsis")
     drawn = drawn or {}
-    grid.add_row(*(drawn.get(c.heading) or _cell(*cells[c.heading], c.width) for c in columns))
+    shown = [drawn[c.heading] if c.heading in drawn else _cell(*cells[c.heading], c.width) for c in columns]
+    grid.add_row(*shown)
     return grid
 
 
