@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import errno
 import shutil
 from pathlib import Path
@@ -108,8 +109,10 @@ def test_failed_samples_of_an_unfinished_shard_are_asked_again_too(tmp_path):
         task = asyncio.create_task(live(worker))
         while worker.counts.answered < 9:
             await asyncio.sleep(0.01)
-        worker.recorder.release()
         task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await task
+        worker.recorder.release()  # once nothing of it claims any more
 
     asyncio.run(until_it_hangs())
     worker.heart.stop()
