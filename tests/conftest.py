@@ -12,18 +12,18 @@ from PIL import Image
 
 TESTS = Path(__file__).resolve().parent
 SLOW = (
-    "e2e", "faults", "parity", "core/test_records.py", "engines/test_transformers",
-    "engines/test_agreement.py", "runs/test_checkpoint_machine.py", "exchange/test_workdir.py", "cli/test_plan.py",
-    "demo/test_model.py", "scoring/test_aggregates.py", "datasets/test_videobenchmarks.py", "hostile/test_manifest.py",
-    "extending", "scoring/test_records.py", "engines/test_renderpool.py",
+    "e2e", "faults", "parity", "core/test_records.py", "engines/test_transformers", "runs/test_checkpoint_machine.py",
+    "exchange/test_workdir.py", "cli/test_plan.py", "demo/test_model.py", "scoring/test_aggregates.py",
+    "datasets/test_videobenchmarks.py", "hostile/test_manifest.py", "extending", "scoring/test_records.py",
+    "engines/test_renderpool.py", "engines/test_hub.py",
 )  # fmt: skip
 """Whole runs, real processes by the dozen, large tables; and whatever loads torch or vLLM when it is imported."""
 LONG = (
-    "e2e/test_real_samples.py", "e2e/test_vlmevalkit_config.py", "e2e/test_demo.py",
-    "engines/vllm", "engines/openai/test_served.py", "engines/test_agreement.py", "e2e", "vlmevalkit",
-    "scoring/test_parity.py", "parity", "faults", "scripts",
+    "e2e/test_real_samples.py", "e2e/test_launch.py", "e2e/test_demo.py", "engines/vllm", "e2e/test_endpoint.py",
+    "engines/openai/test_served.py", "faults", "e2e", "vlmevalkit", "scoring/test_parity.py", "parity", "scripts",
 )  # fmt: skip
-"""Files that take longest, longest first: begun first, so that no process is left alone with one of them at the end."""
+"""Files that take longest, begun first, so that no process is left alone with one of them at the end. Those with vLLM,
+which compute, and those that wait for processes of their own take turns."""
 KIT = ("parity", "vlmevalkit", "engines/modelclass", "scoring/test_parity.py", "scoring/test_docs.py")
 """Where every test needs ms-vlmeval installed."""
 VLLM = ("engines/vllm",)

@@ -1,6 +1,7 @@
 """Real benchmark samples and every hostile file through real vLLM: what is broken costs itself, the rest is answered.
 
-The demo model knows digits only, so its answers here mean nothing; the path does.
+The demo model knows digits only, so its answers to real samples mean nothing; the path does. The model is named as in a
+VLMEvalKit config, and VLMEvalKit scores its answers to the digits. One launch serves all tests: vLLM starts for long.
 """
 
 import csv
@@ -11,10 +12,14 @@ import sys
 import pytest
 
 from tests.conftest import shared_data
+from tests.engines.contract import MODEL
 from tests.faults.chaos import ENV
+from tests.helpers import long_fields
+from tests.parity import evaluated
 from vlmeval_mp.core.paths import JobsPaths
 
 SETS = ("MCQ_mini", "MCQ_CN_mini", "YORN_mini", "VQA_mini", "MULTI_mini", "VIDEO_mini")
+DIGITS = {"DigitsMCQ": "ImageMCQDataset", "DigitsYORN": "ImageYORNDataset"}
 MUST_FAIL = {"reject", "reject_bomb"}
 MAY_FAIL = {"decode_small", "decode_aspect", "decode_or_reject_large", "any_no_crash"}
 BROKEN_VIDEOS = {"videos/empty.mp4", "videos/truncated.mp4", "videos/text.mp4"}
@@ -39,8 +44,7 @@ def hostile_files(folder):
 
 def hostile_rows(folder):
     """hostile_rows.tsv without the two rows for which a whole file is refused."""
-    csv.field_size_limit(1 << 30)
-    with (shared_data() / "hostile" / "hostile_rows.tsv").open(newline="", encoding="utf-8") as file:
+    with long_fields(), (shared_data() / "hostile" / "hostile_rows.tsv").open(newline="", encoding="utf-8") as file:
         rows = list(csv.reader(file, delimiter="\t"))
     kept = [rows[0]] + [r for r in rows[1:] if r[0] not in ("2", "12")]
     with (folder / "hostile_rows.tsv").open("w", newline="", encoding="utf-8") as file:
@@ -54,12 +58,14 @@ def run(tmp_path_factory):
     hostile_rows(folder)
     data = {name: {"path": str(shared_data() / f"{name}.tsv"), "nframe": 4} for name in SETS}
     data |= {n: {"path": str(folder / f"{n}.tsv")} for n in ("hostile_images", "hostile_videos", "hostile_rows")}
-    config = {"model": {"demo": {}}, "data": data, "sampling": {"max_tokens": 8}, "max_workers": 1}
+    data |= {name: {"class": kind, "dataset": name, "limit": 24} for name, kind in DIGITS.items()}
+    # "The digit is 8. Answer: D" is ten tokens
+    model = {"class": "Qwen2VLChat", "model_path": MODEL, "max_new_tokens": 12, "use_custom_prompt": False}
+    config = {"model": {"demo": model}, "data": data, "max_workers": 1}
     (folder / "real.json").write_text(json.dumps(config))
     command = [sys.executable, "-m", "vlmeval_mp.cli", "launch", str(folder / "real.json"), "--device", "cpu"]
-    done = subprocess.run(
-        [*command, "--jobs", str(folder / "jobs"), "--plain"], env=ENV, capture_output=True, text=True, timeout=540
-    )
+    where = ["--jobs", str(folder / "jobs"), "--work-dir", str(folder / "outputs"), "--plain"]
+    done = subprocess.run([*command, *where], env=ENV, capture_output=True, text=True, timeout=540)
     assert done.returncode == 1, done.stdout + done.stderr
     return JobsPaths(folder / "jobs").run("real"), expected
 
@@ -102,3 +108,15 @@ def test_every_hostile_row_costs_only_itself(run):
     found = predictions(run[0], "hostile_rows")
     assert {index for index, p in found.items() if "error" in p} == BROKEN_ROWS
     assert len(found) == 19
+
+
+@pytest.mark.vllm
+@pytest.mark.kit
+def test_vlmevalkit_scores_the_digits_as_we_do(run):
+    folder = run[0].root.parent.parent
+    (tree,) = (folder / "outputs" / "demo").glob("T*")
+    entries = json.loads((tree / "status.json").read_text())["datasets"]
+    asked = [{"class": kind, "dataset": n, "file": str(tree / f"demo_{n}.xlsx")} for n, kind in DIGITS.items()]
+    for name, said in zip(DIGITS, evaluated(asked, "xlsx", folder), strict=True):
+        assert entries[name]["metrics"] == pytest.approx(said["metrics"], abs=1e-9), name
+        assert entries[name]["metrics"][entries[name]["primary_metric"]] > 0.5

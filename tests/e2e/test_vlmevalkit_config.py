@@ -173,27 +173,3 @@ def test_the_tree_has_what_the_run_s_summaries_have_in_compat(launched: Path) ->
             theirs = entry["metrics"][entry["primary_metric"]]
             assert compat is not None
             assert any(theirs == pytest.approx(compat * scale, abs=5e-4) for scale in (1, 100, ROWS)), name
-
-
-@pytest.mark.vllm
-@pytest.mark.timeout(480)
-def test_a_model_answers_on_vllm_and_vlmevalkit_scores_it_alike(tmp_path: Path) -> None:
-    kwargs = {"class": "Qwen2VLChat", "model_path": str(Path(demo.__file__).parent / "model"), "max_new_tokens": 32}
-    data = {"DigitsMCQ": "ImageMCQDataset", "DigitsYORN": "ImageYORNDataset"}
-    config = {
-        "model": {"mine": kwargs | {"use_custom_prompt": False}},
-        "data": {name: {"class": kind, "dataset": name} for name, kind in data.items()},
-    }
-    (tmp_path / "config.json").write_text(json.dumps(config))
-    command = [sys.executable, "-m", "vlmeval_mp.cli", "launch", "--config", "config.json", "--work-dir", "outputs"]
-    how = ["--device", "cpu", "--max-workers", "1", "--limit", "24", "--plain"]
-    done = subprocess.run(
-        [*command, *how], cwd=tmp_path, env=ENV, capture_output=True, text=True, timeout=440, check=False
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    (run,) = (tmp_path / "outputs" / "mine").glob("T*")
-    entries = json.loads((run / "status.json").read_text())["datasets"]
-    asked = [{"class": kind, "dataset": n, "file": str(run / f"mine_{n}.xlsx")} for n, kind in data.items()]
-    for name, said in zip(data, evaluated(asked, "xlsx", tmp_path), strict=True):
-        assert entries[name]["metrics"] == pytest.approx(said["metrics"], abs=1e-9), name
-        assert entries[name]["metrics"][entries[name]["primary_metric"]] > 0.5

@@ -5,17 +5,19 @@ import multiprocessing
 import os
 import signal
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.engines.contract import MODEL, EngineContract, ask, clip, descendants, goes_on_with_a_begun_answer, picture
+from tests.engines.vllm.digits import Digits
 from vlmeval_mp.core.errors import ConfigError, EngineError, EngineKilledError, RequestError
-from vlmeval_mp.core.records import Request
+from vlmeval_mp.core.records import Draft, MediaLimits, Request
 from vlmeval_mp.engines import registry
-from vlmeval_mp.engines.base import Engine, EngineSpec
+from vlmeval_mp.engines.base import Engine, EngineSpec, NotRenderedError
 
-pytestmark = pytest.mark.vllm
+pytestmark = [pytest.mark.vllm, pytest.mark.timeout(900)]
 pytest.importorskip("vllm")
 
 ARGS = {"max_model_len": 2048}
@@ -104,10 +106,20 @@ class Extras:
         assert niceness == [mine + 5]
 
 
-class TestVllmContract(EngineContract, Extras):
+class TestVllmContract(EngineContract, Extras, Digits):
     name = "vllm"
     model = MODEL
     args = ARGS
+
+    @classmethod
+    def spec(cls, **changes: Any) -> EngineSpec:
+        return super().spec(**({"render_processes": 2} | changes))
+
+    async def test_closing_twice_is_harmless_and_leaves_no_child_process(self, engine: Engine) -> None:
+        await super().test_closing_twice_is_harmless_and_leaves_no_child_process(engine)
+        text = ask("text", "How many?")
+        with pytest.raises(NotRenderedError):
+            await engine.render(Draft("text", text.messages, text.sampling, Path(), MediaLimits()))
 
 
 async def test_a_dead_child_process_is_an_engine_error_for_everyone() -> None:
