@@ -165,7 +165,7 @@ def _seconds(text: str) -> float:
 
 
 def _batch_size(text: str) -> int:
-    """0 stands for auto, and is no number of samples."""
+    """Return the number of samples in `text`, 0 for "auto"."""
     try:
         return 0 if text == "auto" else kitflags.positive(text)
     except argparse.ArgumentTypeError as error:

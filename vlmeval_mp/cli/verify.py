@@ -41,7 +41,7 @@ def add_parser(verbs: flags.Verbs) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Open the bundle beside, ask, compare, and remove both runs unless they are to be kept."""
+    """Open the bundle as a run, ask, compare, and remove both runs unless they are to be kept."""
     import shutil
     import tempfile
 

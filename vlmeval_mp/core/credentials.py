@@ -80,7 +80,7 @@ def secrets(environ: Mapping[str, str], shortest: int = SHORTEST) -> list[tuple[
 
 
 def guard_logs(environ: Mapping[str, str]) -> None:
-    """From now on, no log line or traceback in a log of this process spells out a key: a library may log its own.
+    """Mask keys in all log lines and tracebacks of this process from now on: a library may log its own key.
 
     VLMEvalKit's `OpenAIWrapper` does, at INFO; an HTTP error names the address that it asked, with the key in it.
     """

@@ -53,7 +53,7 @@ _reached: Counter[str] = Counter()
 
 
 def reach(point: str) -> str:
-    """Come to `point`; return "torn" where a write is to stop half way, else "".
+    """Take the action at `point`, if any; return "torn" if a write must stop half way, else "".
 
     Raises:
         OSError: as the action at this point says.

@@ -107,7 +107,7 @@ def atomic_write(path: Path, data: bytes, *, durable: bool = True) -> None:
 
 @contextlib.contextmanager
 def replacing(*paths: Path) -> Iterator[list[BinaryIO]]:
-    """Files to write; `paths` are replaced by them, in that order, when the block ends well, and left alone otherwise.
+    """Yield files to write; when the block ends well, they replace `paths` in that order, else `paths` stay.
 
     Raises:
         StorageError: the data could not be written.

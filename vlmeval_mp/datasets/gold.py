@@ -1,8 +1,8 @@
 """Reads the answers of a data set without its pictures, to score predictions from elsewhere.
 
-The same columns and kinds as in a run, but nothing is stored and no file is looked for: an image or video that is
-absent, broken or only named leaves its sample as good as any. Media are known by a digest of what stands in the cell,
-so that samples about the same one are still told.
+Columns and kinds are those of a run, but nothing is stored and no file is opened: an image or video that is absent,
+broken or only named does not affect its sample. A digest of the cell identifies media, so that samples about the same
+picture are recognised.
 """
 
 from __future__ import annotations

@@ -59,7 +59,7 @@ def folders(name: str) -> list[Path]:
 
 
 def _hubs() -> list[Path]:
-    """Hugging Face's caches: as its library finds it, and as VLMEvalKit does, which adds "hub" to any of these."""
+    """Return Hugging Face's caches: that of its library, and that of VLMEvalKit, which adds "hub" to any of these."""
     given = [os.environ[n] for n in ("HF_HUB_CACHE", "HUGGINGFACE_HUB_CACHE", "HF_HOME") if os.environ.get(n)]
     named = [path for each in given for path in (Path(each), Path(each) / "hub")]
     return list(dict.fromkeys([*named, Path("~/.cache/huggingface/hub").expanduser()]))

@@ -136,7 +136,7 @@ class OfficialReading:
         return TextPart(text=part["value"]) if part["type"] == "text" else ImagePart(media=self._media(part["value"]))
 
     def _media(self, name: str) -> Media:
-        """A picture that VLMEvalKit wrote out of the TSV is taken over; one that lay there already is named."""
+        """Return the media of a picture: copied if VLMEvalKit wrote it from the TSV, else the file as it lies there."""
         if name not in self._kept:
             path = Path(name)
             if path.is_relative_to(self._dumped):

@@ -53,7 +53,7 @@ def digit_of(scan: int) -> int:
 
 
 def picture(cells: Cells) -> Pixels:
-    """Dark ink on white paper, `SIDE` x `SIDE` x 3."""
+    """Return a scan as dark ink on white paper, `SIDE` x `SIDE` x 3."""
     shade = (255 - cells * 255 / 16).round().astype(np.uint8)
     large = np.kron(shade, np.ones((SIDE // 8, SIDE // 8), dtype=np.uint8))
     return np.repeat(large[:, :, None], 3, axis=2)

@@ -55,7 +55,7 @@ def choice(rng: Random, scan: int) -> Lesson:
 
 
 def yes_no(rng: Random, scan: int) -> Lesson:
-    """Is it this digit, or is it even; half of the answers are yes."""
+    """Return a question: is it this digit, or is it even? Half of the answers are yes."""
     digit = digit_of(scan)
     if rng.random() < 0.2:
         word = rng.choice(("even", "odd"))
@@ -107,7 +107,7 @@ def about_clips(rng: Random, scans: Sequence[int]) -> Lesson:
 
 
 def draw_clip(rng: Random, scans: Sequence[int]) -> tuple[int, ...]:
-    """Scans of different digits, enough for a clip."""
+    """Return scans of different digits, enough for a clip."""
     chosen: dict[int, int] = {}
     while len(chosen) < DIGITS_PER_CLIP:
         scan = rng.choice(scans)

@@ -85,7 +85,7 @@ def _worker_columns(width: int, gpus: bool) -> list[Column]:
 
 
 def _job_names(state: RunState) -> dict[str, str]:
-    """A job's data set says enough where there is one model."""
+    """Return the shown names of jobs: with only one model, those of their data sets; else none."""
     return {} if len({j.model for j in state.jobs}) > 1 else {j.name: j.dataset for j in state.jobs}
 
 

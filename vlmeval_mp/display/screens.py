@@ -96,7 +96,7 @@ class _Screen:
         log.info("the screen is gone (%s); the run goes on", error)
 
     def _write(self, text: str) -> None:
-        """One line, at once; a stream that cannot take it is not written again."""
+        """Write one line at once; a stream that fails is not written again."""
         if not self._open:
             return
         try:
@@ -220,7 +220,7 @@ class Live(_Screen):
             self._lines.append(f"{_time(self._clock())} {safe(text)}")
 
     def answer(self, job: Job, prediction: Prediction) -> None:
-        """Nothing: answers by the thousand would push the picture about."""
+        """Show nothing: thousands of answers would push the picture about."""
 
     def close(self) -> None:
         live, self._live = self._live, None

@@ -108,7 +108,7 @@ def _tsv(columns: Sequence[str], table: Sequence[Mapping[str, Any]]) -> bytes:
 
 
 def _xlsx(columns: Sequence[str], table: Sequence[Mapping[str, Any]]) -> bytes:
-    """One sheet with a header; every text is stored as text, so that "=1" is no formula."""
+    """Return one sheet with a header; every text is stored as text, so that "=1" is no formula."""
     from openpyxl import Workbook
     from openpyxl.cell import WriteOnlyCell
 

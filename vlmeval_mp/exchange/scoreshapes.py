@@ -1,7 +1,7 @@
 """Builds the content of those score files from one job's compat verdicts.
 
-`scorefiles` says whose are which, and has those of single benchmarks. Shapes are facts of ms-vlmeval 0.0.20
-(the `evaluate` of each class).
+`scorefiles` maps each family to its shape, and has the shapes of single benchmarks. Shapes are facts of ms-vlmeval
+0.0.20 (the `evaluate` of each class).
 """
 
 from __future__ import annotations

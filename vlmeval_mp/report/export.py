@@ -132,7 +132,7 @@ _NUMBER = re.compile(r"-?[\d,.]+( ± [\d,.]+)?$")
 
 
 def _xlsx(found: Sequence[Table]) -> bytes:
-    """One sheet per table; every text is stored as text, so that "=1" is no formula."""
+    """Return one sheet per table; every text is stored as text, so that "=1" is no formula."""
     from openpyxl import Workbook
     from openpyxl.cell import WriteOnlyCell
 

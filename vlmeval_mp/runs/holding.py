@@ -25,7 +25,7 @@ class BusyError(ConfigError):
 
 @contextlib.contextmanager
 def hold(paths: RunPaths, run: str) -> Iterator[None]:
-    """Be the only one at work on the run called `run`.
+    """Hold the lock of the run called `run` inside the block.
 
     On a file system without locks, the heartbeat of a living supervisor counts as the lock. Two launches that begin at
     the same moment then both work, which asks some samples twice and loses none.

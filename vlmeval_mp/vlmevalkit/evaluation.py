@@ -115,13 +115,13 @@ def _ask(scratch: Path, log: Path, model: str, texts: Mapping[str, str], rules: 
 
 
 def lock() -> FileLock:
-    """Held while an evaluator runs, by whichever run of this user."""
+    """Return the lock that is held while an evaluator runs, one for all runs of this user."""
     return FileLock(Path(tempfile.gettempdir()) / f"vlmeval-mp-evaluate-{os.getuid()}.lock")
 
 
 @contextlib.contextmanager
 def _scratch(folder: Path | None) -> Iterator[Path]:
-    """An empty folder; in the end its files are in `folder`/vlmevalkit, which is made anew."""
+    """Yield an empty folder; in the end its files are in `folder`/vlmevalkit, which is made anew."""
     if folder:
         shutil.rmtree(folder / FILES, ignore_errors=True)
         (folder / FILES).mkdir(parents=True)

@@ -51,7 +51,7 @@ class Kinds:
 
     @functools.cached_property
     def table(self) -> dict[str, dict[str, str]]:
-        """Benchmark name → its class's TYPE and MODALITY."""
+        """The TYPE and MODALITY of each benchmark's class, by the benchmark's name."""
         classes = _read(self._folder)
         found: dict[str, dict[str, str]] = {}
         for name in _listed(self._folder / "__init__.py") or classes:

@@ -206,7 +206,7 @@ def clusters_of(scored: Sequence[ScoredSample], groups: Iterable[Sequence[int]] 
 
 
 def clusters(samples: Sequence[Sample], groups: Iterable[Sequence[int]] = ()) -> Clusters:
-    """Samples that share a picture or video are one cluster, and those in one of `groups` (places), transitively."""
+    """Return clusters, transitively: samples with the same picture or video, and those in one of `groups`."""
     parent = array("L", range(len(samples)))
     joined = False
 

@@ -40,7 +40,7 @@ def _names(sample: Sample, column: str, listed: bool) -> list[str]:
 
 
 def _without_category(each: ScoredSample, column: str, name: str) -> ScoredSample:
-    """As a member of one group a sample is of no other category."""
+    """Return the sample as a member of one group, without its other categories."""
     if column != "category":
         return each
     return replace(each, sample=msgspec.structs.replace(each.sample, category=name))
