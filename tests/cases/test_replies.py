@@ -89,6 +89,12 @@ READ = {
         (PETS, "bird (compare panels A and B)", "C"),
         ({"A": "12", "B": "15"}, "In rectangle A, the side is 15.", "B"),
         ({"A": "True", "B": "False"}, "The edge from A to D is missing, thus False.", "B"),
+        ({"A": "True", "B": "False"}, "It's false. A and B do not touch.", "B"),
+        ({"A": "3 cm", "B": "5 cm"}, "AB = 5 cm", "B"),
+        ({"A": "Vitamin C", "B": "Vitamin D", "C": "Vitamin A"}, "Vitamin A", "C"),
+        (PETS, "The answer is not A but B.", "B"),
+        (PETS, "It isn't A; it's B", "B"),
+        (PETS, "Die Antwort ist nicht A, sondern B.", "B"),
     ],
     "options-in-dollars": [
         ({"A": "$3\\sqrt{2}$", "B": "$2\\sqrt{3}$"}, "We get \\boxed{2 \\sqrt{3}}", "B"),
@@ -97,6 +103,13 @@ READ = {
         ({"A": "$\\text{even}$", "B": "$\\text{odd}$"}, "It is odd.", "B"),
         ({"A": "$x^2$", "B": "$x^{3}$"}, "$x^3$", "B"),
         ({"A": "$10\\%$", "B": "$20\\%$"}, "20%", "B"),
+        ({"A": "$\\sqrt{2}$", "B": "$\\sqrt3$"}, "sqrt(3)", "B"),
+        ({"A": "$1{,}000$", "B": "$10{,}000$"}, "10,000", "B"),
+        ({"A": "$1{,}000$", "B": "$10{,}000$"}, "10000", "B"),
+        ({"A": "$90^\\circ$", "B": "$45^\\circ$"}, "45 degrees", "B"),
+        ({"A": "$(1,2)$", "B": "$(2,1)$"}, "The point is (2, 1).", "B"),
+        ({"A": "(1, 2)", "B": "(2, 1)"}, "(2,1)", "B"),
+        ({"A": "$\\triangle ABC$", "B": "$\\triangle DEF$"}, "△DEF", "B"),
     ],
     "lower-case-and-latex-letters": [
         (PETS, "The correct answer is (c), because it flies.", "C"),
@@ -113,6 +126,10 @@ READ = {
         ("Answer: B\n\nQuestion 2: Which?\nAnswer: A", "B"),
         ("B\n[INST] And this? [/INST] C", "B"),
         ("(B)\nInstruction: choose again.\nAnswer: (C)", "B"),
+        ("B\n\nExample 2:\nQuestion: Which?\nAnswer: C", "B"),
+        ("Answer: B\n---\nQ2. Which?\nAnswer: C", "B"),
+        ("B\n## Question 2\nAnswer: C", "B"),
+        ("Q3. sales are a dog.", "B"),  # a quarter, no question
     ],
     "answer-corrected-or-in-json": [
         ("Answer: A. Hmm, wait. Answer: B", "B"),
@@ -121,6 +138,11 @@ READ = {
         ('{"steps": ["A?", "C?"], "final answer": "B"}', "B"),
         ('```\n{"option": "b"}\n```', "B"),
         ("A is tempting; on second thought the answer is B.", "B"),
+        ('{"answer": "A", "revised_answer": "B"}', "B"),
+        ('{"answer": "A", "corrected_answer": "B"}', "B"),
+        ("The answer is B. No, not A.", "B"),
+        ("The answer is B, no doubt. A is a cat.", "B"),
+        ("The answer is B. Wait for the next question.", "B"),
     ],
     "reasoning-tags": [
         ("<Thinking>A</Thinking>\n\nB", "B"),
@@ -129,6 +151,13 @@ READ = {
         ("◁THINK▷ C ◁/THINK▷ B", "B"),
         ("Let me see: A?</think>\n**B**", "B"),
         ("<reflection>(A)</reflection><thought>(C)</thought>(B)", "B"),
+        ("<|thinking|>A<|/thinking|>B", "B"),
+        ("<rationale>A</rationale>B", "B"),
+        ("<analysis>A</analysis><final>B</final>", "B"),
+        ("<inner_monologue>A</inner_monologue>B", "B"),
+        ("<mm:think>A</mm:think>B", "B"),
+        ("[unused16]A[unused17]B", "B"),
+        ("<b>B</b>", "B"),
     ],
     "option-text-with-particles": [
         ({"A": "자동차", "B": "기차"}, "사진에는 기차가 보입니다.", "B"),
@@ -148,6 +177,21 @@ READ = {
 )
 def test_others_of_the_kind_are_read(options: dict[str, str], reply: str, letter: str) -> None:
     assert read_choice(reply, options) == (letter, "")
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        "A\n\nSorry, B.", "Answer: A\nOops, B.", "The answer is A. No, that is wrong: B.", "(A)\n\nNope, (B).",
+        "The answer is A. My bad, it's B.", "A. Strike that, B.", "A. My mistake, B.",
+        "The answer is A. Upon closer inspection, it is B.", "The answer is A. Looking again, it is a dog.",
+        "The answer is A. Je me corrige : B.", "Réponse : A. Non, plutôt B.", "Respuesta: A. Mejor dicho, B.",
+        "Die Antwort ist A. Moment, doch B.", "Ответ: A. Нет, правильный ответ B.", "答案是A。抱歉，应该是B。",
+        "答案：A。哦不，是B。", "정답은 A입니다. 아니요, B입니다.", "答えはA。いや、B。", "答えはAです。訂正：Bです。",
+    ],
+)  # fmt: skip
+def test_other_words_take_an_answer_back(reply: str) -> None:
+    assert read_choice(reply, PETS)[0] != "A"
 
 
 @pytest.mark.parametrize(
@@ -172,6 +216,14 @@ def test_a_thought_without_an_end_leaves_no_answer_and_is_counted(reply: str) ->
         ("对不起，图片里看不清楚。", ""), ("抱歉，我没有办法判断。", ""), ("有没有猫？有。", "Yes"), ("沒有", "No"),
         ("I have no clue.", ""), ("There is no data on that.", ""), ("No doubt about it, yes.", "Yes"),
         ("知らない", ""), ("沒有足夠的信息", ""), ("不對", "No"), ("對的。", "Yes"), ("有沒有狗？", ""),
+        ("No way!", "No"), ("There's no way to tell.", ""), ("Not really.", "No"), ("Nope", "No"), ("Yeah, one", "Yes"),
+        ("Definitely not.", "No"), ("نعم", "Yes"), ("नहीं", "No"), ("Evet", "Yes"), ("Y", "Yes"), ("n.", "No"),
+        ("N/A", ""),
+        ("False", "No"), ("true.", "Yes"), ('{"answer": false}', "No"), ("不存在", "No"), ("有的", "Yes"),
+        ("有的人认为有", ""), ("No response", ""), ("In no particular order: cat", ""),
+        ("If yes, it is a dog", ""),
+        ("No, wait, yes.", "Yes"), ("Yes. Actually, no.", "No"), ("No. Actually, there is no dog at all.", "No"),
+        ("Yes, there's actually no collar on the dog.", "Yes"),
     ],
 )  # fmt: skip
 def test_other_sentences_with_such_words(reply: str, said: str) -> None:
@@ -182,6 +234,9 @@ def test_other_sentences_with_such_words(reply: str, said: str) -> None:
     ("answer", "reply", "right"),
     [
         ("AC", "A and C", 1.0), ("A;C", "(A), (C)", 1.0), ("['A', 'C']", "Answer: A, C", 1.0), ("AC", "CA", 1.0),
+        ("AC", "both A and C", 1.0), ("AC", "The answer is A and C. B is wrong.", 1.0), ("AC", "选AC", 1.0),
+        ("AC", "Options A and C", 1.0), ("AC", "A and C, because B barks", 1.0), ("AC", "A or C", 0.0),
+        ("A|C", "AC", 1.0), ("[A, C]", "AC", 1.0), ("AC", "Neither A nor C", 0.0), ("AC", "A and C are wrong", 0.0),
         ("AC", "A", 0.0), ("AC", "ABC", 0.0), ("A C", "The correct options are A and C.", 1.0),
     ],
 )  # fmt: skip
@@ -197,7 +252,9 @@ def test_other_sets_of_right_options(answer: str, reply: str, right: float) -> N
         ("C++", "C", 0.0), ("a+b", "a b", 0.0), ("x<2", "x>2", 0.0),
         ("3/4", "3 4", 0.0), ("±2", "2", 0.0), ("-3", "- 3", 1.0), ("well-known", "well known", 1.0),
         ("10:30", "10:30", 1.0),
-        ("A+", "A", 0.0),
+        ("A+", "A", 0.0), ("Cl-", "Cl", 0.0), ("@home", "home", 0.0), ("B♭", "B", 0.0), ("F♯", "F", 0.0),
+        ("F♯", "F#", 1.0), ("y = 2x - 1", "y=2x-1", 1.0), ("y = 2x - 1", "y = 2x + 1", 0.0), ("5-", "5", 0.0),
+        ("8-bit", "8 bit", 1.0),
     ],
 )  # fmt: skip
 def test_other_signs(answer: str, reply: str, right: float) -> None:

@@ -17,11 +17,16 @@ _NAMES = {
 _NAME = re.compile(r"\\([a-zA-Z]+|[%$#&_])")
 _DEGREE = re.compile(r"\^\s*\{?\s*°\s*\}?")
 _SHORT = re.compile(r"\\(frac)\s*(\d)\s*(\d)(?!\d)")
-_ROOT = re.compile(r"(?:\\sqrt|√)\s*(?:\{\s*(\w+)\s*\}|\(\s*(\w+)\s*\)|(\w))")
+_ROOT = re.compile(r"(?:\\sqrt|√|\bsqrt(?=\())\s*(?:\{\s*(\w+)\s*\}|\(\s*(\w+)\s*\)|(\w))")
 _BRACED = re.compile(r"([\^_])\{(\w)\}")
-_AROUND = re.compile(r"\s*([\^{}=<>≤≥+*×·÷/])\s*|(?<=[\w)}])\s+(?=[\\π√(°])|(?<=[\w)}])\s+(-)\s+(?=[\w\\(])")
+_AROUND = re.compile(
+    r"\s*([\^{}=<>≤≥+*×·÷/])\s*|(?<=[\w)}])\s+(?=[\\π√(°])|(?<=[△∠])\s+|(?<=[\w)}])\s+(-)\s+(?=[\w\\(])"
+)
 _SIMPLE_FRACTION = re.compile(r"\\frac\{(-?\w+)\}\{(\w+)\}")
-_SIGNS = re.compile(r"[\\$^=π√°×]")
+_DEGREES = re.compile(r"(?<=\d)\s?degrees?\b", re.IGNORECASE)
+_PLACE = re.compile(r"\(\s*(-?[\w.]+)\s*,\s*(-?[\w.]+)\s*\)")
+"""A point, "(2, 1)"."""
+_SIGNS = re.compile(r"[\\$^=π√°×△∠]|\(-?\d[\d.]*,\s?-?\d")
 
 
 def holds_math(text: str) -> bool:
@@ -34,14 +39,18 @@ def one_spelling(text: str, *, formula: bool) -> str:
 
     With `formula`, spaces around signs go as well.
     """
+    text = text.replace("{,}", ",")
     if "\\" in text or "$" in text or "~" in text:
         text = _WRAP.sub(r" \1 ", text)
         text = _DROPPED.sub(" ", text)
         text = _NAME.sub(lambda m: _NAMES.get(m[1], m[0]), text)
         text = _SIMPLE_FRACTION.sub(r"\1/\2", _SHORT.sub(r"\\frac{\2}{\3}", text))
+    if "degree" in text:
+        text = _DEGREES.sub("°", text)
     if "°" in text:
         text = _DEGREE.sub("°", text)
     if formula:
+        text = _PLACE.sub(r"(\1,\2)", text)
         text = _ROOT.sub(lambda m: f"√{m[1] or m[2] or m[3]}", text)
         text = _BRACED.sub(r"\1\2", _AROUND.sub(lambda m: m[1] or m[2] or "", text))
         text = _SIMPLE_FRACTION.sub(r"\1/\2", text)

@@ -28,6 +28,7 @@ _NAMED_SO = re.compile(
 _LEADS_TO_LETTER = re.compile(
     r"(?:^|[^A-Za-z])(?:is|be|was|are|as|to|with|for|by|option|choice|answer|box|candidate|statement|choose|chose|pick|select|say|said"
     r"|guess|think|it|and|or|than|not|so|then|thus|therefore|hence|probably|likely|maybe|perhaps|definitely|clearly|only|just|namely"
+    r"|(?<!all )(?<!any )(?<!nothing )but|rather|sondern|sino|mais|(?:it|that|this)['’]s"
     r"|between|both|either|neither|from|of|in|on|at|ist|est|es|son|und|oder|ou|et|y|o)$",
     re.IGNORECASE,
 )

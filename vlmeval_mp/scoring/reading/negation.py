@@ -28,9 +28,9 @@ _AFTER = re.compile(
     re.IGNORECASE,
 )
 _NEUTRAL_NO = re.compile(
-    r"\bno\s+(?:(?:further|additional|clear|enough|sufficient|specific|such|real|possible|relevant|available|visual|good)\s+)?"
+    r"\bno\s+(?:(?:further|additional|clear|enough|sufficient|specific|such|real|possible|relevant|available|visual|good|particular)\s+)?"
     r"(?:information|info|idea|clue|context|way|doubts?|question|matter|longer|images?|pictures?|photos?|data|answers?|means|need"
-    r"|problem|wonder|sense|reason|eyes|access|knowledge|ability|opinion|choice|options?|comment|worries)\b"
+    r"|problem|wonder|sense|reason|eyes|access|knowledge|ability|opinion|choice|options?|comment|worries|response|order)\b"
     r"|\bno-\w+|\bwhether\s+or\s+no\b|\bno\.?\s?\d+",
     re.IGNORECASE,
 )

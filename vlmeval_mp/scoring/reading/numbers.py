@@ -53,7 +53,7 @@ def value(text: str) -> float | None:
     """Return the value of `text`, a number or a sum of numbers, plain or in LaTeX; None if it is anything else."""
     if len(text) > LONGEST:
         return None
-    text = unicodedata.normalize("NFKC", _EXPONENT.sub("?", text)).replace("⁄", "/")
+    text = unicodedata.normalize("NFKC", _EXPONENT.sub("?", text)).replace("⁄", "/").replace("{,}", ",")
     if not _DIGIT.search(text) or _TWO.search(text):
         return None
     text = _NOISE.sub("", text)

@@ -1,9 +1,10 @@
 """Separates the reasoning in a reply from the answer, by the marks around the reasoning. Pure.
 
 Marks in use: `<think>` (DeepSeek-R1, Qwen3), `<thinking>`, `<thought>`, `<reason>`, `<reasoning>`, `<reflection>`,
-`<scratchpad>` and `<seed:think>`; `[THINK]` (Magistral); `◁think▷` (Kimi-VL); `<|begin_of_thought|>` (Sky-T1);
-`<|START_THINKING|>` (Command A); `<unused94>` (MedGemma); `<|channel|>analysis` before `<|channel|>final` (gpt-oss). A
-model may use another pair, which its entry in the config names.
+`<scratchpad>`, `<rationale>`, `<analysis>` and `<seed:think>`; `[THINK]` (Magistral); `◁think▷` (Kimi-VL);
+`<|begin_of_thought|>` (Sky-T1); `<|START_THINKING|>` (Command A); `<unused94>` (MedGemma); `[unused16]` (openPangu);
+`<|channel|>analysis` before `<|channel|>final` (gpt-oss). A model may use another pair, which its entry in the config
+names.
 """
 
 from __future__ import annotations
@@ -11,13 +12,16 @@ from __future__ import annotations
 import re
 from functools import lru_cache
 
-_NAME = r"(?:seed:)?(?:think(?:ing)?|thoughts?|reason(?:ing)?|reflection|scratchpad)"
+_NAME = (
+    r"(?:\w{1,12}:)?(?:think(?:ing)?|thoughts?|reason(?:ing)?|reflection|scratchpad|rationale|analysis|cot"
+    r"|inner_(?:monologue|thoughts?))"
+)
 _OPEN = (
-    rf"<\s*{_NAME}\s*>|\[{_NAME}\]|◁{_NAME}▷|<\|?begin_of_thoughts?\|?>|<\|START_THINKING\|>|<unused94>"
+    rf"<\s*\|?{_NAME}\|?\s*>|\[{_NAME}\]|◁{_NAME}▷|<\|?begin_of_thoughts?\|?>|<\|START_THINKING\|>|<unused94>|\[unused16\]"
     r"|<\|channel\|>\s*(?:analysis|commentary)[^<]{0,40}<\|message\|>"
 )
 _CLOSE = (
-    rf"<\s*/\s*{_NAME}\s*>|\[/{_NAME}\]|◁/{_NAME}▷|<\|?end_of_thoughts?\|?>|<\|END_THINKING\|>|<unused95>"
+    rf"<\s*\|?/\s*{_NAME}\|?\s*>|\[/{_NAME}\]|◁/{_NAME}▷|<\|?end_of_thoughts?\|?>|<\|END_THINKING\|>|<unused95>|\[unused17\]"
     r"|<\|channel\|>\s*final[^<]{0,40}<\|message\|>|assistantfinal"
 )
 _ANSWERED = re.compile(r"</(?:answer|final_answer|ans)>", re.IGNORECASE)

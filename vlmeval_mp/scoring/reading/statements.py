@@ -64,7 +64,7 @@ _CANNOT = re.compile(rf"\b(?:{UNABLE})\s+(?:for\s+me\s+)?(?:to\s+)?(?:\w+ly\s+)?
 """Words that take a statement back: "it is not possible to confidently select …"."""
 _NEAR = 48
 _SENTENCE_START = re.compile(r"(?:^|[.!?。！？\n:]\s*)$")
-_SENTENCE_END = re.compile(r"[.!?。]\s|\n")
+_SENTENCE_END = re.compile(r"[.!?]\s|。|\n")
 _HEDGE = re.compile(
     r"[)\]\"'.]*\s*(?:,(?!\s+(?:is|was|has|does|would|can|looks|shows|[A-Z]\s+(?:is|was|has|does|would|can))\b)|/|&|\bor\b|\band\b"
     r"|或|和|또는)\s*(?:(?:maybe|perhaps|possibly|also|even|and|or)\s+)?(?:option\s+)?[(\[]?([A-Z])(?![A-Za-z0-9'’])"
@@ -72,7 +72,11 @@ _HEDGE = re.compile(
 )
 _TAKEN_BACK = re.compile(
     r"\bon\s+second\s+thought|\bactually\b|\bcorrection\b|\bwait\b|\bhmm+\b|\bscratch\s+that\b|\bi\s+(?:made|was)\s+(?:an?\s+)?(?:mistake|wrong|error)"
-    r"|\bneed\s+to\s+correct\b|\blet\s+me\s+(?:re|correct|double|look\s+again|think\s+again)|\brevis(?:e|ed|ing)\b|更正|等等|其实|不对，|重新",
+    r"|\bneed\s+to\s+correct\b|\blet\s+me\s+(?:re|correct|double|look\s+again|think\s+again)|\brevis(?:e|ed|ing)\b|更正|等等|其实|不对，|重新"
+    r"|\b(?:my\s+(?:mistake|bad|apologies)|oops|(?:hold|hang)\s+on|i\s+(?:misread|misspoke|apologi[sz]e)|strike\s+that|i\s+take\s+(?:that|it)\s+back"
+    r"|on\s+(?:further\s+|closer\s+)?(?:reflection|inspection)|(?:up)?on\s+(?:a\s+)?(?:closer|second|further)\s+(?:look|inspection|examination|glance)"
+    r"|looking\s+(?:again|closer|more\s+closely)|je\s+me\s+corrige|mejor\s+dicho|moment\s+mal)\b"
+    r"|(?:^|[.!?…。,;\n]|--|[–—])[\s\"'*(]{0,4}(?:no|nope|sorry|non|nein|moment|нет|哦?不|抱歉|訂正|いや|いいえ|아니(?:요|다)?)\s?[,.:;!?—–，。、：-]",
     re.IGNORECASE,
 )
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 _KEYS = (
-    r"(?:final|correct|selected|chosen|best|my)?[_\s-]?(?:answer|option|choice|letter|label)|selection|prediction"
+    r"(?:final|correct(?:ed)?|revised|updated|new|selected|chosen|best|my)?[_\s-]?(?:answer|option|choice|letter|label)|selection|prediction"
     r"|response|result|答案|选项|정답|답|答え"
 )
 _FIELD = re.compile(

@@ -9,7 +9,9 @@ import re
 
 _WHO = r"(?:next\s+)?question|hint|user|human|instruction|q|问题|用户|提问|質問|질문|사용자|pregunta|frage|вопрос"
 _TURN = re.compile(
-    rf"^[ \t>*#_]{{0,12}}(?:{_WHO})[ \t]{{0,3}}(?:\#?\d{{1,4}})?[ \t]{{0,3}}[*_]{{0,3}}:"
+    rf"^[ \t>*#_]{{0,12}}(?:{_WHO}|ex(?:ample|ercise)[ \t]?(?=\d))[ \t]{{0,3}}(?:\#?\d{{1,4}})?[ \t]{{0,3}}[*_]{{0,3}}:"
+    r"|^[ \t>*#_]{0,12}(?:question[ \t]?\#?\d{1,4}[ \t*_]*$)"
+    r"|^[ \t>*#_]{0,12}(?:q[ \t]?\d{1,4}[.)][ \t](?=[^\n]{0,400}\n{1,3}a(?:nswer)?[ \t]?:))"
     r"|<\|im_start\|>\s?user\b|\[INST\]|<start_of_turn>\s?user\b|<\|(?:user|start_header_id)\|>"
     r"|</s>|<\|(?:im_end|endoftext|eot_id|end|return|eos)\|>|<end_of_turn>|<eos>",
     re.IGNORECASE | re.MULTILINE,

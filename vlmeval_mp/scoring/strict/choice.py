@@ -51,6 +51,7 @@ _LISTED = re.compile(r"\d+[.)]\s")
 _LED_TEXT = re.compile(r"[\s>#*\"'-]*[(\[]?([A-Z])[.:)\]]+\s+(\S.*)")
 _NUMBER = re.compile(r"[-+$€£(]*\d[\d.,/]*\)?\s*(?:[%°]|\\?[a-zA-Z²³]{0,12}[²³]?)\.?$")
 _FOREIGN = re.compile(r"[(\[]?[A-Z][)\].:]+\s+\S")
+_IT_IS = re.compile(r"(?:it|this|that)(?:['’]s|\s+is)\s+", re.IGNORECASE)
 _OPENING_ENDS = re.compile(r"[)\"'”’*]*\s*(?:[.,;:!—–]|\s-\s|\n|$|\(|because\b|since\b|as\b)")
 
 
@@ -120,6 +121,9 @@ class _Reply:
         if len(alone) == 1:
             return self._unless_taken_back(alone.pop(), 0)
         found = self._marked_or_opening(several=len(alone) > 1)
+        leads = self.patterns.led.match(self.plain)
+        if found and leads and leads[1] == found:
+            return self._unless_taken_back(found, leads.end())
         return found or self._weak()
 
     # --- the rules -------------------------------------------------------------------------------------------------
@@ -182,6 +186,10 @@ class _Reply:
             return ""  # "1." begins a list
         folded = self.options.fold(first[: 3 * self.options.longest + 80])
         letter, end = self.options.begins(folded)
+        if not letter and (it := _IT_IS.match(first)):
+            first = first[it.end() :]
+            folded = self.options.fold(first[: 3 * self.options.longest + 80])
+            letter, end = self.options.begins(folded)
         if not letter or not _OPENING_ENDS.match(folded, end):
             return ""
         return self.options.opens(first)

@@ -27,11 +27,12 @@ _APOSTROPHE = re.compile(r"['’`]")
 _PUNCTUATION = re.compile(r"(?<![0-9])[.,]|[.,](?![0-9])|[^\w\s.,%\ue000-\ue0ff]|_")
 _SIGNS = re.compile(
     r"(?<![\w)\]}])[-±](?=[\d.(a-z\\√])|\+(?=\+)|(?<=\+)\+|(?<=\w)\+|\+(?=\d)(?<=[\w)] \+)|(?<=[a-z])#|[<>≤≥≠√^]"
-    r"|(?<=\d)/(?=\d)|(?<=[\w)])\s-\s(?=[\d(])"
+    r"|(?<=\d)/(?=\d)|(?<=[\w)])\s-\s(?=[\d(])|(?<=\w)-$|@(?=\w)|♭"
 )
 """Marks that change an answer: a minus before a number or a name, "C++", "C#", "a+b", "x<5", a root, a fraction."""
 _SPACED_SIGN = re.compile(r"([-±+<>≤≥≠√^/#])\s+(?=[\d(])|\s+(?=[<>≤≥≠^+])")
-_HIDDEN = {sign: chr(0xE000 + place) for place, sign in enumerate("-±+#<>≤≥≠√^/")}
+_HIDDEN = {sign: chr(0xE000 + place) for place, sign in enumerate("-±+#<>≤≥≠√^/@♭")}
+_DIFFERENCE = re.compile(r"(?<=[\w)])\s*-\s*(?=[\w(])")
 _LONGEST_NUMBER = 60
 
 
@@ -66,7 +67,9 @@ def references(answer: str) -> tuple[str, ...]:
 
 def key(text: str) -> str:
     """Return what two answers have in common exactly if they are the same answer."""
-    text = minus(compatible(text)).strip()
+    text = minus(compatible(text)).strip().replace("♯", "#")
+    if "=" in text:
+        text = _DIFFERENCE.sub(" - ", text)
     number = _as_number(text.rstrip(".")) or _as_number(text)
     if number:
         return number

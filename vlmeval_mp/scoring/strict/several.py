@@ -16,8 +16,13 @@ from vlmeval_mp.scoring.reading.negation import denied_after, denied_before
 from vlmeval_mp.scoring.reading.options import options_of
 from vlmeval_mp.scoring.reading.text import answer_text, without_marks
 
-_BETWEEN = r"(?:[\s,;/&+、，和및]|\band\b|\bor\b|\bund\b|\by\b|\bet\b|[()\[\]\"'.])*"
-_LIST = re.compile(rf"[\s(\[{{\"'$]*((?:[A-Z]{_BETWEEN})+)", re.IGNORECASE)
+_BETWEEN = r"(?:[\s,;/|&+、，和및]|\band\b|\bor\b|\bund\b|\by\b|\bet\b|[()\[\]\"'.])*"
+_LIST = re.compile(
+    rf"[\s(\[{{\"'$]*(?:both\s+|(?:options?|choices?)\s+|选项?|选择)?[\s(\[{{\"'$]*((?:[A-Z]{_BETWEEN})+)",
+    re.IGNORECASE,
+)
+_SENTENCE_END = re.compile(r"[.!?]\s+|。")
+_REASON = re.compile(r"[.;:]\s+|。|,?\s+(?:because|since|as|but)\b", re.IGNORECASE)
 _STATED = re.compile(
     r"(?:\banswers?|\b(?:correct|right)\s+(?:options?|choices?|ones|statements?))\s*(?::|(?:is|are)\b:?)|答案\s*(?:是|为|:)|정답[은:]",
     re.IGNORECASE,
@@ -29,7 +34,7 @@ def gold_set(answer: str, options: Mapping[str, str]) -> frozenset[str]:
     items = literal(answer) if answer.lstrip().startswith("[") else None
     if isinstance(items, list):
         answer = ", ".join(map(str, items))
-    found = re.fullmatch(rf"[\s(]*((?:[A-Z]{_BETWEEN})+)", answer)
+    found = re.fullmatch(rf"[\s(\[]*((?:[A-Z]{_BETWEEN})+)", answer)
     letters = re.findall(r"(?<![a-z])[A-Z](?![a-z])", answer) if found else []
     right = frozenset(letters)
     return right if 1 < len(right) == len(letters) and right <= set(options) else frozenset()
@@ -43,6 +48,9 @@ def read_set(text: str, options: Mapping[str, str]) -> frozenset[str]:
         return whole
     for stated in reversed(list(_STATED.finditer(plain))[-20:]):
         line = plain[stated.end() :].lstrip().split("\n", 1)[0]
+        sentence = _SENTENCE_END.split(line, maxsplit=1)[0]
+        if len(found := _listed(sentence, options, whole=True)) > 1:
+            return found
         if (found := _listed(line, options, whole=False)) or (
             found := frozenset(options_of(tuple(options.items())).named(line))
         ):
@@ -51,13 +59,16 @@ def read_set(text: str, options: Mapping[str, str]) -> frozenset[str]:
     last = _listed(lines[-1], options, whole=True) if lines else frozenset()
     if len(last) > 1:
         return last
+    first = _listed(_REASON.split(lines[0][:200], maxsplit=1)[0], options, whole=True) if lines else frozenset()
+    if len(first) > 1:
+        return first
     return _marked(answer_text(text), lines, options)
 
 
 def _listed(text: str, options: Mapping[str, str], *, whole: bool) -> frozenset[str]:
     """Return the letters of a list that `text` is, or begins with."""
     match = _LIST.fullmatch(text) if whole and len(text) < 80 else None if whole else _LIST.match(text[:80])
-    if not match:
+    if not match or re.search(r"\bor\b", match[1], re.IGNORECASE):
         return frozenset()
     said = re.sub(r"\b(?:and|or|und|et)\b", " ", match[1])
     if not whole and match.end() < len(text) and text[match.end()].isalpha():

@@ -28,7 +28,8 @@ NEITHER = "neither yes nor no"
 _YES = frozenset(
     {
         "yes", "是", "是的", "对", "对的", "正确", "對", "對的", "正確", "有", "有人", "はい", "ええ", "예", "네",
-        "그렇습니다", "ใช่", "sí", "oui", "ja", "да", "sim",
+        "그렇습니다", "ใช่", "sí", "oui", "ja", "да", "sim", "evet", "tak", "có", "نعم", "हाँ", "हां",
+        "yeah", "yep", "true", "y", "有的",
     }
 )  # fmt: skip
 _UNSURE = r"(?!.{0,4}?(?:清楚|[确確]定|知道|足[够夠]|信息|[办辦]法|提供|明[确確]|能|可能))"
@@ -36,24 +37,30 @@ _ENDS = r"(?=\s*(?:[，。！、；,.!;:)\]\"”’]|$|\n))"
 _HAN = (
     rf"不是{_UNSURE}|是的|是{_ENDS}|否(?![定认認则則])|不[对對](?![称稱])|[对對]的|[对對]{_ENDS}|不正[确確]|正[确確](?![率性])"
     rf"|[错錯][误誤]?{_ENDS}"
-    rf"|[没沒]有?{_UNSURE}|不{_ENDS}|有(?![没沒时時些的关關可人点點限]|可能)|有人{_ENDS}"
+    rf"|[没沒]有?{_UNSURE}|不存在|有的{_ENDS}|不{_ENDS}|有(?![没沒时時些的关關可人点點限]|可能)|有人{_ENDS}"
     rf"|はい|ええ{_ENDS}|いいえ|예{_ENDS}|네{_ENDS}|아니요|아니오|아닙니다|그렇습니다|ไม่ใช่|ใช่|ไม่มี"
 )
 _LATIN = r"\b(?:yes|no)\b"
-_FOREIGN = r"(?:sí|oui|non|ja|nein|да|нет|sim|não)"
+_FOREIGN = r"(?:sí|oui|non|ja|nein|да|нет|sim|não|evet|hayır|tak|nie|có|không|نعم|لا|हाँ|हां|नहीं)"
+_PLAIN = r"yeah|yep|nope|nah|true|false|(?:absolutely|definitely|certainly)\s+not|not\s+really|no\s+way|[yn](?=\W*$)"
 _STATED = re.compile(
     r"(?:\banswer(?:\s*[:=]|\s+(?:is|was|would\s+be|should\s+be|must\s+be)\b:?)|答案\s*(?:应该)?(?:是|为|:)\s*:?"
     r"|정답[은:]\s*|答え(?:は|:)\s*|\b(?:respuesta\s+es|réponse\s+est|antwort\s+(?:ist|lautet)|ответ)\b\s*:?)"
-    rf"[\s\"'“‘(\[]*({_LATIN}(?!\s+(?:\w+\s+)?(?:information|idea|clue|way))|{_HAN}|{_FOREIGN}\b)",
+    rf"[\s\"'“‘(\[]*({_LATIN}(?!\s+(?:\w+\s+)?(?:information|idea|clue|way))|true\b|false\b|{_HAN}|{_FOREIGN}\b)",
     re.IGNORECASE,
 )
 _LEAD = re.compile(
-    rf"[\s\"'“‘(\[-]*(?:({_HAN})|(yes|no)(?=\s*(?:[^\w\s'’/-]|\n|$))(?!\.?\s?\d)"
+    rf"[\s\"'“‘(\[-]*(?:({_HAN})|(yes|no|{_PLAIN})(?=\s*(?:[^\w\s'’/-]|\n|$))(?!\.?\s?\d)"
     rf"|({_FOREIGN})(?=\s*(?:[^\w\s'’/-]|\n|$)))",
     re.IGNORECASE,
 )
-_EITHER = re.compile(r"(?<![-/])\b(yes|no)\b(?![-/]\w)", re.IGNORECASE)
+_EITHER = re.compile(r"(?<![-/])(?<!\bif )\b(yes|no)\b(?![-/]\w)", re.IGNORECASE)
 _QUESTION = re.compile(r"^[^。！!.\n??]*[??]\s*(?=\S)")
+_CORRECTED = re.compile(
+    r"\b(?:wait|actually|correction|on\s+second\s+thought|sorry|oops|scratch\s+that|my\s+mistake)\b"
+    r"[\s,:.;!…—–-]*(yes|no)\b(?=\s*(?:[.,;!]|$))",
+    re.IGNORECASE,
+)
 _TITLE = re.compile(r"(?<=[a-z,] )[\"'“‘]?No [A-Z]\w+|[\"'“‘]No \w+")
 
 
@@ -75,6 +82,8 @@ def read_yesno(text: str, question: str = "") -> tuple[str, str]:
     rest = _QUESTION.sub("", plain)
     if not word and (lead := _LEAD.match(rest)):
         word = lead[1] or lead[2] or lead[3]
+        for later in _CORRECTED.finditer(rest, lead.end()):
+            word = later[1]
     if word:
         return _name(word), ""
     words = _said(rest) or {restated(question, plain)} - {""}
