@@ -259,3 +259,18 @@ def test_a_worker_that_ended_well_waits_for_nothing_and_of_one_that_fell_nothing
 
 def test_a_run_whose_workers_have_not_come_to_life_yet_is_starting() -> None:
     assert folded({}, supervised=supervisor()).phase == "starting"
+
+
+def test_what_a_stopped_launch_answered_counts_though_its_shards_are_unfinished() -> None:
+    shards = {"a": ShardCounts(pending=4), "b": ShardCounts(pending=2)}
+    for alive in (False, True):  # a launch that goes on has counted it when it began
+        state = folded(shards, supervised=supervisor(kept={"a": 43}), alive=alive)
+        assert (state.done, [job.done for job in state.jobs]) == (43, [43, 0])
+
+
+def test_a_drain_counts_what_a_worker_answered_that_has_ended_already() -> None:
+    shards = {"a": ShardCounts(pending=2, claimed=1)}
+    workers = (worker("w0", phase="stopped", held={"a": 19}), worker("w1", phase="draining", held={"a": 5}))
+    draining = supervisor(phase="draining")
+    assert folded(shards, workers, ("w1",), draining).done == 24
+    assert folded(shards, workers, ("w1",), supervisor()).done == 5  # others take its shards, and count it

@@ -170,7 +170,7 @@ def fold(snapshot: Snapshot, now: float) -> RunState:
     """Return the run's state at wall-clock time `now`."""
     supervisor, alive = snapshot.supervisor, snapshot.supervisor_alive
     live = [w for w in snapshot.workers if w.worker in snapshot.live]
-    held = _held_samples(live)
+    held = _held_samples(_holders(snapshot, live))
     jobs = [_job_state(job, snapshot, live, held.get(job.name, 0), now) for job in snapshot.record.jobs]
     total, done = sum(j.total for j in jobs), sum(j.done for j in jobs)
     current = [w for w in snapshot.workers if _current(w, snapshot)]
@@ -204,7 +204,8 @@ def _job_state(job: Job, snapshot: Snapshot, live: Sequence[WorkerStatus], held:
     measured = snapshot.measured.get(job.name)
     settled = counts.pending == counts.claimed == 0 and counts.settled >= job.samples
     total = job.samples - counts.skipped_samples
-    done = min(total, counts.done_samples + counts.failed_shard_samples + held)
+    kept = supervisor.kept.get(job.name, 0) if supervisor else 0
+    done = min(total, max(counts.done_samples + counts.failed_shard_samples + held, kept))
     rate = sum(map(partial(_rate_of, job.name, now), live)) if alive and done < total else 0.0
     score = tally.score if tally.metric else tally.value / tally.scored if tally.scored else None
     return JobState(
@@ -277,6 +278,16 @@ def _current(worker: WorkerStatus, snapshot: Snapshot) -> bool:
     """
     supervisor = snapshot.supervisor
     return worker.worker in snapshot.live or supervisor is None or worker.time >= supervisor.started
+
+
+def _holders(snapshot: Snapshot, live: Sequence[WorkerStatus]) -> Sequence[WorkerStatus]:
+    """Return the workers whose answers stand in unfinished shards: while a run drains, nobody takes over the shards
+    of one that has ended.
+    """
+    if not (snapshot.supervisor_alive and snapshot.supervisor and snapshot.supervisor.phase == "draining"):
+        return live
+    ended = [w for w in snapshot.workers if w.phase == "stopped" and _current(w, snapshot)]
+    return [*live, *ended]
 
 
 def _held_samples(workers: Iterable[WorkerStatus]) -> dict[str, int]:

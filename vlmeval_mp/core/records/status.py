@@ -169,7 +169,8 @@ class SupervisorStatus(Struct, frozen=True):
 
     `before` are the seconds that earlier launches worked on the run, `ended` is when its last job had its results (wall
     clock), 0 before that. `startup` is how long a worker of each model took to start the last time here, `stages` how
-    long each stage of that took.
+    long each stage of that took. `kept` is how many samples of each job had an answer on disk when the launch
+    began, and at its end how many have one then, those of unfinished shards included.
     """
 
     pid: int
@@ -188,3 +189,4 @@ class SupervisorStatus(Struct, frozen=True):
     startup: dict[str, float] = {}
     stages: dict[str, dict[str, float]] = {}
     ended: float = 0.0
+    kept: dict[str, int] = {}

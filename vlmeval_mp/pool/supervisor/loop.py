@@ -133,7 +133,10 @@ class Supervisor:
         self.telemetry.phase = "working"
         for level, text in self.options.notes:
             self.telemetry.event(text, level)
-        if not self._left(self._look()):
+        snapshot = self._look()
+        if self._left(snapshot):
+            self.telemetry.kept = self._on_disk(self._state(snapshot))
+        else:
             self.telemetry.end(0.0)  # a run that was finished before took as long as it did then
         while True:
             self._obey_signals()
@@ -200,7 +203,10 @@ class Supervisor:
         snapshot = self._look()
         self.telemetry.phase = "stopped"
         self._show(snapshot)
-        self.telemetry.event(total(self._on_disk(self._state(snapshot)), self.telemetry.spent()))
+        state = self._state(snapshot)
+        self.telemetry.kept = self._on_disk(state)
+        done = min(state.total, sum(self.telemetry.kept.values()))
+        self.telemetry.event(total(msgspec.structs.replace(state, done=done), self.telemetry.spent()))
         self._show(snapshot)
         self.telemetry.write_time(self.paths.time)
         self._keep_history()
@@ -216,13 +222,12 @@ class Supervisor:
         failed = any(c.failed_samples or c.failed for c in snapshot.shards.values())
         return EXIT_FAILED_SAMPLES if failed else EXIT_COMPLETE
 
-    def _on_disk(self, state: RunState) -> RunState:
-        """Return `state` with all that is answered of unfinished jobs, which stands in shards that nobody holds now."""
-        answered = sum(
-            job.done if job.finished else max(job.done, progress.answered(self.paths.checkpoints, job.name))
+    def _on_disk(self, state: RunState) -> dict[str, int]:
+        """Return how many samples of each job are answered, also those in unfinished shards, which nobody holds now."""
+        return {
+            job.name: job.done if job.finished else max(job.done, progress.answered(self.paths.checkpoints, job.name))
             for job in state.jobs
-        )
-        return msgspec.structs.replace(state, done=min(state.total, answered))
+        }
 
     def _keep_history(self) -> None:
         """Write down what this launch took, for `plan` and for what later launches expect."""

@@ -48,6 +48,7 @@ class Telemetry:
         self._workers: dict[str, WorkerStatus] = {}
         self._lost = DeadTime()
         self.at_work: dict[str, int] = {}
+        self.kept: dict[str, int] = {}
         self.usual: dict[str, tuple[float, dict[str, float]]] = {}
 
     def event(self, text: str, level: Level = "info") -> None:
@@ -116,6 +117,7 @@ class Telemetry:
             startup={model: seconds for model, (seconds, _) in self.usual.items()},
             stages={model: stages for model, (_, stages) in self.usual.items()},
             ended=self._ended,
+            kept=self.kept,
         )
         try:
             files.atomic_write(self._path, jsonfiles.encode(status), durable=False)
