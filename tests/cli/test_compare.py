@@ -10,6 +10,7 @@ import pytest
 from scipy import stats
 
 from tests.report.runs import choice_tsv, finished_run, png, replies
+from vlmeval_mp.cli import compare as compare_verb
 from vlmeval_mp.cli import main
 
 FIRST, SECOND = [3, 5, 8, 12, 20], [5, 21]
@@ -107,3 +108,12 @@ async def test_the_page_shows_two_replies_side_by_side(jobs: Path, capsys: pytes
         browser.key("g")
         assert browser.text("#count") == "4 of 30 samples in common"
         assert browser.failures == []
+
+
+def test_a_long_category_stands_above_its_numbers_where_the_screen_has_no_room() -> None:
+    numbers = ["3", "66.67", "100.00", "+33.33", "-41.53 to +79.23", "1", "0", "1.00"]
+    rows = [["all", *numbers], ["metric geometry - length", *numbers]]
+    assert [line.split("  ")[0] for line in compare_verb._lines(rows, None)] == ["", "all", "metric geometry - length"]
+    heading, first, name, second = compare_verb._lines(rows, 80)
+    assert (name, second.split()) == ("metric geometry - length", " ".join(numbers).split())
+    assert first.startswith("all ") and {len(heading), len(first), len(second)} == {len(first)} and len(first) <= 80

@@ -24,6 +24,7 @@ examples:
   vlmeval-mp compare night                         the models of one run
   vlmeval-mp compare base tuned --page --open      with the replies side by side
 """
+COLUMNS = ("", "n", "first", "second", "difference", "95 % interval", "gained", "lost", "p")
 SHOWN = 12
 """Flipped samples that the terminal names; --json and the page have all."""
 
@@ -95,7 +96,6 @@ def _write_page(
 
 def _show(found: Sequence[DatasetComparison]) -> None:
     from rich.console import Console
-    from rich.table import Table
     from rich.text import Text
 
     from vlmeval_mp.display.text import safe
@@ -104,15 +104,28 @@ def _show(found: Sequence[DatasetComparison]) -> None:
     for each in found:
         title = f"{each.dataset}: {each.second} against {each.first}, {each.mode}, {each.whole.n:,} samples in common"
         console.print(Text(safe(title), style="bold"))
-        table = Table(box=None, pad_edge=False, header_style="bright_black")
-        for name in ("", "n", "first", "second", "difference", "95 % interval", "gained", "lost", "p"):
-            table.add_column(name, justify="left" if not name else "right", no_wrap=bool(name), overflow="fold")
-        for part in (each.whole, *each.categories):
-            table.add_row(*map(Text, _row(part)))
-        console.print(table)
+        rows = [_row(part) for part in (each.whole, *each.categories)]
+        for place, text in enumerate(_lines(rows, console.width if sys.stdout.isatty() else None)):
+            console.print(Text(text, style="" if place else "bright_black"))
         for line in _notes(each):
             console.print(Text(safe(line), style="bright_black"))
         console.print()
+
+
+def _lines(rows: list[list[str]], width: int | None) -> list[str]:
+    """Return the table's lines, with long names of categories on lines of their own where `width` has no room."""
+    from rich.cells import cell_len
+
+    from vlmeval_mp.display.plaintable import plain_table
+
+    lines = plain_table(COLUMNS, rows, ("",))
+    if width is None or max(map(cell_len, lines)) <= width:
+        return lines
+    room = width - max(map(cell_len, plain_table(COLUMNS, [["", *row[1:]] for row in rows], ("",))))
+    short = [[row[0] if cell_len(row[0]) <= room else "", *row[1:]] for row in rows]
+    heading, *lines = plain_table(COLUMNS, short, ("",))
+    above = [[row[0]] if not kept[0] else [] for row, kept in zip(rows, short, strict=True)]
+    return [heading, *(text for names, line in zip(above, lines, strict=True) for text in (*names, line))]
 
 
 def _row(part: Part) -> list[str]:
