@@ -72,6 +72,8 @@ async def test_markdown_and_latex_are_the_matrix_escaped(run: RunPaths) -> None:
     latex = export.encode(view, "latex").decode()
     assert r"\begin{tabular}{lrr}" in latex and r"model & first\_set & second|set \\" in latex
     assert r"large & 85.00 $\pm$ " in latex
+    for text in (latex, "\n".join(lines)):  # who reads the table must know what stands behind the sign
+        assert "± is the standard error; 95 % intervals are in --table results" in text
 
 
 async def test_parquet_reads_back(run: RunPaths) -> None:

@@ -52,6 +52,7 @@ def run(arguments: argparse.Namespace) -> int:
 def _table(paths: RunPaths, arguments: argparse.Namespace) -> int:
     from vlmeval_mp.report import export
     from vlmeval_mp.report.gather import run_view
+    from vlmeval_mp.runs.overview import size_text
 
     form = export.FORMATS[arguments.format]
     data = export.encode(run_view(paths), arguments.format, arguments.table or "")
@@ -61,7 +62,7 @@ def _table(paths: RunPaths, arguments: argparse.Namespace) -> int:
         return EXIT_COMPLETE
     place = arguments.out or paths.report / f"{paths.root.name}-{arguments.table or 'export'}.{form.ending}"
     _write(place, data)
-    print(f"{place}  {len(data) / (1 << 20):.1f} MiB")
+    print(f"{place}  {size_text(len(data))}")
     return EXIT_COMPLETE
 
 

@@ -41,15 +41,15 @@ def opening(verb: argparse._ActionsContainer) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Write a report of each run and say where it is."""
     from vlmeval_mp.runs import find
+    from vlmeval_mp.runs.overview import size_text
 
     jobs = jobs_of(arguments)
-    for name in arguments.runs or [None]:
-        paths = find.chosen(jobs, name)
+    for paths in [find.chosen(jobs, name) for name in arguments.runs or [None]]:  # a wrong name stops before any work
         page = make(paths, inline_bytes=arguments.inline_mib << 20, pictures=not arguments.no_pictures)
         if arguments.json:
             print(json.dumps({"run": paths.root.name, "report": str(page), "bytes": page.stat().st_size}))
         else:
-            print(f"{page}  {page.stat().st_size / (1 << 20):.1f} MiB")
+            print(f"{page}  {size_text(page.stat().st_size)}")
         if arguments.open:
             open_page(page, os.environ)
     return EXIT_COMPLETE

@@ -101,7 +101,8 @@ def _markdown(found: Sequence[Table]) -> bytes:
     numeric = [_is_numeric(table, place) for place in range(len(table.columns))]
     rules = ["---:" if right else "---" for right in numeric]
     rows = [line([cell(value) for value in row]) for row in table.rows]
-    text = "\n".join([line([cell(name) for name in table.columns]), line(rules), *rows])
+    note = ["", cell(table.note)] if table.note else []
+    text = "\n".join([line([cell(name) for name in table.columns]), line(rules), *rows, *note])
     return (text + "\n").encode("utf-8", "replace")
 
 
@@ -114,7 +115,9 @@ def _latex(found: Sequence[Table]) -> bytes:
 
     table = found[0]
     align = "".join("r" if _is_numeric(table, place) else "l" for place in range(len(table.columns)))
-    lines = ["% needs \\usepackage{booktabs}", rf"\begin{{tabular}}{{{align}}}", r"  \toprule", line(table.columns)]
+    lines = ["% needs \\usepackage{booktabs}"]
+    lines += [f"% {table.note}"] if table.note else []
+    lines += [rf"\begin{{tabular}}{{{align}}}", r"  \toprule", line(table.columns)]
     lines += [r"  \midrule", *(line(row) for row in table.rows), r"  \bottomrule", r"\end{tabular}"]
     return ("\n".join(lines) + "\n").encode("utf-8", "replace")
 

@@ -18,15 +18,17 @@ SAMPLES = (
     "model", "dataset", "index", "category", "l2_category", "split", "question", "options", "answer", "prediction",
     "error", "finish_reason", "prompt_tokens", "completion_tokens", "worker", "recorded_at",
 )  # fmt: skip
+UNCERTAINTY = "± is the standard error; 95 % intervals are in --table results"
 
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """Rows of values under names. A table without rows still has its columns."""
+    """Rows of values under names. A table without rows still has its columns. `note` says what its cells mean."""
 
     name: str
     columns: tuple[str, ...]
     rows: Sequence[Sequence[Value]]
+    note: str = ""
 
 
 def results(run: RunView) -> Table:
@@ -55,7 +57,8 @@ def matrix(run: RunView) -> Table:
     datasets = list(dict.fromkeys(view.job.dataset for view in run.jobs))
     cells = {(view.job.model, view.job.dataset): _cell(view) for view in run.jobs}
     rows = [[model, *(cells.get((model, name), "–") for name in datasets)] for model in models]
-    return Table("matrix", ("model", *datasets), rows)
+    sure = any(" ± " in cell for row in rows for cell in row[1:])
+    return Table("matrix", ("model", *datasets), rows, UNCERTAINTY if sure else "")
 
 
 def _cell(view: JobView) -> str:
