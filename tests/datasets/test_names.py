@@ -131,3 +131,11 @@ def test_a_question_in_the_picture_needs_no_column(tmp_path: Path) -> None:
     spec = written(tmp_path, "MMMU_Pro_V", "index\timage\tA\tB\tanswer", f"v_1\t{PICTURE}\tx\ty\tA")
     (sample,) = prepare(spec, tmp_path).samples(0, 0)
     assert (sample.question, sample.error, sample.options) == ("placeholder", "", {"A": "x", "B": "y"})
+
+
+def test_a_misspelt_path_is_met_with_the_tsv_beside_it(tmp_path: Path) -> None:
+    (tmp_path / "MCQ_mini.tsv").touch()
+    with pytest.raises(ConfigError) as caught:
+        names.find(str(tmp_path / "MCQ_min.tsv"))
+    assert str(caught.value).endswith(f"did you mean '{tmp_path / 'MCQ_mini.tsv'}'?")
+    assert str(caught.value).count("MCQ_min.tsv") == 2  # as it was given, and the one place it can be at

@@ -10,7 +10,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-from vlmeval_mp.core.errors import ConfigError, did_you_mean
+from vlmeval_mp.core.errors import ConfigError, did_you_mean, nearest
 from vlmeval_mp.core.records import DataSpec
 from vlmeval_mp.datasets import benchmarks, videobenchmarks
 from vlmeval_mp.requests.videosets import VIDEO_BENCHMARKS
@@ -63,9 +63,9 @@ def find(name_or_path: str) -> Path:
             return place.absolute()  # a link keeps its name, which may be a benchmark's
     if places[0].is_dir() and (places[0].is_absolute() or "/" in name_or_path):
         raise ConfigError(f"data set {name_or_path!r} is a folder; name a TSV in it{_an_example(places[0])}")
-    looked = ", ".join(map(str, places))
+    looked = ", ".join(dict.fromkeys(map(str, places)))
     root = "" if os.environ.get("LMUData") else " (LMUData is not set)"  # noqa: SIM112
-    raise ConfigError(f"data set {name_or_path!r} was not found; looked for {looked}{root}; {_hint(Path(name).name)}")
+    raise ConfigError(f"data set {name_or_path!r} was not found; looked for {looked}{root}; {_hint(places[0])}")
 
 
 def _an_example(folder: Path) -> str:
@@ -73,8 +73,12 @@ def _an_example(folder: Path) -> str:
     return f", such as {folder / found[0]}" if found else "; there is none"
 
 
-def _hint(name: str) -> str:
-    """Return what to do about a name that has no file."""
+def _hint(place: Path) -> str:
+    """Return what to do about a name or path that has no file: a TSV beside it, if one is called alike, comes first."""
+    beside = nearest(place.name, [path.name for path in place.parent.glob("*.tsv")], least=0.8)
+    if beside:
+        return f"did you mean {str(place.with_name(beside[0]))!r}?"
+    name = place.name.removesuffix(".tsv")
     official = registry.known()
     if name in official:
         return _where(official[name])
