@@ -14,7 +14,7 @@ from vlmeval_mp.core.errors import EXIT_DISK, EXIT_INCOMPLETE, EXIT_NO_WORKER, E
 from vlmeval_mp.core.paths import RunPaths
 
 if TYPE_CHECKING:
-    from vlmeval_mp.core.records import RunRecord
+    from vlmeval_mp.core.records import Job, RunRecord
 
 SHOWN = 20
 """Rows that a table cannot carry, named on the screen; a thousand would hide the result."""
@@ -65,19 +65,28 @@ def show_time(paths: RunPaths, as_json: bool) -> None:
 
 
 def failures(paths: RunPaths, record: RunRecord) -> list[str]:
-    """Return a line for each job with failed samples: the first one's error, and the file that has the others."""
+    """Return a line for each error that a job's first failed sample has, with the file or files that have the others,
+    and how to ask failed samples again.
+    """
     from vlmeval_mp.runs import results
 
-    lines = []
+    alike: dict[str, list[tuple[Job, str]]] = {}
     for job in record.jobs:
-        folder = paths.results(job.model, job.dataset)
-        first = results.first_failure(folder)
+        first = results.first_failure(paths.results(job.model, job.dataset))
         if first is not None:
-            lines.append(
-                f"{job.model} on {job.dataset}: sample {first.index} failed: {first.error} "
-                f"(each failed sample says why in {folder / results.PREDICTIONS})"
-            )
-    return lines
+            alike.setdefault(str(first.error), []).append((job, first.index))
+    lines = []
+    for error, ((job, index), *others) in alike.items():
+        folder = paths.all_results / "*" / "*" if others else paths.results(job.model, job.dataset)
+        who = f"{job.model} on {job.dataset}" + (f" and {_more(len(others))}" if others else "")
+        told = f"each failed sample says why in {folder / results.PREDICTIONS}"
+        lines.append(f"{who}: sample {index} failed: {error} ({told})")
+    again = f"failed samples are asked again by: vlmeval-mp retry {_quoted(paths)}"
+    return [*lines, again] if lines else []
+
+
+def _more(jobs: int) -> str:
+    return "one more job" if jobs == 1 else f"{jobs} more jobs"
 
 
 def unfinished(paths: RunPaths, record: RunRecord, code: int) -> list[str]:
