@@ -15,7 +15,7 @@ SLOW = (
     "e2e", "faults", "parity", "core/test_records.py", "engines/test_transformers", "runs/test_checkpoint_machine.py",
     "exchange/test_workdir.py", "cli/test_plan.py", "demo/test_model.py", "scoring/test_aggregates.py",
     "datasets/test_videobenchmarks.py", "hostile/test_manifest.py", "extending", "scoring/test_records.py",
-    "engines/test_renderpool.py", "engines/test_hub.py",
+    "engines/test_renderpool.py",
 )  # fmt: skip
 """Whole runs, real processes by the dozen, large tables; and whatever loads torch or vLLM when it is imported."""
 LONG = (

@@ -40,6 +40,7 @@ def test_other_errors_are_another_matter():
     assert hub.missing("owner/model", ValueError("no such dtype")) is None
 
 
+@pytest.mark.slow
 def test_an_engine_without_weights_says_how_to_get_them(monkeypatch):
     from vlmeval_mp.engines.transformers.engine import TransformersEngine
 

@@ -13,8 +13,9 @@ from vlmeval_mp.engines import argnames, registry
 from vlmeval_mp.engines.base import EngineSpec
 from vlmeval_mp.vlmevalkit import package
 
-LIGHT = ["fake", "openai", "transformers", "vlmevalkit"]
-CASES = [*LIGHT, pytest.param("vllm", marks=pytest.mark.vllm)]
+LIGHT = ["fake", "openai", "vlmevalkit"]
+WITHOUT_VLLM = [*LIGHT, pytest.param("transformers", marks=pytest.mark.slow)]  # it imports torch
+CASES = [*WITHOUT_VLLM, pytest.param("vllm", marks=pytest.mark.vllm)]
 
 
 def refusal(name: str, argument: str) -> str:
@@ -33,7 +34,7 @@ def test_every_neutral_argument_is_an_argument_of_its_engine(name):
 
 
 def test_every_engine_is_among_those_tried():
-    assert {"vllm", *LIGHT} == registry.ENGINES.keys()
+    assert {"transformers", "vllm", *LIGHT} == registry.ENGINES.keys()
 
 
 def test_the_share_of_a_gpu_is_a_neutral_argument():
@@ -77,7 +78,7 @@ def test_the_names_of_an_engines_arguments_are_known_without_importing_it(name: 
     assert argnames.names(registry.ENGINES[name].arguments)
 
 
-@pytest.mark.parametrize("name", ["fake", "openai", "transformers", "vlmevalkit"])
+@pytest.mark.parametrize("name", WITHOUT_VLLM)
 def test_those_names_are_the_ones_that_the_engine_takes(name: str) -> None:
     module, _, class_ = registry.ENGINES[name].arguments.partition(":")
     taken = getattr(importlib.import_module(module), class_)

@@ -27,6 +27,7 @@ def through(value: Any, *, shared: bool) -> Message:
     return found[0]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("shared", [True, False])
 def test_tensors_and_arrays_arrive_byte_for_byte_beside_the_pickle(shared: bool) -> None:
     torch = pytest.importorskip("torch")
