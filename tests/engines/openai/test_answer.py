@@ -25,7 +25,7 @@ def server() -> Iterator[Endpoint]:
         yield server
 
 
-def body(content: Any, finish: str = "stop", usage: Any = USAGE, **message: Any) -> str:
+def body(content: Any, finish: str | None = "stop", usage: Any = USAGE, **message: Any) -> str:
     said = {"role": "assistant", "content": content, **message}
     choices = [{"index": 0, "finish_reason": finish, "message": said}]
     whole = {"id": "x", "object": "chat.completion", "created": 0, "model": "m", "choices": choices, "usage": usage}
@@ -71,6 +71,15 @@ async def answers(server: Endpoint, *steps: Any, asked: int = 1, **args: Any) ->
         (body([{"type": "text", "text": "B"}, {"type": "text", "text": "!"}]), Completion("B!", "stop", 1, 1)),
         (body(["B", "!"]), Completion("B!", "stop", 1, 1)),
         (body([]), Completion("", "stop", 1, 1)),
+        (body([{"type": "text", "text": None}, {"type": "text", "text": "B"}]), Completion("B", "stop", 1, 1)),
+        (body([{"type": "refusal", "refusal": "I can't help."}]), Completion("I can't help.", "refusal", 1, 1)),
+        (body("B", "MAX_TOKENS"), Completion("B", "length", 1, 1)),
+        (body("B", "model_length"), Completion("B", "length", 1, 1)),
+        (body("B", "SAFETY"), Completion("B", "content_filter", 1, 1)),
+        (body("B", "content-filter"), Completion("B", "content_filter", 1, 1)),
+        (body("B", None), Completion("B", "stop", 1, 1)),
+        (body(None, "tool_calls"), Completion("", "stop", 1, 1)),
+        (body("B", usage={"prompt_tokens": 3.0, "completion_tokens": -1}), Completion("B", "stop", 3, 0)),
     ],
 )  # fmt: skip
 async def test_an_answer_is_read_as_it_was_meant(server: Endpoint, step: str, expected: Completion) -> None:
@@ -84,6 +93,9 @@ async def test_an_answer_is_read_as_it_was_meant(server: Endpoint, step: str, ex
         (body({"text": "B"}), "is no text (its content is of type dict)"),
         (body([{"type": "image", "url": "x"}]), "is no text (a part of its content is of type 'image')"),
         (body(None, "content_filter"), "filtered the answer"),
+        (body(None, "sensitive"), "filtered the answer"),
+        (body(True), "is no text (its content is of type bool)"),
+        (failure("content_policy_violation", "not this picture"), "refuses the request: not this picture"),
         (failure(400, "prompt too long"), "refuses the request: prompt too long"),
     ],
 )
@@ -96,7 +108,12 @@ async def test_what_is_no_answer_is_the_error_of_one_sample(server: Endpoint, st
 
 @pytest.mark.parametrize(
     "step",
-    [body("B is par", "error"), failure(502), failure("overloaded_error"), failure(500), NO_CHOICES],
+    [
+        body("B is par", "error"), failure(502), failure("overloaded_error"), failure(500), NO_CHOICES,
+        body("B is par", "abort"), body("", "insufficient_system_resource"), failure(None, "Rate limit reached"),
+        '{"choices": [null]}', '{"choices": [{"index": 0, "finish_reason": "stop", "message": null}]}',
+        '{"object": "error", "message": "busy", "code": 503}',
+    ],
 )  # fmt: skip
 async def test_a_failure_in_the_body_is_asked_again(server: Endpoint, step: str) -> None:
     (done,) = await answers(server, step)
@@ -111,6 +128,9 @@ async def test_a_failure_in_the_body_is_asked_again(server: Endpoint, step: str)
         (body("B is par", "error"), "the answer was broken off"),
         (failure(500, "out of paper"), "failed 2 times: out of paper"),
         (NO_CHOICES, "the answer has no choices"),
+        ('{"detail": "no such shelf"}', "failed 2 times: the answer has no choices: no such shelf"),
+        ('{"error_code": 18, "error_msg": "out of paper"}', "the answer has no choices: out of paper"),
+        ('{"choices": [{"index": 0, "finish_reason": "stop", "message": null}]}', "the answer has no message"),
     ],
 )  # fmt: skip
 async def test_a_failure_that_stays_says_the_vendor_s_words(server: Endpoint, step: str, message: str) -> None:
