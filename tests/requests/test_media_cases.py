@@ -124,6 +124,15 @@ def test_a_pause_in_the_middle_is_uneven_too_and_even_frames_are_left_to_the_rat
     assert [round(float(picture.mean()) / 12) for picture in even.pixels] == [*range(0, 20, 2)]
 
 
+def test_a_few_frames_with_a_long_pause_are_uneven_whatever_their_average_rate(tmp_path: Path) -> None:
+    """Five frames in nine seconds: the average puts the last ones of the first second at second 4."""
+    made_video(tmp_path / "gap.mp4", [0, 100, 200, 9000, 9100])
+    frames = frames_of(tmp_path / "gap.mp4", fps=1.0)
+    assert [round(float(picture.mean()) / 12) for picture in frames.pixels] == [0, *[2] * 8]
+    made_video(tmp_path / "slow.mp4", [*range(0, 10000, 1000)])
+    assert len(frames_of(tmp_path / "slow.mp4", fps=1.0).indices) >= 9
+
+
 def test_a_cover_picture_is_no_video() -> None:
     for name in ("audio.mp3", "cover.mp3"):
         with pytest.raises(RequestError, match="has no video stream"):
@@ -163,7 +172,8 @@ def test_sixteen_bits_are_scaled_by_the_range_that_is_used(
 @pytest.mark.parametrize(
     ("values", "expected"),
     [([0.0, 0.5, 1.0], [0, 128, 255]), ([0.0, 100.0, 255.0], [0, 100, 255]), ([-3.0, 0.0, 3.0], [0, 128, 255]),
-     ([0.0, 500.0, 1000.0], [0, 128, 255])],
+     ([0.0, 500.0, 1000.0], [0, 128, 255]), ([0.0, 0.75, 1.5], [0, 128, 255]), ([0.0, 1e-3, 2e-3], [0, 128, 255]),
+     ([0.0, 100.0, np.inf], [0, 100, 100]), ([np.nan, 100.0, 200.0], [0, 100, 200])],
 )  # fmt: skip
 def test_floats_are_scaled_by_their_range(values: list[float], expected: list[int], tmp_path: Path) -> None:
     Image.fromarray(np.array([values], np.float32)).save(tmp_path / "p.tiff")
@@ -201,6 +211,25 @@ def test_no_cut_but_that_of_the_marker_is_taken_for_whole(options: dict[str, obj
             opened(path)
 
 
+@pytest.mark.parametrize("options", [{"restart_marker_rows": 1}, {"restart_marker_blocks": 3, "progressive": True}])
+def test_a_jpeg_cut_at_a_restart_marker_is_refused(options: dict[str, object], tmp_path: Path) -> None:
+    noise = np.random.default_rng(3).integers(0, 255, (40, 56, 3), dtype=np.uint8)
+    file = io.BytesIO()
+    Image.fromarray(noise).save(file, "JPEG", **options)  # type: ignore[arg-type]
+    data = file.getvalue()
+    scan = data.rfind(b"\xff\xda")
+    marks = [place for place in range(scan, len(data) - 2) if data[place] == 0xFF and 0xD0 <= data[place + 1] <= 0xD7]
+    path = tmp_path / "p.jpg"
+    assert marks
+    for place in marks:
+        for cut in (place, place + 1, place + 2):
+            path.write_bytes(data[:cut])
+            with pytest.raises(OSError, match=r"[Tt]runcated"):
+                opened(path)
+    path.write_bytes(data[:-2])
+    assert (opened(path) == np.asarray(Image.open(io.BytesIO(data)).convert("RGB"))).all()
+
+
 def test_formats_that_pillow_has_here_are_opened(tmp_path: Path) -> None:
     for name in ("avif", "jp2"):
         (tmp_path / name).write_bytes(cells("picture-formats")[name])
@@ -213,7 +242,9 @@ def test_formats_that_pillow_has_here_are_opened(tmp_path: Path) -> None:
         (cells("picture-formats")["heic_header"], "HEIC"), (b"\0\0\0\x18ftypmif1\0\0\0\0heic", "HEIC"),
         (b"\0\0\0\x0cJXL \r\n\x87\n", "JPEG XL"), (b"\xff\x0a" + bytes(30), "JPEG XL"), (b"%PDF-1.7\n", "PDF"),
         (b"<?xml version='1.0'?>\n<svg xmlns='x'/>", "SVG"), (bytes(128) + b"DICM", "DICOM"),
-        (b"8BPS\0\1", "Photoshop"),
+        (b"8BPS\0\1", "Photoshop"), (b"%!PS-Adobe-3.0", "PostScript"), (b"II\xbc\x01", "JPEG XR"),
+        (b"\x76\x2f\x31\x01", "OpenEXR"), (b"\0\0\1\0\1", "ICO"), (b"qoif", "QOI"),
+        (b"\0\0\0\x18ftypmp42\0\0\0\0isom", r"a video \(MP4\)"),
     ],
 )  # fmt: skip
 def test_other_formats_are_named(head: bytes, name: str, tmp_path: Path) -> None:

@@ -14,7 +14,9 @@ from statistics import median
 from typing import Any
 
 FAR_SECONDS = 0.25
-"""A frame that is shown this long before or after its turn, or two turns, makes a video uneven."""
+"""A frame that is shown this long before or after its turn makes a video uneven, or `FAR_TURNS` turns."""
+FAR_TURNS = 1.25
+"""More than one, because the rate in a header may forget how long the last frame is shown."""
 NEAR_RATES = 0.01
 """A header whose two rates differ by less than this share has even times."""
 
@@ -71,7 +73,7 @@ def uneven(path: Path, rate: float) -> FrameTimes | None:
     times = tuple((pts - stamps[0][0]) * second for pts, _ in stamps)
     if any(later <= earlier for earlier, later in itertools.pairwise(times)):
         return None
-    far = max(FAR_SECONDS, 2 / rate)
+    far = max(FAR_SECONDS, FAR_TURNS / rate)
     if all(abs(time - place / rate) <= far for place, time in enumerate(times)):
         return None
     last = max(stamps[-1][1] * second, median(later - earlier for earlier, later in itertools.pairwise(times)))

@@ -24,6 +24,12 @@ _SIGNATURES = (
     (0, b"\xff\x0a", "JPEG XL"),
     (0, b"%PDF", "PDF"),
     (0, b"8BPS", "Photoshop"),
+    (0, b"%!PS", "PostScript"),
+    (0, b"II\xbc\x01", "JPEG XR"),
+    (0, b"\x76\x2f\x31\x01", "OpenEXR"),
+    (0, b"\0\0\1\0", "ICO"),
+    (0, b"qoif", "QOI"),
+    (0, b"\x1a\x45\xdf\xa3", "a video (Matroska or WebM)"),
     (0, b"<svg", "SVG"),
     (128, b"DICM", "DICOM"),
 )
@@ -31,14 +37,19 @@ _BRANDS = {
     **dict.fromkeys((b"avif", b"avis"), "AVIF"),
     **dict.fromkeys((b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs"), "HEIC"),
     **dict.fromkeys((b"mif1", b"msf1"), "HEIC"),
+    **dict.fromkeys((b"isom", b"mp41", b"mp42", b"qt  ", b"M4V "), "a video (MP4)"),
 }
 END = b"\xff\xd9"
 """The marker that ends a JPEG file."""
 _SCAN = 0xDA
 _FRAMES = frozenset((*range(0xC0, 0xC4), *range(0xC5, 0xC8), *range(0xC9, 0xCC), *range(0xCD, 0xD0)))
 _NO_SEGMENT = frozenset((0x00, 0x01, *range(0xD0, 0xDA), 0xFF))
-_TAILS = (b"", bytes(64), b"\x2a\x95" * 64, b"\x55" * 64, b"\xaa" * 64, bytes(range(1, 200, 3)))
-"""Entropy coded data of several kinds: where a row is missing, one of them gives it another look."""
+_RESTARTS = b"".join(bytes((0xFF, 0xD0 + n % 8)) + b"\x2a\x95" * 64 for n in range(16))
+_TAILS = (b"", _RESTARTS, bytes(64), b"\x2a\x95" * 64, b"\x55" * 64, b"\xaa" * 64, bytes(range(1, 200, 3)))
+"""Entropy coded data of several kinds: where a row is missing, one of them gives it another look.
+
+One has restart markers, because a decoder that waits for the next of them passes over everything else.
+"""
 
 
 def identify(path: Path) -> Image.Image:
@@ -136,16 +147,19 @@ def eight_bit(image: Image.Image) -> Image.Image:
     """Return gray of more than 8 bits as 8 bits, where a plain conversion would clip it to white.
 
     16 bits are scaled from their whole range, numbers from 0 to 1 or to 255 from that. A picture that leaves this
-    range, or that uses so little of it (12 of 16 bits or less) that it would be nearly black, is scaled from its own.
+    range, or that uses so little of it (a sixteenth or less) that it would be nearly black, is scaled from its own.
+    What is no finite number is as dark or as bright as the rest.
     """
     import numpy as np
     from PIL import Image
 
-    values = np.nan_to_num(np.asarray(image).astype(np.float64))
+    values = np.asarray(image).astype(np.float64)
+    finite = values[np.isfinite(values)]
+    values = np.clip(np.nan_to_num(values), finite.min(initial=0.0), finite.max(initial=0.0))
     low, high = float(values.min(initial=0.0)), float(values.max(initial=0.0))
     if image.mode == "F":
         bottom, top = 0.0, 255.0 if high > 1.0 else 1.0
-        own = low < 0.0 or high > 255.0
+        own = low < 0.0 or high > top or high < top / 16
     else:
         bottom, top = 0.0, 65535.0
         own = low < 0.0 or high > top or high < 4096.0
