@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import logging
 import shutil
@@ -52,6 +53,10 @@ def test_options_in_other_columns_are_asked_as_such(
     [
         ("a\tb", "cat\tdog"), ("option_a\toption_b", "cat\tdog"), ("option1\toption2", "cat\tdog"),
         ("choice A\tchoice B", "cat\tdog"), ("options", "['A. cat' 'B. dog']"), ("choices", '"A. cat\nB. dog"'),
+        ("OPTION_A\tOPTION_B", "cat\tdog"), ("OptionA\tOptionB", "cat\tdog"), ("Options", "['cat', 'dog']"),
+        ("choices", '"{""text"": [""cat"", ""dog""], ""label"": [""A"", ""B""]}"'),
+        ("options", '"[{""label"": ""A"", ""text"": ""cat""}, {""label"": ""B"", ""text"": ""dog""}]"'),
+        ("options", '"[""cat"", ""dog"", null]"'),
         ("candidates", "('cat', 'dog')"), ("options", '"{""a"": ""cat"", ""b"": ""dog""}"'),
     ],
 )  # fmt: skip
@@ -101,6 +106,17 @@ def test_a_data_set_whose_rows_are_read_as_before_keeps_its_digest(tmp_path: Pat
     assert store.prepare(DataSpec(name="d", path=str(plain)), tmp_path / "s").info.digest != digest
 
 
+def test_a_cell_of_spaces_is_no_option(tmp_path: Path) -> None:
+    path = written(tmp_path, "index\tquestion\tA\tB\tC\tanswer", "1\tq\tcat\tdog\t  \tB")
+    assert list(read(path, tmp_path)[0].options) == ["A", "B"]
+
+
+def test_keys_of_an_object_keep_their_letters_and_their_order() -> None:
+    assert options.listed('{"B": "dog", "C": "bird"}') == ["", "dog", "bird"]
+    ten = json.dumps({str(n): f"option {n}" for n in range(1, 12)})
+    assert options.listed(ten) == [f"option {n}" for n in range(1, 12)]
+
+
 def test_lines_and_lists_of_one_are_no_options() -> None:
     assert options.listed("cat\ndog") == options.listed("['cat']") == options.listed("7") == []
 
@@ -123,6 +139,21 @@ def test_a_list_of_files_without_commas_names_each(tmp_path: Path) -> None:
     numpy, mixed = read(path, tmp_path)
     assert [Path(media.file).name for media in numpy.media] == ["a.png", "b.png"]
     assert "a list needs commas" in mixed.error
+
+
+def test_pictures_side_by_side_without_a_list_are_not_taken_for_one(tmp_path: Path) -> None:
+    jpeg, png = (base64.b64encode(head + bytes(89)).decode() for head in (b"\xff\xd8\xff\xe0", b"\x89PNG\r\n\x1a\n"))
+    assert not jpeg.endswith("=")  # no padding, which would betray the end of the first
+    wrapped = f"{jpeg[:60]}\n{jpeg[60:]}"
+    path = written(
+        tmp_path, "index\tquestion\timage", f"1\tq\t{jpeg} {jpeg}", f'2\tq\t"{jpeg}\n{png}"', f'3\tq\t"{wrapped}"',
+        f"4\tq\t['{jpeg}', None]",
+    )  # fmt: skip
+    beside, below, one, gap = read(path, tmp_path)
+    assert "holds several pictures side by side" in beside.media[0].error
+    assert "holds several pictures side by side" in below.media[0].error
+    assert [media.error for media in one.media] == [""]
+    assert "has nothing in place 2 of its list" in gap.error
 
 
 # --- indexes and line ends -------------------------------------------------------------------------------------

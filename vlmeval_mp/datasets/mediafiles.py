@@ -22,6 +22,8 @@ WHOLE_DIGEST_BYTES = 16 << 20
 EDGE_BYTES = 1 << 20
 
 _DATA_URI = re.compile(rb"data:[^,]{0,200},", re.IGNORECASE)
+_BEGINS_PICTURE = re.compile(rb"iVBORw0KGgo|/9j/[24]|R0lGOD[dl]|UklGR")
+"""Base64 of the first bytes of a PNG, JPEG, GIF or WEBP file."""
 _NOT_BASE64 = re.compile(rb"[^A-Za-z0-9+/]")
 _SIGNATURES = (
     (0, b"\x89PNG", "png"),
@@ -67,7 +69,10 @@ def decode_base64(text: bytes) -> bytes | str:
     Strict, because a tolerant decoder drops what is not base64 and gives a different picture without a word.
     """
     prefix = _DATA_URI.match(text)
-    body = text[prefix.end() if prefix else 0 :].translate(None, b" \t\r\n").rstrip(b"=")
+    pieces = text[prefix.end() if prefix else 0 :].split()
+    if any(map(_BEGINS_PICTURE.match, pieces[1:])):
+        return "holds several pictures side by side; write them as a list, ['…', '…']"
+    body = b"".join(pieces).rstrip(b"=")
     if not body:
         return "is empty"
     try:

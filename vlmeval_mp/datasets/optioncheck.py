@@ -39,7 +39,8 @@ class OptionCheck:
         self._letters += letter
         if letter and sample.options and answer not in sample.options:
             self._strange.append((row.number, answer))
-        dropped = any(is_no_value(row.cells.get(each, b"").decode("utf-8", "replace")) for each in LETTERS)
+        cells = (row.cells.get(each, b"").decode("utf-8", "replace") for each in LETTERS)
+        dropped = any(is_no_value(cell) or cell.isspace() for cell in cells)
         self.other += dropped or (self.where.foreign and bool(sample.options))
         self._words += any(option in WORDS for option in sample.options.values())
 

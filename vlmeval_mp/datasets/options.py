@@ -12,6 +12,7 @@ import re
 import string
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from vlmeval_mp.core.literals import literal, strings
 
@@ -22,10 +23,16 @@ NO_VALUE = frozenset(
 """Words for a missing value in tables, in lower case: never shown as an option."""
 WORDS = frozenset(("None", "N/A", "NA", "NULL", "n/a", "null"))
 """Options that pandas, and so VLMEvalKit, takes for missing values; they are words, and shown here."""
-LISTING = ("options", "choices", "candidates")
+LISTING = ("options", "choices", "candidates", "answer_choices")
 """Columns that may hold all options of a row."""
 
-_SEPARATE = (r"([a-z])", r"option[ _-]?([A-Za-z1-9])", r"choice[ _-]?([A-Za-z1-9])", r"opt[ _-]?([A-Za-z1-9])")
+_TEXT_FIELDS = ("text", "content", "option", "value")
+_SEPARATE = (
+    r"([a-z])",
+    r"(?i:option)[ _-]?([A-Za-z1-9])",
+    r"(?i:choice)[ _-]?([A-Za-z1-9])",
+    r"(?i:opt)[ _-]?([A-Za-z1-9])",
+)
 _LEAD = re.compile(r"\(?([A-Z])[.):]\s+")
 _LETTER = re.compile(r"\(?([A-Za-z])[.)]?")
 
@@ -50,7 +57,7 @@ class OptionColumns:
             found = dict(zip(LETTERS, listed(text.get(self.listed, "")), strict=False))
         else:
             found = {letter: text.get(column, "") for letter, column in self.by_letter.items()}
-        return {letter: option for letter, option in found.items() if option and not is_no_value(option)}
+        return {letter: option for letter, option in found.items() if option.strip() and not is_no_value(option)}
 
     def answer(self, given: str, options: Mapping[str, str]) -> str:
         """Return the letter of the right option where `given` names one in another way, else `given`."""
@@ -75,7 +82,8 @@ def columns_of(columns: Sequence[str]) -> OptionColumns:
         found = {_as_letter(match[1]): column for column, match in matches if match}
         if "A" in found and "B" in found:
             return OptionColumns(dict(sorted(found.items())))
-    listing = next((column for column in LISTING if column in columns), "")
+    known = {column.lower(): column for column in reversed(columns)}
+    listing = next((known[name] for name in LISTING if name in known), "")
     return OptionColumns({}, listing) if listing else CONVENTION
 
 
@@ -90,15 +98,39 @@ def listed(text: str) -> list[str]:
     """
     value = _json(text)
     value = literal(text) if value is None else value
+    if isinstance(value, Mapping) and (texts := _listed_field(value)):
+        value = texts
     if isinstance(value, Mapping):
-        found = [str(value[key]) for key in sorted(value, key=str)]
+        found = _by_key(value)
     elif isinstance(value, list | tuple):
-        found = strings(text) or [str(each) for each in value]
+        found = strings(text) or [_option(each) for each in value]
     else:
         found = [line for line in text.splitlines() if line.strip()]
         if len(found) < 2 or _without_letters(found) == found:
             return []
     return _without_letters(found)[: len(LETTERS)] if len(found) > 1 else []
+
+
+def _by_key(options: Mapping[Any, object]) -> list[str]:
+    """Return options in the order of their keys; a letter that is no key has an empty option."""
+    letters = {str(key).strip().upper(): _option(option) for key, option in options.items()}
+    if set(letters) <= set(LETTERS):
+        return [letters.get(letter, "") for letter in LETTERS[: LETTERS.index(max(letters, default="A")) + 1]]
+    keys = sorted(options, key=lambda key: (int(key) if str(key).isdecimal() else 0, str(key)))
+    return [_option(options[key]) for key in keys]
+
+
+def _listed_field(options: Mapping[Any, object]) -> Sequence[object]:
+    """Return the texts of an object that has them in one list: {"text": ["cat", "dog"], "label": ["A", "B"]}."""
+    texts = next((each for name in _TEXT_FIELDS if isinstance(each := options.get(name), list)), None)
+    return texts if texts and all(isinstance(each, list) for each in options.values()) else ()
+
+
+def _option(value: object) -> str:
+    """Return the text of one option: {"label": "A", "text": "cat"} is its text, null is empty."""
+    if isinstance(value, Mapping):
+        value = next((value[name] for name in _TEXT_FIELDS if name in value), value)
+    return "" if value is None else str(value)
 
 
 def is_no_value(text: str) -> bool:

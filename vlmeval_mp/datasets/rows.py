@@ -174,6 +174,8 @@ def _list_literal(value: bytes) -> list[str] | str:
         return "looks like a list, but is not one"
     if not listed:
         return "is an empty list"
+    if None in listed:
+        return f"has nothing in place {listed.index(None) + 1} of its list"
     return [str(value) for value in listed]
 
 
