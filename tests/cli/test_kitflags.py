@@ -1,5 +1,6 @@
 """VLMEvalKit's flags choose what they choose there, or say what happens instead."""
 
+import msgspec
 import pytest
 
 from tests.builders import fake_spec, text_tsv
@@ -11,6 +12,7 @@ from vlmeval_mp.core.errors import ConfigError
 from vlmeval_mp.core.paths import JobsPaths
 from vlmeval_mp.pool.planning import before
 from vlmeval_mp.runs import submit
+from vlmeval_mp.scoring.base import EVALUATOR
 
 
 def spec_wanted(*words):
@@ -64,12 +66,6 @@ def test_flags_for_apis_say_what_holds_on_other_engines_and_nothing_on_their_own
     given = launch_wanted("--retry", "3", "--api-nproc", "8")
     assert [w.split(":")[0] for w in kitflags.warnings(given, {"openai", "vllm"})] == ["--retry", "--api-nproc"]
     assert kitflags.warnings(given, {"openai"}) == []
-
-
-def test_a_judge_is_asked_by_vlmevalkits_own_class_alone_and_that_is_said():
-    (said,) = kitflags.warnings(launch_wanted("--judge", "gpt-4o-mini"), {"openai"})
-    assert said.startswith("--judge gpt-4o-mini: is asked where VLMEvalKit's own class scores; the scorers here go by")
-    assert kitflags.warnings(launch_wanted("--judge", "exact_matching"), {"openai"}) == []
 
 
 @pytest.mark.parametrize(("words", "window"), [([], None), (["--batch-size", "auto"], 0), (["--batch-size", "7"], 7)])
@@ -149,5 +145,11 @@ def test_missing_files_and_keys_are_said_before_anybody_works(tmp_path):
     paths, record, _ = submit.submit(spec, JobsPaths(tmp_path / "jobs"))
     missing, judge = before.remarks(paths, record, spec, {})
     assert missing.startswith("d: 4 of 4 images are missing under ")
-    assert judge == "judge gpt-4o: there is no $OPENAI_API_KEY; what it would judge stays open"
-    assert before.remarks(paths, record, spec, {"OPENAI_API_KEY": "sk-x"}) == [missing]
+    assert judge.startswith("judge gpt-4o: is not asked: ")
+    theirs = msgspec.structs.replace(spec, datasets=(msgspec.structs.replace(spec.datasets[0], scorer=EVALUATOR),))
+    assert "judge gpt-4o: there is no $OPENAI_API_KEY; what it would judge stays open" in before.remarks(
+        paths, record, theirs, {}
+    )
+    assert not [line for line in before.remarks(paths, record, theirs, {"OPENAI_API_KEY": "sk-x"}) if "judge" in line]
+    rules = msgspec.structs.replace(spec, judge="exact_matching")
+    assert before.remarks(paths, record, rules, {}) == [missing]

@@ -20,6 +20,7 @@ ANSWERS: dict[str, str] = {
     "--thinker": SAMPLING % '"max_tokens": 4096',
     "--timeout": "say --engine-args '{\"timeout\": 600}' for an API, or --sample-timeout for any engine",
     "--video-llm": 'say "video": "native" in the model\'s entry, or leave it out: what the model takes is known',
+    "--stream": "leave it out: an answer is written down once it is whole",
     "--local-media": 'say --engine-args \'{"media": "file"}\'',
     "--api-mode": "leave it out: models and data sets are asked at once here, each as its workers are free",
     "--monitor-interval": "leave it out; `vlmeval-mp status --watch` shows a run at any time",

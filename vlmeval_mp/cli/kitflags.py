@@ -15,7 +15,7 @@ from vlmeval_mp.cli import kitanswers
 from vlmeval_mp.cli.wanted import LaunchWanted, SpecWanted
 from vlmeval_mp.core.errors import ConfigError
 from vlmeval_mp.engines.registry import API_ENGINE
-from vlmeval_mp.vlmevalkit.child.judging import BY_RULES, EXACT
+from vlmeval_mp.vlmevalkit.child.judging import EXACT
 
 if TYPE_CHECKING:
     from vlmeval_mp.core.records import Json
@@ -93,8 +93,6 @@ class _Key(argparse.Action):
 def warnings(wanted: LaunchWanted, engines: set[str]) -> list[str]:
     """Return a line for each flag that has no effect on a run with these engines, with what happens instead."""
     lines = []
-    from vlmeval_mp.runs.judges import JUDGES
-
     local = ", ".join(sorted(engines - {API_ENGINE}))
     if local and wanted.devices.retry is not None:
         lines.append(f"--retry: is for API models; with engine {local} a failed sample is an error in the results")
@@ -102,11 +100,6 @@ def warnings(wanted: LaunchWanted, engines: set[str]) -> list[str]:
         lines.append(f"--api-nproc: has no effect on engine {local}; say --batch-size for samples in flight")
     if wanted.tree.reuse and not wanted.tree.work_dir:
         lines.append("--reuse: has no effect without --work-dir; the same launch again always goes on where it was")
-    if (judge := wanted.judge or "") not in (*BY_RULES, *JUDGES):
-        lines.append(
-            f"--judge {judge}: is asked where VLMEvalKit's own class scores; the scorers here go by rules, and what "
-            "only a judge could score stays unscored"
-        )
     return lines
 
 

@@ -18,6 +18,8 @@ KEY = "OPENAI_API_KEY"
 LOCAL = ("LOCAL_LLM", "OPENAI_API_BASE")
 """Variables that name another place to ask, which may want no key."""
 
+NOT_ASKED = "is not asked: VLMEvalKit's own class scores no data set here, and the scorers here go by rules"
+
 
 def remarks(spec: RunSpec, environ: Mapping[str, str]) -> list[Remark]:
     """Return what the scoring of `spec` lacks; nothing of it stops a launch, whose answers can be scored later."""
@@ -33,6 +35,8 @@ def remarks(spec: RunSpec, environ: Mapping[str, str]) -> list[Remark]:
             named.load(JUDGES[spec.judge])
         except ImportError as error:
             found.append(Remark("warning", f"judge {spec.judge}", f"cannot be imported: {error}"))
+    elif spec.judge not in BY_RULES and not theirs:
+        found.append(Remark("warning", f"judge {spec.judge}", NOT_ASKED))
     elif spec.judge not in BY_RULES and not any(environ.get(name) for name in (KEY, *LOCAL)):
         found.append(Remark("warning", f"judge {spec.judge}", f"there is no ${KEY}; what it would judge stays open"))
     found += [remark for model in spec.models for remark in _key(model.name, model.engine, model.engine_args, environ)]
