@@ -115,3 +115,13 @@ async def test_verify_asks_answered_samples_again_and_counts_what_agrees(
     drawn = [verify(file, capsys, "-n", "3", "--seed", "7")[1] for _ in range(2)]
     assert drawn[0] == drawn[1] and drawn[0]["asked"] == 3
     assert not paths.root.exists()
+    assert main.main(["verify", str(file), "--device", "cpu", "--plain"]) == 0
+    assert "answers without scores" not in capsys.readouterr().out  # in a folder that is deleted when it ends
+
+
+async def test_a_bundle_that_is_not_there_is_said_with_the_one_beside_it(
+    made: tuple[RunPaths, Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    _, file = made
+    assert main.main(["open", str(file.with_suffix(".zp"))]) == 2
+    assert f": there is no such bundle; did you mean {file.name!r}?" in capsys.readouterr().err

@@ -67,7 +67,7 @@ def _verify(arguments: argparse.Namespace, folder: Path) -> int:
     print(f"bundle {arguments.bundle}, digest {digest}, seed {seed}", file=sys.stderr)
     changes = again.Changes(arguments.engine or "", arguments.engine_args, _named(arguments.model))
     asked = again.queue(original, JobsPaths(folder / ".again"), arguments.n, seed, changes)
-    wanted = LaunchWanted.of(arguments, tree=TreeWanted(mode="infer"))
+    wanted = LaunchWanted.of(arguments, tree=TreeWanted(mode="verify"))
     drained = drain(asked, wanted, snapshot.read_record(asked).spec)
     answers = again.compared(original, asked)
     if not answers:

@@ -103,7 +103,10 @@ class ScreenWanted:
 
 @dataclass(frozen=True, slots=True)
 class TreeWanted:
-    """VLMEvalKit's output tree: where it is, and what of it is read and written."""
+    """VLMEvalKit's output tree: where it is, and what of it is read and written.
+
+    `mode` is what --mode says, or "verify", which scores nothing either.
+    """
 
     work_dir: Path | None = None
     mode: str = "all"
@@ -112,7 +115,7 @@ class TreeWanted:
 
     @property
     def scored(self) -> bool:
-        return self.mode != "infer"
+        return self.mode not in ("infer", "verify")
 
     @classmethod
     def of(cls, arguments: argparse.Namespace) -> TreeWanted:

@@ -21,7 +21,7 @@ from pathlib import Path, PurePosixPath
 import msgspec
 
 from vlmeval_mp.core import files
-from vlmeval_mp.core.errors import ConfigError, StorageError
+from vlmeval_mp.core.errors import ConfigError, StorageError, nearest
 from vlmeval_mp.core.paths import RunPaths, slug
 from vlmeval_mp.core.records import ImagePart, Job, Media, Message, Sample, Struct, VideoPart
 from vlmeval_mp.report.pictures import place_of
@@ -186,6 +186,11 @@ def with_media(sample: Sample, moved: Callable[[Media], Media]) -> Sample:
 # --- opening ---------------------------------------------------------------------------------------------------
 
 
+def _nearest(file: Path) -> str:
+    found = nearest(file.name, [path.name for path in file.absolute().parent.glob("*") if path.is_file()])
+    return f"; did you mean {found[0]!r}?" if found else ""
+
+
 def unpack(file: Path, folder: Path) -> tuple[RunPaths, str]:
     """Make the run in a bundle a folder below `folder`, in one step; return it and the bundle's digest.
 
@@ -210,7 +215,9 @@ def unpack(file: Path, folder: Path) -> tuple[RunPaths, str]:
                 (building / manifest.run).rename(target.root)
             finally:
                 shutil.rmtree(building, ignore_errors=True)
-    except (zipfile.BadZipFile, FileNotFoundError, NotImplementedError) as error:
+    except FileNotFoundError:
+        raise ConfigError(f"{file}: there is no such bundle{_nearest(file)}") from None
+    except (zipfile.BadZipFile, NotImplementedError) as error:
         raise ConfigError(f"{file}: is no bundle that can be read ({error})") from None
     except OSError as error:
         raise StorageError(f"cannot open {file} in {folder}: {error.strerror or error}") from error
