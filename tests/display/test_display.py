@@ -820,6 +820,12 @@ def test_a_low_screen_is_drawn_while_only_some_workers_have_started(started: int
     assert [name for name in (f"w{n} " for n in range(started)) if name not in text] == []
 
 
+def test_a_long_name_is_whole_where_the_bar_has_room_for_it() -> None:
+    named = run(jobs=(job("LongNamedBenchmark_DEV_EN_V11"), job("short")))
+    assert "LongNamedBenchmark_DEV_EN_V11 " in "\n".join(drawn(named, 120))
+    assert "LongNamedBenchmark_…" in "\n".join(drawn(named, 80))
+
+
 def test_a_high_screen_shows_more_of_what_happened_and_of_each_worker() -> None:
     text = "\n".join(drawn(crowded(), 160, 50))
     assert text.count("event ") > 15

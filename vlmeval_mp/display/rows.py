@@ -6,6 +6,7 @@ import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
+from rich.cells import cell_len
 from rich.console import RenderableType
 from rich.text import Text
 
@@ -162,7 +163,8 @@ def jobs(state: RunState, width: int, lines: int) -> list[RenderableType]:
         hidden += 1
         urgent = sorted(shown, key=lambda j: (j.finished, not j.done))[: len(shown) - hidden]
         shown = [job for job in shown if job in urgent]
-    columns = _job_columns(width, several_models=len({j.model for j in state.jobs}) > 1)
+    names = max(cell_len(safe(job.dataset)) for job in state.jobs)  # of all, so that no column moves
+    columns = _job_columns(width, names, several_models=len({j.model for j in state.jobs}) > 1)
     room = next(c.width for c in columns if c.heading == "progress")
     rows = [row(columns, _job_cells(job), {"progress": Bar(job.done, job.failed, job.total, room)}) for job in shown]
     more = [Text(f"… {hidden} more jobs", style=DIM)] if hidden else []
@@ -184,9 +186,11 @@ def _job_cells(job: JobState) -> dict[str, Part]:
     }
 
 
-def _job_columns(width: int, *, several_models: bool) -> list[Column]:
+def _job_columns(width: int, names: int, *, several_models: bool) -> list[Column]:
+    """Return the columns; where a name is long, its column takes up to 10 cells of the bar, on a screen with room."""
     wide, wider = width >= WIDE, width >= WIDER
-    head = [Column("job", 30 if wider else 20 if wide else 20 - 5 * several_models)]
+    least = 30 if wider else 20 if wide else 20 - 5 * several_models
+    head = [Column("job", max(least, min(names, least + 10)) if wide else least)]
     if several_models:
         head += [Column("model", 24 if wider else 16 if wide else 10)]
     tail = [Column("done", 17 if wide else 13, "right")]
