@@ -274,3 +274,14 @@ def test_a_drain_counts_what_a_worker_answered_that_has_ended_already() -> None:
     draining = supervisor(phase="draining")
     assert folded(shards, workers, ("w1",), draining).done == 24
     assert folded(shards, workers, ("w1",), supervisor()).done == 5  # others take its shards, and count it
+
+
+def test_the_end_takes_as_long_as_the_job_that_is_left_needs_at_its_own_rate() -> None:
+    pictures_before = worker(
+        rate=100.0, held={"b": 10}, spans={"b": ServingSpan(first=NOW - 10, last=NOW, answered=10)}
+    )
+    done = ShardCounts(done=1, done_samples=100)
+    at_the_end = {"a": done, "b": ShardCounts(claimed=1)}
+    assert folded(at_the_end, (pictures_before,), ("w0",), supervisor()).eta == pytest.approx(40.0)
+    others_join = {"a": done, "b": ShardCounts(claimed=1, pending=1)}
+    assert folded(others_join, (pictures_before,), ("w0",), supervisor()).eta == pytest.approx(1.0)

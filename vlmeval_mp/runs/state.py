@@ -240,15 +240,22 @@ def _rate_of(job: str, now: float, worker: WorkerStatus) -> float:
 
 
 def _eta(
-    jobs: Iterable[JobState], live: Sequence[WorkerStatus], supervisor: SupervisorStatus | None, now: float
+    jobs: Sequence[JobState], live: Sequence[WorkerStatus], supervisor: SupervisorStatus | None, now: float
 ) -> float | None:
+    """Return the seconds to go. Once all of a job is handed out, not less than it takes at its own rate: what is left
+    at the end may be far slower than what made the workers' rates, as videos behind pictures are.
+    """
     there = [worker for worker in live if worker.phase not in ENDED]
     if supervisor and supervisor.phase == "draining":
         return forecast.seconds_to_drain(there)
     left: Counter[str] = Counter()
     for job in jobs:
         left[job.model] += job.total - job.done
-    return forecast.seconds_left(left, there, supervisor.startup if supervisor else {}, now) if left.total() else None
+    if not left.total():
+        return None
+    seconds = forecast.seconds_left(left, there, supervisor.startup if supervisor else {}, now)
+    last = [job.eta for job in jobs if job.eta is not None and not job.shards_pending]
+    return None if seconds is None else max(seconds, *last, 0.0)
 
 
 def _elapsed(supervisor: SupervisorStatus, alive: bool, now: float) -> float:
