@@ -44,7 +44,8 @@ def test_a_temperature_below_zero_is_refused_at_once_by_its_key() -> None:
 @pytest.mark.parametrize(
     ("key", "value"),
     [("top_p", 0), ("top_p", 1.5), ("max_tokens", 0), ("stop", [""]), ("top_k", -2), ("repetition_penalty", 0),
-     ("presence_penalty", 3), ("temperature", "hot")],
+     ("presence_penalty", 3), ("temperature", "hot"), ("seed", 2**64), ("temperature", float("nan")),
+     ("max_tokens", 1.5), ("stop", "x")],
 )  # fmt: skip
 def test_other_settings_out_of_their_range_are_refused_by_their_key(key: str, value: object) -> None:
     with pytest.raises(ConfigError, match=key):

@@ -93,6 +93,11 @@ READ = {
         ({"A": "3 cm", "B": "5 cm"}, "AB = 5 cm", "B"),
         ({"A": "Vitamin C", "B": "Vitamin D", "C": "Vitamin A"}, "Vitamin A", "C"),
         (PETS, "The answer is not A but B.", "B"),
+        (PETS, "The answer is A. Is it B? No, B is wrong.", "A"),
+        (PETS, "The answer is A. B, no; C, no.", "A"),
+        (PETS, "La respuesta correcta es la B.", "B"),
+        (PETS, "La bonne réponse est la B", "B"),
+        (PETS, "=> B", "B"),
         (PETS, "It isn't A; it's B", "B"),
         (PETS, "Die Antwort ist nicht A, sondern B.", "B"),
     ],
@@ -182,6 +187,7 @@ def test_others_of_the_kind_are_read(options: dict[str, str], reply: str, letter
 @pytest.mark.parametrize(
     "reply",
     [
+        "B (initially I was inclined to choose A)",
         "A\n\nSorry, B.", "Answer: A\nOops, B.", "The answer is A. No, that is wrong: B.", "(A)\n\nNope, (B).",
         "The answer is A. My bad, it's B.", "A. Strike that, B.", "A. My mistake, B.",
         "The answer is A. Upon closer inspection, it is B.", "The answer is A. Looking again, it is a dog.",
@@ -192,6 +198,13 @@ def test_others_of_the_kind_are_read(options: dict[str, str], reply: str, letter
 )  # fmt: skip
 def test_other_words_take_an_answer_back(reply: str) -> None:
     assert read_choice(reply, PETS)[0] != "A"
+
+
+@pytest.mark.parametrize(
+    "reply", ["The answer cannot be B.", "B > A > C", "A: 10%, B: 80%, C: 10%", "A: cat, B: dog", "Not B"]
+)
+def test_replies_that_single_no_option_out_name_none(reply: str) -> None:
+    assert read_choice(reply, PETS)[0] == ""
 
 
 @pytest.mark.parametrize(

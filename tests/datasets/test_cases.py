@@ -229,4 +229,7 @@ def test_a_file_named_after_long_video_bench_is_scored_as_it(tmp_path: Path) -> 
     found = evaluate(FileToScore(file=tmp_path / "m_LongVideoBench.tsv"))
     named = evaluate(FileToScore(file=tmp_path / "m_LongVideoBench.tsv", data="LongVideoBench"))
     assert set(found.summary.scorers) == {"longvideobench"}
+    for name in ("m_LongVideoBench_64frame_subs.tsv", "m_LongVideoBench_1fps.tsv"):
+        shutil.copy(tmp_path / "m_LongVideoBench.tsv", tmp_path / name)
+        assert evaluate(FileToScore(file=tmp_path / name)).summary.metrics == found.summary.metrics
     assert json.dumps(found.summary.metrics) == json.dumps(named.summary.metrics)

@@ -7,6 +7,7 @@ index that stands twice is refused. Images and videos are not needed.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -141,12 +142,16 @@ def _gold(asked: FileToScore, sheet: Sheet) -> tuple[DataSpec, list[Sample], lis
     return spec, _own(spec, asked, sheet), notes
 
 
+_FRAMES = re.compile(r"(?:_(?:\d+frame|[\d.]+fps|subs|nopack))+$")
+"""What VLMEvalKit adds to the name of a video benchmark: how its videos are asked."""
+
+
 def _benchmark(stem: str) -> str:
     """Return the benchmark that VLMEvalKit names a file after: `<model>_<benchmark>`.
 
     "" if it is none that is known.
     """
-    parts = stem.split("_")
+    parts = _FRAMES.sub("", stem).split("_")
     names = ("_".join(parts[start:]) for start in range(1, len(parts)))
     return next((name for name in names if table.defaults(name)), "")
 

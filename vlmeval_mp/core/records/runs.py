@@ -20,7 +20,7 @@ class Sampling(Struct, frozen=True, forbid_unknown_fields=True):
     max_tokens: Annotated[int, Meta(ge=1, description="a whole number of at least 1")] = 512
     repetition_penalty: Annotated[float, Meta(gt=0, le=1000, description="a number above 0 and at most 1000")] = 1.0
     presence_penalty: Annotated[float, Meta(ge=-2, le=2, description="a number from -2 to 2")] = 0.0
-    seed: Annotated[int, Meta(description="a whole number")] | None = None
+    seed: Annotated[int, Meta(ge=-(2**63), le=2**63 - 1, description="a whole number of 64 bits")] | None = None
     stop: Annotated[
         tuple[Annotated[str, Meta(min_length=1)], ...], Meta(description="a list of texts that are not empty")
     ] = ()

@@ -57,7 +57,10 @@ class Letters:
         small = re.escape("".join(x for x in letters.lower() if x.isascii() and x.isalpha())) or "\0"
         one = _word(letters)
         opening = r"[\s\"'“‘(\[{<$:]*"
-        noun = r"(?i:(?:the\s+)?(?:option|choice|letter|answer)\s+|选项|选)?"
+        noun = (
+            r"(?i:(?:(?:the|la|a)\s+)?(?:option|choice|letter|answer|opción|letra|lettre|opção|opzione|lettera)\s+"
+            r"|(?:la|die)\s+|选项|选)?"
+        )
         clear = "".join(x for x in small if x not in "ai") or "\0"
         self.behind = re.compile(
             rf"{opening}{noun}{opening}(?:{one}|(?<=[(\[])([{small}])(?=[)\]])"
@@ -86,13 +89,14 @@ class Letters:
         self.led = re.compile(
             rf"^[^\S\n]*[>*#\"' -]*[(\[]?({any_letter})(?:[.:)\]*]|[^\S\n]*$)(?![A-Za-z0-9.])", re.MULTILINE
         )
+        self.other_in_line = re.compile(rf"[,;|][^\S\n]*[(\[]?{any_letter}[)\]]?\s?[:=]")
         self.leads_reason = re.compile(
             rf"[\s\"'(\[]*({any_letter})[)\]\"']*[,;:.–—-]*\s+(?:because|since|as|for|due|given)\b"
         )
         # a capital A inside a sentence ("Box A holds more") is no article
         inner = "|(?<=[a-z0-9,] )A" + EDGE if "A" in letters else ""
         self.bare = re.compile(
-            rf"(?<![A-Za-z0-9'’\-./&+=<>°^_])(?<![_^]\{{)(?<!\d )({one[1:-1]}{inner})"
+            rf"(?<![A-Za-z0-9'’\-./&+=<>°^_])(?<![_^]\{{)(?<!\d )(?<![\w\s)][<>] )({one[1:-1]}{inner})"
             r"(?![-/+&#°^]|\s?[=<>]|\s[+*/]\s|\.[A-Za-z])"
         )
 

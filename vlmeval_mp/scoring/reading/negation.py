@@ -9,7 +9,7 @@ import re
 
 _REACH = 28
 _BEFORE = re.compile(
-    r"(?:(?:\bnot|n['’]t|\bnor|\bneither|\bthan|\bwrong|\bincorrect|\binstead\s+of|\bunlike|\bexclud(?:e|es|ing)|\bkeine?|\bnicht"
+    r"(?:(?:\b(?:can)?not|n['’]t|\bnor|\bneither|\bthan|\bwrong|\bincorrect|\binstead\s+of|\bunlike|\bexclud(?:e|es|ing)|\bkeine?|\bnicht"
     r"|\bno\s+(?:es|son)|\bpas|\bnão\s+é|\bnon\s+è)\s+(?:be\s+)?"
     r"(?:(?:an?|the|any|option|choice|un|une|una|ein|eine|der|die|das|el|la|le)\s+){0,2}"
     r"|(?:不是|不选|并非|排除|而不是|ไม่ใช่)\s*)[(\[*\"'“‘]*$",

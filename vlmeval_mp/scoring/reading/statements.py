@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from vlmeval_mp.scoring.reading.letters import Letters, letters_of, lone_letter
-from vlmeval_mp.scoring.reading.negation import denied_before
+from vlmeval_mp.scoring.reading.negation import denied_after, denied_before
 from vlmeval_mp.scoring.reading.options import SEVERAL, Options
 from vlmeval_mp.scoring.reading.outcome import UNABLE
 
@@ -60,8 +60,12 @@ _THING = re.compile(
     re.IGNORECASE,
 )
 """Things that a letter names ("picture D") if the options are such things."""
-_CANNOT = re.compile(rf"\b(?:{UNABLE})\s+(?:for\s+me\s+)?(?:to\s+)?(?:\w+ly\s+)?$", re.IGNORECASE)
-"""Words that take a statement back: "it is not possible to confidently select …"."""
+_CANNOT = re.compile(
+    rf"\b(?:{UNABLE})\s+(?:for\s+me\s+)?(?:to\s+)?(?:\w+ly\s+)?$"
+    r"|\b(?:was|were)\s+(?:\w+\s+)?(?:inclined|tempted|going|about)\s+to\s+$|\b(?:initially|originally|i\s+first)\s+$",
+    re.IGNORECASE,
+)
+"""Words that take a statement back: "it is not possible to confidently select …", "I was inclined to choose …"."""
 _NEAR = 48
 _SENTENCE_START = re.compile(r"(?:^|[.!?。！？\n:]\s*)$")
 _SENTENCE_END = re.compile(r"[.!?]\s|。|\n")
@@ -76,7 +80,7 @@ _TAKEN_BACK = re.compile(
     r"|\b(?:my\s+(?:mistake|bad|apologies)|oops|(?:hold|hang)\s+on|i\s+(?:misread|misspoke|apologi[sz]e)|strike\s+that|i\s+take\s+(?:that|it)\s+back"
     r"|on\s+(?:further\s+|closer\s+)?(?:reflection|inspection)|(?:up)?on\s+(?:a\s+)?(?:closer|second|further)\s+(?:look|inspection|examination|glance)"
     r"|looking\s+(?:again|closer|more\s+closely)|je\s+me\s+corrige|mejor\s+dicho|moment\s+mal)\b"
-    r"|(?:^|[.!?…。,;\n]|--|[–—])[\s\"'*(]{0,4}(?:no|nope|sorry|non|nein|moment|нет|哦?不|抱歉|訂正|いや|いいえ|아니(?:요|다)?)\s?[,.:;!?—–，。、：-]",
+    r"|(?:^|[.!?…。;\n]|--|[–—])[\s\"'*(]{0,4}(?:no|nope|sorry|non|nein|moment|нет|哦?不|抱歉|訂正|いや|いいえ|아니(?:요|다)?)\s?[,.:;!?—–，。、：-]",
     re.IGNORECASE,
 )
 
@@ -156,6 +160,12 @@ def _said(text: str, match: re.Match[str], options: Options, patterns: Letters) 
         return None if letter is None else Statement(letter, end + _line_length(tail), passing)
     if match.re is _CONCLUDES and not _SENTENCE_START.search(text[max(0, match.start() - 3) : match.start()]):
         return _in_sentence(tail, end, options) if text[: match.start()].endswith(", ") else None
+    if (
+        match.re is _LOOSE
+        and (named := patterns.behind.match(tail))
+        and denied_after(tail, named.end(named.lastindex or 0))
+    ):
+        return None  # "No, B is wrong"
     letter = behind(tail, options, patterns, firm=False)
     return Statement(letter, end + _line_length(tail)) if letter else None
 

@@ -18,7 +18,7 @@ _BOXED = re.compile(r"\\f?boxed\s*\{")
 _BRACE = re.compile(r"[{}]")
 _LATEX_WRAP = re.compile(r"\\(?:text|textbf|textit|mathrm|mathbf|mathit|operatorname|mbox)\s*\{([^{}]*)\}")
 _SPECIAL = re.compile(r"</?s>|<\|\w+\|>")
-_STYLE = re.compile(r"</?(?:b|i|em|strong|u|p|br|span|center|final)\s*/?>", re.IGNORECASE)
+_STYLE = re.compile(r"</?(?:b|i|em|strong|u|p|br|span|center|final)\s*/?>")
 _MARK = re.compile(r"\*{2,}|(?<![\d)}])\*|\*(?![\d\\(a-zA-Z])|`+|^[ \t]{0,3}#+|__", re.MULTILINE)
 """Emphasis, code and headings; a star between two factors ("5*a") and the sign of "C#" are none."""
 _UNSEEN = re.compile("[\u00ad\u200b-\u200f\u2060-\u2069\ufeff]")

@@ -123,6 +123,8 @@ class _Reply:
         found = self._marked_or_opening(several=len(alone) > 1)
         leads = self.patterns.led.match(self.plain)
         if found and leads and leads[1] == found:
+            if self.patterns.other_in_line.search(self.lines[0]):
+                return SEVERAL  # "A: 10%, B: 80%"
             return self._unless_taken_back(found, leads.end())
         return found or self._weak()
 
