@@ -95,6 +95,32 @@ def test_an_engines_refusal_names_the_picture() -> None:
     assert said.startswith("image 1 (one_row_65000x1.png): absolute aspect ratio")
 
 
+@pytest.mark.parametrize(
+    ("said", "named"),
+    [
+        ("Unable to infer channel dimension format", True), ("t:1 must be larger than temporal_factor:2", True),
+        ("number of patches exceeds 1024", True), ("mean must have 1 elements if it is an iterable, got 3", True),
+        ("Input size 1x1 too small", True), ("CUDA out of memory", False), ("the prompt has 9000 tokens", False),
+    ],
+)  # fmt: skip
+def test_other_refusals_name_the_picture_if_they_may_be_about_it(said: str, named: bool) -> None:
+    sample = Sample(index="1", row=0, kind="vqa", media=(Media(kind="image", file="x.png"),))
+    assert refusals.told(said, sample) == (f"image 1 (x.png): {said}" if named else said)
+
+
+@pytest.mark.parametrize(
+    ("said", "system"),
+    [
+        ("System role not supported", True), ("Unexpected role: system", True),
+        ("First message must be from user", True), ("system_instruction is not supported", True),
+        ("Only user and assistant roles are supported!", True), ("out of memory on this system", False),
+        ("the system is overloaded", False),
+    ],
+)  # fmt: skip
+def test_other_words_that_refuse_a_system_turn(said: str, system: bool) -> None:
+    assert refusals.about_system(said) is system
+
+
 # --- every folder ----------------------------------------------------------------------------------------------
 
 

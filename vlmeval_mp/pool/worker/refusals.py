@@ -7,10 +7,15 @@ from collections import Counter
 
 from vlmeval_mp.core.records import Sample
 
-_ABOUT_MEDIA = re.compile(r"aspect ratio|image|picture|pixel|video|frame|resolution|height|width", re.IGNORECASE)
+_ABOUT_MEDIA = re.compile(
+    r"aspect ratio|image|picture|pixel|video|frame|resolution|height|width|temporal_factor"
+    r"|channel dimension|\bpatch(?:es)?\b|\bmean must have\b|\binput size\b",
+    re.IGNORECASE,
+)
 _NAMED = re.compile(r"(image|video|subtitles) \d+\b")
 _ABOUT_SYSTEM = re.compile(
-    r"\bsystem\b[^.]{0,30}\b(?:role|message|turn|prompt|instruction)s?\b|\brole\b[^.]{0,20}\bsystem\b"
+    r"\bfirst message must (?:be|have|come)\b[^.]{0,20}\buser\b|\bsystem_instruction"
+    r"|\bsystem\b[^.]{0,30}\b(?:role|message|turn|prompt|instruction)s?\b|\brole\b[^.]{0,20}\bsystem\b"
     r"|\broles? must alternate|\bonly user(?:,| and)[^.]{0,30}\broles?\b|\bdeveloper instruction is not enabled",
     re.IGNORECASE,
 )
