@@ -12,9 +12,10 @@ import pytest
 
 from tests.builders import fake_run, fake_spec, worker_for
 from vlmeval_mp.cli import main
-from vlmeval_mp.core import files, linefiles
+from vlmeval_mp.core import files, jsonfiles, linefiles
 from vlmeval_mp.core.errors import ConfigError, StorageError
 from vlmeval_mp.core.paths import JobsPaths, RunPaths
+from vlmeval_mp.core.records import SupervisorStatus
 from vlmeval_mp.pool.worker.__main__ import live
 from vlmeval_mp.runs import arrivals, find, owners, progress, reopening, retrying, submit, suspects
 from vlmeval_mp.runs.index import Index
@@ -22,6 +23,7 @@ from vlmeval_mp.runs.merge import merge
 from vlmeval_mp.runs.queue import Queue
 from vlmeval_mp.runs.shards import shards_of
 from vlmeval_mp.runs.snapshot import Reader, read_record
+from vlmeval_mp.runs.state import fold
 from vlmeval_mp.runs.suspects import Death, Suspects
 
 BAD = {"3", "40", "41"}
@@ -71,6 +73,16 @@ def test_only_the_failed_samples_are_asked_again_and_the_old_outcome_stays(tmp_p
     assert [p.error for p in outcome(paths)] == [None] * 70
     assert all(path.read_bytes() == before for path, before in lines.items())
     assert len(list((paths.queue / "past").iterdir())) == 2
+
+
+def test_what_the_last_launch_counted_is_forgotten(tmp_path):
+    paths = failed_run(tmp_path)
+    (job,) = read_record(paths).jobs
+    status = SupervisorStatus(pid=1, owner="nobody", time=0.0, started=0.0, phase="stopped", kept={job.name: 70})
+    files.atomic_write(paths.supervisor, jsonfiles.encode(status))
+    assert fold(Reader(paths).read(), 0.0).done == 70
+    reopen_all(paths)
+    assert fold(Reader(paths).read(), 0.0).done < 70
 
 
 def test_a_sample_that_fails_again_can_be_asked_a_third_time(tmp_path):

@@ -29,7 +29,7 @@ _TEMPORARY = re.compile(r"\..+\.(\d+)\.[0-9a-f]{8}\.tmp")
 
 
 def temporary(path: Path) -> Path:
-    """Return a new name beside `path` for what is to become it; it names the process that writes there."""
+    """Return a name beside `path` for a file that will replace it; the name contains this process's number."""
     return path.with_name(f".{path.name}.{os.getpid()}.{os.urandom(4).hex()}.tmp")
 
 

@@ -107,7 +107,14 @@ class Dataset:
     def _lines(self, first: int, last: int) -> bytes:
         """Return the lines of rows `first` to `last`. They are read, not mapped: pages of a map count as memory."""
         start = self._ends[first - 1] + 1 if first else 0
-        return os.pread(self._descriptor, self._ends[last] - start, start)
+        length = self._ends[last] - start
+        try:
+            found = os.pread(self._descriptor, length, start)
+        except OSError as error:
+            raise StorageError(f"{self.folder}/samples.jsonl cannot be read: {error.strerror or error}") from error
+        if len(found) != length:
+            raise StorageError(f"{self.folder}/samples.jsonl was cut meanwhile; delete {self.folder} and launch again")
+        return found
 
 
 def _measured(file: BinaryIO) -> tuple[array[int], str]:

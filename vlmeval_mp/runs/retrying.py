@@ -18,8 +18,11 @@ import time
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
+import msgspec
+
+from vlmeval_mp.core import files, jsonfiles
 from vlmeval_mp.core.paths import RunPaths
-from vlmeval_mp.core.records import Job, RunRecord, Shard
+from vlmeval_mp.core.records import Job, RunRecord, Shard, SupervisorStatus
 from vlmeval_mp.runs import checkpoint, ending, reopening, stops
 from vlmeval_mp.runs.holding import hold
 from vlmeval_mp.runs.index import Index
@@ -100,3 +103,11 @@ def reopen(paths: RunPaths, chosen: Collection[Failure]) -> None:
         queue.read_news()
         settled = [done.shard for done in queue.done.values()] + [failed.shard for failed in queue.failures()]
         reopening.reopen(queue, [s for s in settled if not rows.get(s.job, set()).isdisjoint(_rows(s))])
+        _forget_counts(paths)
+
+
+def _forget_counts(paths: RunPaths) -> None:
+    """Take out of the last launch's status how many samples have an answer: fewer have one now."""
+    status = jsonfiles.read_if_whole(paths.supervisor, SupervisorStatus)
+    if status is not None and status.kept:
+        files.atomic_write(paths.supervisor, jsonfiles.encode(msgspec.structs.replace(status, kept={})))

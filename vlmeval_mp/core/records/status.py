@@ -15,7 +15,7 @@ Only a run can be scoring (every sample is settled) and finished (every job has 
 STARTING: tuple[Phase, ...] = ("starting", "loading")
 SERVING: tuple[Phase, ...] = ("working", "draining")
 ENDED: tuple[Phase, ...] = ("stopped", "failed")
-"""The phases of a worker before its engine is ready, while it answers, and after that."""
+"""The phases of a worker that is gone; before them come those of a start, then those of answering."""
 
 Occupation = Literal["start", "loading", "idle", "rendering", "busy", "draining", "lost"]
 """The use of a worker's second: its start-up, loading weights, waiting for work, waiting for rendered requests, an

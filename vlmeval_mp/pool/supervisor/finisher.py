@@ -80,6 +80,7 @@ class Finisher:
             if shards.get(name, ShardCounts()).settled >= job.samples and name not in self._begun:
                 self._begun.add(name)
                 self._submit(self._finish, job, list(done.values()))
+        self._begin()
 
     def tallies(self) -> dict[str, Tally]:
         return dict(self._tallies)

@@ -201,15 +201,14 @@ class Supervisor:
         self.finisher.close()
         self._next_look = 0.0
         snapshot = self._look()
-        self.telemetry.phase = "stopped"
-        self._show(snapshot)
         state = self._state(snapshot)
         self.telemetry.kept = self._on_disk(state)
         done = min(state.total, sum(self.telemetry.kept.values()))
         self.telemetry.event(total(msgspec.structs.replace(state, done=done), self.telemetry.spent()))
-        self._show(snapshot)
         self.telemetry.write_time(self.paths.time)
         self._keep_history()
+        self.telemetry.phase = "stopped"  # only now: who follows the run leaves at that
+        self._show(snapshot)
         if self.finisher.error is not None:
             raise self.finisher.error
         if self._left(snapshot) or self.finisher.left:
