@@ -133,6 +133,15 @@ def test_a_question_in_the_picture_needs_no_column(tmp_path: Path) -> None:
     assert (sample.question, sample.error, sample.options) == ("placeholder", "", {"A": "x", "B": "y"})
 
 
+def test_an_official_name_is_known_beside_a_tsv_that_is_called_alike(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "MMBench_DEV_CN.tsv").touch()
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ConfigError, match=r"the official file is \S+/MMBench_DEV_EN\.tsv: put it at"):
+        names.find("MMBench_DEV_EN")
+
+
 def test_a_misspelt_path_is_met_with_the_tsv_beside_it(tmp_path: Path) -> None:
     (tmp_path / "MCQ_mini.tsv").touch()
     with pytest.raises(ConfigError) as caught:

@@ -74,14 +74,16 @@ def _an_example(folder: Path) -> str:
 
 
 def _hint(place: Path) -> str:
-    """Return what to do about a name or path that has no file: a TSV beside it, if one is called alike, comes first."""
-    beside = nearest(place.name, [path.name for path in place.parent.glob("*.tsv")], least=0.8)
-    if beside:
-        return f"did you mean {str(place.with_name(beside[0]))!r}?"
+    """Return what to do about a name or path that has no file: first for an official name, then for
+    one like that of a TSV beside it.
+    """
     name = place.name.removesuffix(".tsv")
     official = registry.known()
     if name in official:
         return _where(official[name])
+    beside = nearest(place.name, [path.name for path in place.parent.glob("*.tsv")], least=0.8)
+    if beside:
+        return f"did you mean {str(place.with_name(beside[0]))!r}?"
     return did_you_mean(name, [*known(), *official], f"names known here: {', '.join(known())}")
 
 
