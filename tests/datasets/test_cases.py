@@ -14,7 +14,7 @@ import pytest
 from tests.conftest import shared_case
 from vlmeval_mp.core.errors import ConfigError
 from vlmeval_mp.core.records import DataSpec, Sample
-from vlmeval_mp.datasets import names, options, store
+from vlmeval_mp.datasets import names, optioncheck, options, store
 from vlmeval_mp.requests import prompts
 
 PICTURE = shared_case("media-behind-links") / "b.png"
@@ -115,6 +115,62 @@ def test_keys_of_an_object_keep_their_letters_and_their_order() -> None:
     assert options.listed('{"B": "dog", "C": "bird"}') == ["", "dog", "bird"]
     ten = json.dumps({str(n): f"option {n}" for n in range(1, 12)})
     assert options.listed(ten) == [f"option {n}" for n in range(1, 12)]
+
+
+@pytest.mark.parametrize(
+    ("cell", "found"),
+    [
+        ({"text": ["cat", "dog"], "label": ["B", "A"]}, ["dog", "cat"]),
+        ([{"label": "b)", "text": "cat"}, {"label": "a)", "text": "dog"}], ["dog", "cat"]),
+        ({"text": ["cat", "dog"]}, ["cat", "dog"]),
+        ({"text": ["cat", "dog"], "label": ["A", "A"]}, []),
+        ({"text": ["cat", "dog"], "label": ["A", "C"]}, []),
+        ({"text": ["cat", "dog"], "label": ["A", "B", "C"]}, []),
+        ({"text": ["cat", "dog"], "label": "AB"}, []),
+        ([{"label": "A", "text": "cat"}, {"text": "dog"}], []),
+        ([{"label": 2, "text": "cat"}, {"label": 1, "text": "dog"}], []),
+    ],
+)
+def test_options_with_labels_have_the_letters_of_these_or_are_none(cell: object, found: list[str]) -> None:
+    assert options.listed(json.dumps(cell)) == found
+
+
+def test_texts_side_by_side_and_commas_are_no_options() -> None:
+    assert options.listed("['a' 'b', 'c']") == []
+
+
+@pytest.mark.parametrize(
+    ("columns", "before", "otherwise"),
+    [
+        ("question\toptions\tanswer", "q\t['cat', 'dog']\tA", 'q\t"[""cat"", ""dog"", null]"\tA'),
+        ("question\toptions\tanswer", "q\t{'a': 'cat', 'b': 'dog'}\tA", "q\t{'B': 'cat', 'C': 'dog'}\tB"),
+        ("question\ta\tb\tc\tanswer", "q\tcat\tdog\t\tA", "q\tcat\tdog\t \tA"),
+        ("question\tA\tB\tC\tanswer", "q\tcat\tdog\t\tA", "q\tcat\tdog\t \tA"),
+    ],
+)
+def test_only_rows_that_are_read_otherwise_than_by_version_3_give_another_digest(
+    columns: str, before: str, otherwise: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def digests(row: str) -> list[str]:
+        path = written(tmp_path, f"index\t{columns}", f"1\t{row}")
+        spec = DataSpec(name="d", path=str(path))
+        own = store.prepare(spec, tmp_path / "s").info.digest
+        with monkeypatch.context() as patched:  # version 3 added nothing to the digest for such a row
+            patched.setattr(optioncheck.OptionCheck, "_compare", lambda self, row: None)
+            return [own, store.prepare(spec, tmp_path / "t").info.digest]
+
+    same, other = digests(before), digests(otherwise)
+    assert same[0] == same[1]
+    assert other[0] != other[1]
+
+
+def test_a_column_that_version_3_did_not_know_is_read_from_a_store_that_it_made(tmp_path: Path) -> None:
+    path = written(tmp_path, "index\tquestion\tOptions\tanswer", "1\tq\t['cat', 'dog']\tB")
+    spec = DataSpec(name="d", path=str(path))
+    made = store.prepare(DataSpec(name="d", path=str(path), type="vqa"), tmp_path / "s").folder
+    origin = json.loads((made / "origin.json").read_text())
+    (made / "origin.json").write_text(json.dumps(origin | {"reader": 3, "type": ""}))
+    assert store.prepare(spec, tmp_path / "s").samples(0, 0)[0].options == {"A": "cat", "B": "dog"}
 
 
 def test_lines_and_lists_of_one_are_no_options() -> None:

@@ -21,6 +21,7 @@ from vlmeval_mp.core.errors import ConfigError
 from vlmeval_mp.core.records import DataSpec, MediaLimits, Sampling
 from vlmeval_mp.datasets import store
 from vlmeval_mp.datasets.mediafiles import EDGE_BYTES, WHOLE_DIGEST_BYTES, content_digest
+from vlmeval_mp.datasets.reading import READER_VERSION
 from vlmeval_mp.datasets.store import Dataset, prepare
 from vlmeval_mp.requests import media, prompts
 
@@ -329,6 +330,21 @@ def test_a_copy_of_a_data_set_leaves_the_stored_samples_usable(tmp_path: Path) -
     first.parent.joinpath("a.png").unlink()
     again = read(second, store_folder=stored)
     assert again.samples(0, 0)[0].media[0].file == str(second.parent / "a.png")
+
+
+def test_samples_of_another_version_of_the_reader_do_not_stand_for_this_ones(tmp_path: Path) -> None:
+    path = write(tmp_path / "S.tsv", question=["Why?"])
+    dataset = read(path)
+    folder, now = dataset.folder, dataset.samples(0, 0)
+    lines = (folder / "samples.jsonl").read_bytes().replace(b"Why?", b"How?")
+    (folder / "samples.jsonl").write_bytes(lines)
+    info = (folder / "dataset.json").read_text()
+    (folder / "dataset.json").write_text(info.replace(dataset.info.stored, hashlib.sha256(lines).hexdigest()))
+    assert [sample.question for sample in read(path).samples(0, 0)] == ["How?"]  # one version: found as it is
+    origin = (folder / "origin.json").read_text()
+    (folder / "origin.json").write_text(origin.replace(f'"reader":{READER_VERSION}', '"reader":3'))
+    again = read(path)
+    assert (again.folder, again.samples(0, 0)) == (folder, now)
 
 
 def test_a_stored_data_set_whose_origin_is_torn_is_replaced(tmp_path: Path) -> None:

@@ -27,6 +27,7 @@ LISTING = ("options", "choices", "candidates", "answer_choices")
 """Columns that may hold all options of a row."""
 
 _TEXT_FIELDS = ("text", "content", "option", "value")
+_LABEL_FIELDS = ("label", "labels", "letter", "key", "id")
 _SEPARATE = (
     r"([a-z])",
     r"(?i:option)[ _-]?([A-Za-z1-9])",
@@ -50,6 +51,10 @@ class OptionColumns:
     @property
     def foreign(self) -> bool:
         return bool(self.listed) or any(letter != column for letter, column in self.by_letter.items())
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        return (self.listed,) if self.listed else tuple(self.by_letter.values())
 
     def of(self, text: Mapping[str, str]) -> dict[str, str]:
         """Return the options of a row by letter; `text` has its cells."""
@@ -79,7 +84,7 @@ def columns_of(columns: Sequence[str]) -> OptionColumns:
         return CONVENTION
     for pattern in _SEPARATE:
         matches = ((column, re.fullmatch(pattern, column)) for column in columns)
-        found = {_as_letter(match[1]): column for column, match in matches if match}
+        found = {as_letter(match[1]): column for column, match in matches if match}
         if "A" in found and "B" in found:
             return OptionColumns(dict(sorted(found.items())))
     known = {column.lower(): column for column in reversed(columns)}
@@ -87,28 +92,29 @@ def columns_of(columns: Sequence[str]) -> OptionColumns:
     return OptionColumns({}, listing) if listing else CONVENTION
 
 
-def _as_letter(mark: str) -> str:
+def as_letter(mark: str) -> str:
+    """Return the letter of an option that a column calls by a letter or by a number from 1."""
     return LETTERS[int(mark) - 1] if mark.isdecimal() else mark.upper()
 
 
 def listed(text: str) -> list[str]:
     """Return the options in one cell: a list, an object with a key per option, or lines "A. cat"; else none.
 
-    The letters in front of options are left out if each has its own.
+    The letters in front of options are left out if each has its own. Options with labels are in the order of these;
+    labels other than A, B, C, … mean that no letter is certain, and give none.
     """
     value = _json(text)
     value = literal(text) if value is None else value
-    if isinstance(value, Mapping) and (texts := _listed_field(value)):
-        value = texts
     if isinstance(value, Mapping):
-        found = _by_key(value)
+        texts = _field(value, _TEXT_FIELDS)
+        found = _by_label(texts, _field(value, _LABEL_FIELDS)) if isinstance(texts, list) else _by_key(value)
     elif isinstance(value, list | tuple):
-        found = strings(text) or [_option(each) for each in value]
+        found = _of_list(text, value)
     else:
         found = [line for line in text.splitlines() if line.strip()]
-        if len(found) < 2 or _without_letters(found) == found:
+        if len(found) < 2 or without_letters(found) == found:
             return []
-    return _without_letters(found)[: len(LETTERS)] if len(found) > 1 else []
+    return without_letters(found)[: len(LETTERS)] if len(found) > 1 else []
 
 
 def _by_key(options: Mapping[Any, object]) -> list[str]:
@@ -120,10 +126,34 @@ def _by_key(options: Mapping[Any, object]) -> list[str]:
     return [_option(options[key]) for key in keys]
 
 
-def _listed_field(options: Mapping[Any, object]) -> Sequence[object]:
-    """Return the texts of an object that has them in one list: {"text": ["cat", "dog"], "label": ["A", "B"]}."""
-    texts = next((each for name in _TEXT_FIELDS if isinstance(each := options.get(name), list)), None)
-    return texts if texts and all(isinstance(each, list) for each in options.values()) else ()
+def _of_list(text: str, value: Sequence[object]) -> list[str]:
+    """Return the options of a list that `text` holds."""
+    try:
+        side_by_side = strings(text)
+    except ValueError:
+        return []
+    if side_by_side:
+        return side_by_side
+    labels = [_field(each, _LABEL_FIELDS) if isinstance(each, Mapping) else None for each in value]
+    return _by_label(value, None if all(label is None for label in labels) else labels)
+
+
+def _by_label(texts: Sequence[object], labels: object) -> list[str]:
+    """Return options in the order of their labels, or as they are without any; none if a letter is missing or twice."""
+    if labels is None:
+        return [_option(each) for each in texts]
+    if not isinstance(labels, list):
+        return []
+    marks = [_LETTER.fullmatch(str(label).strip()) for label in labels]
+    letters = [mark[1].upper() if mark else "" for mark in marks]
+    if sorted(letters) != list(LETTERS[: len(texts)]):
+        return []
+    return [_option(texts[letters.index(letter)]) for letter in LETTERS[: len(texts)]]
+
+
+def _field(options: Mapping[Any, object], names: Sequence[str]) -> object:
+    """Return the first of the fields called `names`, None if there is none."""
+    return next((options[name] for name in names if name in options), None)
 
 
 def _option(value: object) -> str:
@@ -138,7 +168,8 @@ def is_no_value(text: str) -> bool:
     return text.strip().lower() in NO_VALUE
 
 
-def _without_letters(options: list[str]) -> list[str]:
+def without_letters(options: list[str]) -> list[str]:
+    """Return options without the letters in front of them, if each has its own."""
     leads = [_LEAD.match(option.strip()) for option in options]
     if [lead and lead[1] for lead in leads] != list(LETTERS[: len(options)]):
         return options

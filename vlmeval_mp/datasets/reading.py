@@ -30,7 +30,7 @@ log = logging.getLogger(__name__)
 
 DIGEST_VERSION = 2
 """Part of every digest; grows when the same TSV would give other samples, whatever is in it."""
-READER_VERSION = 3
+READER_VERSION = 4
 """Grows when some TSV would give other samples: what an older reader stored is read again. Where a rule of a later
 version made the difference, the digest says so; all other data sets keep theirs, and with it their runs."""
 
@@ -68,6 +68,8 @@ class Reading:
             digest.update(f"{len(self._left_out)} left out\n{self._parser.asked}\n".encode())
         if self._check.other:
             digest.update(f"options {self._check.other}\n".encode())
+        if self._check.otherwise:
+            digest.update(f"options read otherwise {self._check.otherwise}\n".encode())
         kinds: Counter[str] = Counter()
         images = videos = count = 0
         with (self._folder / "samples.jsonl").open("wb") as file:

@@ -222,7 +222,7 @@ def _publish(folder: Path, target: Path, info: DatasetInfo) -> Dataset:
             if not target.is_dir():
                 raise
         with contextlib.suppress(OSError, ValueError, ConfigError, StorageError):
-            if _unchanged(_origin(target)):
+            if _unchanged(_origin(target)) and _as_good(target, folder, info):
                 return _found_at_another_path(folder, target, info)
         aside = target.with_name(f".{target.name}.{secrets.token_hex(4)}.tmp")
         with contextlib.suppress(FileNotFoundError):
@@ -230,6 +230,15 @@ def _publish(folder: Path, target: Path, info: DatasetInfo) -> Dataset:
         shutil.rmtree(aside, ignore_errors=True)
     sync_folder(target.parent)
     return Dataset(target)
+
+
+def _as_good(target: Path, folder: Path, info: DatasetInfo) -> bool:
+    """Return whether the samples of `target` may stand for those of `folder`: one reader made both, or all are equal.
+
+    Another version of the reader may have made other samples of the same content.
+    """
+    stored = jsonfiles.read(target / "dataset.json", DatasetInfo).stored
+    return _origin(target).reader == _origin(folder).reader or stored == info.stored
 
 
 def _found_at_another_path(folder: Path, target: Path, info: DatasetInfo) -> Dataset:
