@@ -14,7 +14,7 @@ import pytest
 from tests.conftest import shared_case
 from vlmeval_mp.core.errors import ConfigError
 from vlmeval_mp.core.records import DataSpec, Sample
-from vlmeval_mp.datasets import names, optioncheck, options, store
+from vlmeval_mp.datasets import mediafiles, names, optioncheck, options, store
 from vlmeval_mp.requests import prompts
 
 PICTURE = shared_case("media-behind-links") / "b.png"
@@ -210,6 +210,16 @@ def test_pictures_side_by_side_without_a_list_are_not_taken_for_one(tmp_path: Pa
     assert "holds several pictures side by side" in below.media[0].error
     assert [media.error for media in one.media] == [""]
     assert "has nothing in place 2 of its list" in gap.error
+
+
+def test_a_line_of_a_wrapped_picture_may_begin_like_a_picture() -> None:
+    jpeg = b"\xff\xd8\xff\xe1" + bytes(53) + b"\xff\xd8\xff\xdb" + bytes(90)  # a thumbnail at the second line
+    wrapped = base64.encodebytes(jpeg)
+    assert wrapped.split()[1].startswith(b"/9j/2")
+    assert mediafiles.decode_base64(wrapped) == jpeg
+    short = base64.b64encode(jpeg[:56])  # ends in "="
+    for pictures in (wrapped + wrapped, short + b"\n" + short):
+        assert "several pictures" in str(mediafiles.decode_base64(pictures))
 
 
 # --- indexes and line ends -------------------------------------------------------------------------------------

@@ -11,7 +11,8 @@ import binascii
 import hashlib
 import os
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Literal
 
@@ -20,6 +21,8 @@ from vlmeval_mp.core.records import Media
 
 WHOLE_DIGEST_BYTES = 16 << 20
 EDGE_BYTES = 1 << 20
+LINE = 120
+"""The most characters of a line that base64 is taken to be wrapped at; a longer piece is a whole picture."""
 
 _DATA_URI = re.compile(rb"data:[^,]{0,200},", re.IGNORECASE)
 _BEGINS_PICTURE = re.compile(rb"iVBORw0KGgo|/9j/[24]|R0lGOD[dl]|UklGR")
@@ -70,7 +73,7 @@ def decode_base64(text: bytes) -> bytes | str:
     """
     prefix = _DATA_URI.match(text)
     pieces = text[prefix.end() if prefix else 0 :].split()
-    if any(map(_BEGINS_PICTURE.match, pieces[1:])):
+    if _side_by_side(pieces):
         return "holds several pictures side by side; write them as a list, ['…', '…']"
     body = b"".join(pieces).rstrip(b"=")
     if not body:
@@ -83,6 +86,19 @@ def decode_base64(text: bytes) -> bytes | str:
             return f"is cut base64: {len(body)} characters cannot be whole bytes"
         shown = bad.group().decode("ascii", "replace")
         return f"is not base64: character {shown!r} at {bad.start() + 1} of {len(body)}"
+
+
+def _side_by_side(pieces: Sequence[bytes]) -> bool:
+    """Return whether a piece begins another picture.
+
+    A line of one picture may begin so, too (a JPEG may hold a thumbnail), but only behind a full line: a short piece,
+    as long as the first.
+    """
+    line = len(pieces[0]) if pieces and len(pieces[0]) <= LINE else 0
+    return any(
+        _BEGINS_PICTURE.match(piece) and (before.endswith(b"=") or len(before) != line)
+        for before, piece in pairwise(pieces)
+    )
 
 
 def _extension(data: bytes) -> str:
