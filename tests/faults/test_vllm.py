@@ -117,7 +117,8 @@ def test_nothing_is_lost_or_left_whatever_process_is_struck(tmp_path, calm, kind
     found = answered_ids(paths)
     assert len(found) == len(set(found)) == SAMPLES, "an answer that was recorded is not asked for again"
     assert processes_of(paths) == {}
-    assert not list(paths.suspects.glob("*")), "nobody is to blame"
+    if number == signal.SIGKILL:  # one that stands still may hang in its samples, which then run alone
+        assert not list(paths.suspects.glob("*")), "nobody is to blame"
 
 
 def resume(paths):

@@ -14,7 +14,7 @@ from statistics import median
 from typing import Any
 
 FAR_SECONDS = 0.25
-"""A frame that is shown this long before or after its turn makes a video uneven, or `FAR_TURNS` turns."""
+"""A frame that is shown further from its turn than this, and than `FAR_TURNS` turns, makes a video uneven."""
 FAR_TURNS = 1.25
 """More than one, because the rate in a header may forget how long the last frame is shown."""
 NEAR_RATES = 0.01

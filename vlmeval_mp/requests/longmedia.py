@@ -1,6 +1,6 @@
 """Finds the samples that take long to prepare, so that small ones do not wait behind them. Opens no file.
 
-So they do not stand before many small ones: an engine that is hungry needs many small inputs more than one large one.
+An engine that is hungry needs many small inputs more than one large one.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ RECENT = 128
 
 
 def may_begin(at_long: int, places: int, since_quick: int) -> tuple[bool, bool]:
-    """Return whether one more of `places` (threads or processes) may begin a long one, and whether even before quick
-    ones that wait.
+    """Return two answers for the next free one of `places` (threads or processes): whether it may begin a long sample,
+    and whether it may do so while quick ones wait.
 
     `at_long` of them are at long ones now. The last place is kept for quick ones, unless the last `RECENT` samples and
     more were all long: `since_quick` counts those. Half of the places are kept for quick ones that wait.

@@ -56,17 +56,18 @@ def test_each_stage_has_its_seconds_and_an_earlier_start_in_the_log_counts_for_n
 
 
 def test_a_look_that_the_end_overtakes_begins_no_stage(tmp_path: Path) -> None:
-    log, ending = tmp_path / "w0.log", list[threading.Thread]()
+    log, ending, begun = tmp_path / "w0.log", list[threading.Thread](), threading.Event()
 
     def now() -> float:
         if ending and not ending[0].ident:  # the look is under way
             ending[0].start()
+            begun.wait()
             ending[0].join(0.2)
         return 0.0
 
     stages = Stages(log, now)
     log.write_text("Compiling a graph\n")
-    ending.append(threading.Thread(target=stages.end))
+    ending.append(threading.Thread(target=lambda: (begun.set(), stages.end())))
     stages.look()
     ending[0].join()
     assert stages.stage == ""

@@ -161,7 +161,7 @@ async def look(worker, there, *rounds):
             await worker.twins.look()
             await asyncio.sleep(twins.LEAST_SECONDS + 0.05)
             await worker.twins.look()
-            await asyncio.sleep(0.1)  # the samples are read in threads
+            await asyncio.sleep(0.5)  # the samples are read in threads
         worker.twins.cancel()
 
 
