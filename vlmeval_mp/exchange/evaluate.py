@@ -143,7 +143,7 @@ def _gold(asked: FileToScore, sheet: Sheet) -> tuple[DataSpec, list[Sample], lis
 
 
 _FRAMES = re.compile(r"(?:_(?:\d+frame|[\d.]+fps|subs|nopack))+$")
-"""What VLMEvalKit adds to the name of a video benchmark: how its videos are asked."""
+"""Endings that VLMEvalKit adds to the name of a video benchmark: how its videos are asked."""
 
 
 def _benchmark(stem: str) -> str:
