@@ -125,3 +125,13 @@ async def test_a_bundle_that_is_not_there_is_said_with_the_one_beside_it(
     _, file = made
     assert main.main(["open", str(file.with_suffix(".zp"))]) == 2
     assert f": there is no such bundle; did you mean {file.name!r}?" in capsys.readouterr().err
+
+
+def test_a_bundle_without_files_is_one_that_is_there(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "hollow.zip"
+    with zipfile.ZipFile(file, "w") as archive:
+        archive.writestr(
+            bundle.MANIFEST, json.dumps({"version": bundle.VERSION, "run": "hollow", "media": False, "files": {}})
+        )
+    assert main.main(["open", str(file), "--jobs", str(tmp_path / "jobs")]) == 2
+    assert "hollow.zip: its list names no files" in capsys.readouterr().err

@@ -199,7 +199,7 @@ def unpack(file: Path, folder: Path) -> tuple[RunPaths, str]:
         StorageError: the folder cannot be written.
     """
     try:
-        with zipfile.ZipFile(file) as archive:
+        with _archive(file) as archive:
             manifest, digest = _manifest(file, archive)
             target = RunPaths(folder / manifest.run)
             if target.root.exists():
@@ -215,13 +215,18 @@ def unpack(file: Path, folder: Path) -> tuple[RunPaths, str]:
                 (building / manifest.run).rename(target.root)
             finally:
                 shutil.rmtree(building, ignore_errors=True)
-    except FileNotFoundError:
-        raise ConfigError(f"{file}: there is no such bundle{_nearest(file)}") from None
     except (zipfile.BadZipFile, NotImplementedError) as error:
         raise ConfigError(f"{file}: is no bundle that can be read ({error})") from None
     except OSError as error:
         raise StorageError(f"cannot open {file} in {folder}: {error.strerror or error}") from error
     return target, digest
+
+
+def _archive(file: Path) -> zipfile.ZipFile:
+    try:
+        return zipfile.ZipFile(file)
+    except FileNotFoundError:
+        raise ConfigError(f"{file}: there is no such bundle{_nearest(file)}") from None
 
 
 def _manifest(file: Path, archive: zipfile.ZipFile) -> tuple[Manifest, str]:
@@ -234,6 +239,8 @@ def _manifest(file: Path, archive: zipfile.ZipFile) -> tuple[Manifest, str]:
         raise ConfigError(f"{file}: is a bundle of version {manifest.version}; this vlmeval-mp reads {VERSION}")
     if slug(manifest.run) != manifest.run or not all(map(_inside(manifest.run), manifest.files)):
         raise ConfigError(f"{file}: names files outside its own folder and is not opened")
+    if not manifest.files:
+        raise ConfigError(f"{file}: its list names no files, so there is no run in it")
     extra = [name for name in archive.namelist() if name not in manifest.files and name != MANIFEST]
     if extra or len(archive.namelist()) != len(manifest.files) + 1:
         raise ConfigError(f"{file}: holds files that its list does not name ({', '.join(extra[:3]) or 'one twice'})")
