@@ -18,6 +18,7 @@ from vlmeval_mp.scoring.strict.choice import read_choice
 from vlmeval_mp.scoring.strict.yesno import read_yesno
 
 PETS = {"A": "cat", "B": "dog", "C": "bird"}
+TAGS = {"A": "<b>", "B": "<i>", "C": "<u>", "D": "<p>"}
 NUMBERS = ("open", "exact", "gqa", "mmmu", "textvqa", "relaxed")
 
 
@@ -112,6 +113,7 @@ READ = {
         ({"A": "$1{,}000$", "B": "$10{,}000$"}, "10,000", "B"),
         ({"A": "$1{,}000$", "B": "$10{,}000$"}, "10000", "B"),
         ({"A": "$90^\\circ$", "B": "$45^\\circ$"}, "45 degrees", "B"),
+        ({"A": "$90^\\circ$", "B": "$45^\\circ$"}, "45 Degrees", "B"),
         ({"A": "$(1,2)$", "B": "$(2,1)$"}, "The point is (2, 1).", "B"),
         ({"A": "(1, 2)", "B": "(2, 1)"}, "(2,1)", "B"),
         ({"A": "$\\triangle ABC$", "B": "$\\triangle DEF$"}, "△DEF", "B"),
@@ -135,6 +137,11 @@ READ = {
         ("Answer: B\n---\nQ2. Which?\nAnswer: C", "B"),
         ("B\n## Question 2\nAnswer: C", "B"),
         ("Q3. sales are a dog.", "B"),  # a quarter, no question
+        ("The dog barks.\nExample 1: foxes.\nAnswer: B", "B"),
+        ("I compare with past cases.\nExercise 3: a cow.\nSo the answer is B.", "B"),
+        ("See\nQuestion 2\nand so the answer is B", "B"),
+        ("The answer is B.\nExample 2: another\nAnswer: C", "B"),
+        ("B\n\nQuestion 2\nC", "B"),
     ],
     "answer-corrected-or-in-json": [
         ("Answer: A. Hmm, wait. Answer: B", "B"),
@@ -163,6 +170,21 @@ READ = {
         ("<mm:think>A</mm:think>B", "B"),
         ("[unused16]A[unused17]B", "B"),
         ("<b>B</b>", "B"),
+        ("<b><i>B</i></b>", "B"),
+        ("[Analysis] The animal barks. [Answer] B", "B"),
+        ("Answer: B [Rationale] it barks.", "B"),
+        ("B\n[Rationale] It barks.", "B"),
+        ("[CoT] it barks. B", "B"),
+    ],
+    "tags-of-html": [
+        ("Answer: B<br>Because it barks.", "B"),
+        ("Answer:<br/>B", "B"),
+        ("Answer: B<p>Because it barks.", "B"),
+        ("<b>Answer: B</b>Because it barks.", "B"),
+        ("<p>The answer is <b>B</b></p><p>Because A meows</p>", "B"),
+        (TAGS, "<i>", "B"),
+        (TAGS, "The tag is <i>.", "B"),
+        ({"A": "<p>", "B": "<br>"}, "The tag is <br>.", "B"),
     ],
     "option-text-with-particles": [
         ({"A": "자동차", "B": "기차"}, "사진에는 기차가 보입니다.", "B"),
@@ -267,7 +289,7 @@ def test_other_sets_of_right_options(answer: str, reply: str, right: float) -> N
         ("10:30", "10:30", 1.0),
         ("A+", "A", 0.0), ("Cl-", "Cl", 0.0), ("@home", "home", 0.0), ("B♭", "B", 0.0), ("F♯", "F", 0.0),
         ("F♯", "F#", 1.0), ("y = 2x - 1", "y=2x-1", 1.0), ("y = 2x - 1", "y = 2x + 1", 0.0), ("5-", "5", 0.0),
-        ("8-bit", "8 bit", 1.0),
+        ("8-bit", "8 bit", 1.0), ("<p>", "Answer: <p>", 1.0), ("12", "Answer: 12<br>as counted", 1.0),
     ],
 )  # fmt: skip
 def test_other_signs(answer: str, reply: str, right: float) -> None:

@@ -6,6 +6,7 @@ import pytest
 
 from vlmeval_mp.core.records import Prediction, Sample
 from vlmeval_mp.scoring import score
+from vlmeval_mp.scoring.reading.latex import one_spelling
 from vlmeval_mp.scoring.reading.restated import restated
 from vlmeval_mp.scoring.strict.choice import read_choice
 from vlmeval_mp.scoring.strict.yesno import read_yesno
@@ -166,9 +167,14 @@ def test_true_and_false_are_also_said_by_yes_and_no(reply: str, letter: str) -> 
 
 @pytest.mark.timeout(20)
 @pytest.mark.parametrize(
-    "piece", ["the sky is blue ", "is not ", "Therefore, the third image (B) is it. ", "so, (A), "]
+    "piece", ["the sky is blue ", "is not ", "Therefore, the third image (B) is it. ", "so, (A), ", "<b>x", "<p>"]
 )
 def test_long_replies_are_read_in_linear_time(piece: str) -> None:
     text = piece * (200_000 // len(piece))
     restated("Is the sky blue today?", text)
     read_choice(text, IMAGES, "Is the sky blue today?")
+
+
+@pytest.mark.timeout(20)
+def test_white_space_in_a_formula_is_read_in_linear_time() -> None:
+    assert one_spelling("x" + " " * 200_000 + "z", formula=True) == "x z"

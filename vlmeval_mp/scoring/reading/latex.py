@@ -15,10 +15,11 @@ _NAMES = {
     "approx": "≈", "%": "%", "$": "$", "#": "#", "&": "&", "_": "_",
 }  # fmt: skip
 _NAME = re.compile(r"\\([a-zA-Z]+|[%$#&_])")
-_DEGREE = re.compile(r"\^\s*\{?\s*°\s*\}?")
+_DEGREE = re.compile(r"\^\s*(?:\{\s*)?°\s*\}?")
 _SHORT = re.compile(r"\\(frac)\s*(\d)\s*(\d)(?!\d)")
 _ROOT = re.compile(r"(?:\\sqrt|√|\bsqrt(?=\())\s*(?:\{\s*(\w+)\s*\}|\(\s*(\w+)\s*\)|(\w))")
 _BRACED = re.compile(r"([\^_])\{(\w)\}")
+_SPACES = re.compile(r"\s{2,}")
 _AROUND = re.compile(
     r"\s*([\^{}=<>≤≥+*×·÷/])\s*|(?<=[\w)}])\s+(?=[\\π√(°])|(?<=[△∠])\s+|(?<=[\w)}])\s+(-)\s+(?=[\w\\(])"
 )
@@ -45,11 +46,12 @@ def one_spelling(text: str, *, formula: bool) -> str:
         text = _DROPPED.sub(" ", text)
         text = _NAME.sub(lambda m: _NAMES.get(m[1], m[0]), text)
         text = _SIMPLE_FRACTION.sub(r"\1/\2", _SHORT.sub(r"\\frac{\2}{\3}", text))
-    if "degree" in text:
+    if "degree" in text.lower():
         text = _DEGREES.sub("°", text)
     if "°" in text:
         text = _DEGREE.sub("°", text)
     if formula:
+        text = _SPACES.sub(" ", text)
         text = _PLACE.sub(r"(\1,\2)", text)
         text = _ROOT.sub(lambda m: f"√{m[1] or m[2] or m[3]}", text)
         text = _BRACED.sub(r"\1\2", _AROUND.sub(lambda m: m[1] or m[2] or "", text))

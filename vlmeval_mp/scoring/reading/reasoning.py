@@ -12,16 +12,16 @@ from __future__ import annotations
 import re
 from functools import lru_cache
 
-_NAME = (
-    r"(?:\w{1,12}:)?(?:think(?:ing)?|thoughts?|reason(?:ing)?|reflection|scratchpad|rationale|analysis|cot"
-    r"|inner_(?:monologue|thoughts?))"
-)
+_PLAIN = r"think(?:ing)?|thoughts?|reason(?:ing)?|reflection|scratchpad"
+_NAME = rf"(?:\w{{1,12}}:)?(?:{_PLAIN}|rationale|analysis|cot|inner_(?:monologue|thoughts?))"
+# the other names are headings in square brackets: "[Analysis] … [Answer] B"
+_BRACKETED = rf"(?:seed:)?(?:{_PLAIN})"
 _OPEN = (
-    rf"<\s*\|?{_NAME}\|?\s*>|\[{_NAME}\]|◁{_NAME}▷|<\|?begin_of_thoughts?\|?>|<\|START_THINKING\|>|<unused94>|\[unused16\]"
+    rf"<\s*\|?{_NAME}\|?\s*>|\[{_BRACKETED}\]|◁{_BRACKETED}▷|<\|?begin_of_thoughts?\|?>|<\|START_THINKING\|>|<unused94>|\[unused16\]"
     r"|<\|channel\|>\s*(?:analysis|commentary)[^<]{0,40}<\|message\|>"
 )
 _CLOSE = (
-    rf"<\s*\|?/\s*{_NAME}\|?\s*>|\[/{_NAME}\]|◁/{_NAME}▷|<\|?end_of_thoughts?\|?>|<\|END_THINKING\|>|<unused95>|\[unused17\]"
+    rf"<\s*\|?/\s*{_NAME}\|?\s*>|\[/{_BRACKETED}\]|◁/{_BRACKETED}▷|<\|?end_of_thoughts?\|?>|<\|END_THINKING\|>|<unused95>|\[unused17\]"
     r"|<\|channel\|>\s*final[^<]{0,40}<\|message\|>|assistantfinal"
 )
 _ANSWERED = re.compile(r"</(?:answer|final_answer|ans)>", re.IGNORECASE)

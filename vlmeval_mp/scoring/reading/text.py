@@ -18,9 +18,15 @@ _BOXED = re.compile(r"\\f?boxed\s*\{")
 _BRACE = re.compile(r"[{}]")
 _LATEX_WRAP = re.compile(r"\\(?:text|textbf|textit|mathrm|mathbf|mathit|operatorname|mbox)\s*\{([^{}]*)\}")
 _SPECIAL = re.compile(r"</?s>|<\|\w+\|>")
-_STYLE = re.compile(r"</?(?:b|i|em|strong|u|p|br|span|center|final)\s*/?>")
+_STYLE = re.compile(r"<(b|i|em|strong|u|span)\s*>((?:(?!</?\1\s*>).)+)</\1\s*>(?=([A-Z])?)", re.DOTALL)
+_BREAK = re.compile(
+    r"(?<=[\w.,;!?)*%°])(?:</?(?:p|br)\s*/?>)+|(?<=[:>])(?:</?(?:p|br)\s*/?>){1,4}(?=\s*[\w(*])|</?final\s*>"
+)
+_BLOCK = re.compile(r"<(p|center)\s*>([^<]+)(?:</\1\s*>|\Z)")
 _MARK = re.compile(r"\*{2,}|(?<![\d)}])\*|\*(?![\d\\(a-zA-Z])|`+|^[ \t]{0,3}#+|__", re.MULTILINE)
 """Emphasis, code and headings; a star between two factors ("5*a") and the sign of "C#" are none."""
+_NESTED = 4
+_WORD = re.compile(r"\w")
 _UNSEEN = re.compile("[\u00ad\u200b-\u200f\u2060-\u2069\ufeff]")
 _SUPERSCRIPT = re.compile("(?<=[0-9)])([⁰¹²³⁴-⁹])")
 _MINUS = re.compile(r"[\u2010-\u2013\u2212\ufe63\uff0d](?=\s?[$€£]?\.?\d)|\u2212")
@@ -56,9 +62,24 @@ def answer_text(text: str) -> str:
     if "\\" in text:
         text = _rewrite_boxes(_LATEX_WRAP.sub(r"\1", text))
     if "<" in text:
-        text = _STYLE.sub("", _SPECIAL.sub("", text))
+        text = _without_style(_SPECIAL.sub("", text))
         text = _ANSWER_TAG.sub(lambda m: f"\n{STATED}{m[2].strip()}\n", text)
     return text.strip()
+
+
+def _without_style(text: str) -> str:
+    """Return `text` without tags of HTML around text; a tag that encloses nothing may be the answer itself."""
+    for _ in range(_NESTED):
+        text, count = _STYLE.subn(_enclosed, text)
+        if not count:
+            break
+    return _BLOCK.sub(lambda m: f"\n{m[2]}\n" if _WORD.search(m[2]) else m[0], _BREAK.sub("\n", text))
+
+
+def _enclosed(match: re.Match[str]) -> str:
+    if not _WORD.search(match[2]):
+        return match[0]
+    return match[2] + (" " if match[3] and match[2][-1].isalnum() else "")
 
 
 def compatible(text: str) -> str:

@@ -9,13 +9,19 @@ import re
 
 _WHO = r"(?:next\s+)?question|hint|user|human|instruction|q|问题|用户|提问|質問|질문|사용자|pregunta|frage|вопрос"
 _TURN = re.compile(
-    rf"^[ \t>*#_]{{0,12}}(?:{_WHO}|ex(?:ample|ercise)[ \t]?(?=\d))[ \t]{{0,3}}(?:\#?\d{{1,4}})?[ \t]{{0,3}}[*_]{{0,3}}:"
-    r"|^[ \t>*#_]{0,12}(?:question[ \t]?\#?\d{1,4}[ \t*_]*$)"
+    rf"^[ \t>*#_]{{0,12}}(?:{_WHO})[ \t]{{0,3}}(?:\#?\d{{1,4}})?[ \t]{{0,3}}[*_]{{0,3}}:"
+    r"|^[ \t>*#_]{0,12}(?P<unsure>question[ \t]?\#?\d{1,4}[ \t*_]*$"
+    r"|ex(?:ample|ercise)[ \t]{0,3}\d{1,4}[ \t]{0,3}[*_]{0,3}:)"
     r"|^[ \t>*#_]{0,12}(?:q[ \t]?\d{1,4}[.)][ \t](?=[^\n]{0,400}\n{1,3}a(?:nswer)?[ \t]?:))"
     r"|<\|im_start\|>\s?user\b|\[INST\]|<start_of_turn>\s?user\b|<\|(?:user|start_header_id)\|>"
     r"|</s>|<\|(?:im_end|endoftext|eot_id|end|return|eos)\|>|<end_of_turn>|<eos>",
     re.IGNORECASE | re.MULTILINE,
 )
+_GIVEN = re.compile(
+    r"(?i:\banswer(?:\s+is\b|\W{0,4}[:=]))|答案|정답|答え|\\boxed|</answer>"
+    r"|\A\W*(?:[A-Z](?:[).:]|[*_ \t]*\n|\W*\Z)|(?i:yes|no|-?\d[\d.,]*%?|(?:an?|the)\s+\w+)\W*\Z)"
+)
+"""An answer that is surely given: only behind one does a line "Example 2:" or "Question 2" begin another turn."""
 _SPEAKER = re.compile(r"\b(?:USER|HUMAN):")
 _ANNOUNCES = re.compile(r"\bquestion\b|问题", re.IGNORECASE)
 _ANSWERS = re.compile(r"\banswer\b|答案|정답|答え|respuesta|réponse|antwort|ответ", re.IGNORECASE)
@@ -27,7 +33,7 @@ def first_turn(text: str) -> str:
     A reply that begins with the question is repeating its prompt: there the first answer ends the turn. So does a line
     that announces the question ("Let me look at the question:").
     """
-    if ":" not in text and "<" not in text and "[" not in text:
+    if ":" not in text and "<" not in text and "[" not in text and "question" not in text.lower():
         return text
     restated = False
     place = 0
@@ -36,6 +42,8 @@ def first_turn(text: str) -> str:
         if not head.strip() and not restated:
             restated = not mark[0].startswith("<")
             place = mark.end()
+            continue
+        if mark.lastgroup == "unsure" and not _GIVEN.search(head):
             continue
         last = head.rstrip().rpartition("\n")[2]
         announced = last.endswith(":") or _ANNOUNCES.search(last)
