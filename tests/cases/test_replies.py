@@ -14,11 +14,17 @@ from tests.conftest import shared_case
 from vlmeval_mp.core.records import Prediction, Sample
 from vlmeval_mp.exchange.evaluate import FileToScore, evaluate
 from vlmeval_mp.scoring import Rules, score
-from vlmeval_mp.scoring.strict.choice import read_choice
+from vlmeval_mp.scoring.reading.options import SEVERAL
+from vlmeval_mp.scoring.strict.choice import NOT_FOUND, read_choice
+from vlmeval_mp.scoring.strict.several import read_set
 from vlmeval_mp.scoring.strict.yesno import read_yesno
 
 PETS = {"A": "cat", "B": "dog", "C": "bird"}
 TAGS = {"A": "<b>", "B": "<i>", "C": "<u>", "D": "<p>"}
+ANIMALS = {"A": "a cat", "B": "a dog", "C": "a bird", "D": "a fish"}
+ANGLES = {"A": "30", "B": "60", "C": "90", "D": "45"}
+COLOURS = {"A": "red", "B": "blue", "C": "black", "D": "green"}
+YES_NO = {"A": "Yes", "B": "No"}
 NUMBERS = ("open", "exact", "gqa", "mmmu", "textvqa", "relaxed")
 
 
@@ -219,7 +225,55 @@ def test_others_of_the_kind_are_read(options: dict[str, str], reply: str, letter
     ],
 )  # fmt: skip
 def test_other_words_take_an_answer_back(reply: str) -> None:
-    assert read_choice(reply, PETS)[0] != "A"
+    assert read_choice(reply, PETS) == ("", SEVERAL)
+
+
+@pytest.mark.parametrize(
+    ("options", "reply"),
+    [
+        (ANIMALS, "The answer is B. No, it is not A, because a cat has whiskers."),
+        (ANIMALS, "Answer: B. Is it a cat? No, it barks. C has wings."),
+        (ANIMALS, "Answer: B. Looking closer at the picture, the ears are long, while option A has short ears."),
+        (ANIMALS, "The answer is B. The child must hold on to it, unlike in C."),
+        (ANIMALS, "Answer: B. Sorry, no other option (like A) works."),
+        (YES_NO, "B. No, because yes would need a dog."), (YES_NO, "B. No, A would need a dog."),
+        (YES_NO, "Answer: B. No, A would need a dog."),
+        (ANGLES, "B. In the triangle, A = 30° and C = 90°."), (ANGLES, "B: in the triangle, A = 30°, C = 90°."),
+        ({"A": "πr", "B": "2πr", "C": "r"}, "B: given the circle, C = 2πr."),
+        (ANIMALS, "It isn't A but B."),
+    ],
+)  # fmt: skip
+def test_an_answer_is_not_taken_back_by_a_mention_of_another(options: dict[str, str], reply: str) -> None:
+    assert read_choice(reply, options) == ("B", "")
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        "Answer: B. Hold on, it is C.", "Answer: B. On closer inspection C is a better match.", "B. Oops, (C)",
+        "Answer: B. Looking closer, I would now say it is a bird instead.", "Answer: B. My bad, C because it flies",
+    ],
+)  # fmt: skip
+def test_an_answer_is_taken_back_by_another_that_is_stated(reply: str) -> None:
+    assert read_choice(reply, ANIMALS) == ("", SEVERAL)
+
+
+@pytest.mark.parametrize("reply", ["Anything but B.", "all options but B", "it could be any option but B"])
+def test_all_options_but_one_are_not_this_one(reply: str) -> None:
+    assert read_choice(reply, ANIMALS) == ("", NOT_FOUND)
+
+
+@pytest.mark.parametrize(
+    ("options", "reply", "letter"),
+    [
+        (COLOURS, "It's black, but the question asks for the shoe, which is red.", "A"),
+        (ANIMALS, "It is a cat: wrong. A dog: right.", ""), (ANIMALS, "It is a cat. B fits.", ""),
+        (ANIMALS, "This is a cat, that is a dog. The second is asked for.", ""),
+        (ANIMALS, "It is a cat, because it has whiskers.", "A"),
+    ],
+)  # fmt: skip
+def test_it_is_names_the_answer_if_no_other_option_is_named(options: dict[str, str], reply: str, letter: str) -> None:
+    assert read_choice(reply, options)[0] == letter
 
 
 @pytest.mark.parametrize(
@@ -259,6 +313,12 @@ def test_a_thought_without_an_end_leaves_no_answer_and_is_counted(reply: str) ->
         ("If yes, it is a dog", ""),
         ("No, wait, yes.", "Yes"), ("Yes. Actually, no.", "No"), ("No. Actually, there is no dog at all.", "No"),
         ("Yes, there's actually no collar on the dog.", "Yes"),
+        ("Answer: yes. Actually, no.", "No"), ("Yes, the sign says 'Sorry, no.'", "Yes"),
+        ('Answer: "yes". The sign says "Sorry, no."', "Yes"), ("Answer: N", "No"), ("Answer: nope", "No"),
+        ("Answer: y\nIt barks", "Yes"), ("Answer: N/A", ""), ("Answer: Y is taller", ""),
+        ("True, no dog is visible.", "No"), ("True, no doubt.", "Yes"), ("Answer: true, no dog is visible.", "No"),
+        ("不存在疑问，是的", "Yes"), ("不存在任何疑问，是的", "Yes"), ("不存在任何狗", "No"),
+        ("If yes, then no", ""), ("If no, then yes", ""), ("No. If yes, it would bark.", "No"),
     ],
 )  # fmt: skip
 def test_other_sentences_with_such_words(reply: str, said: str) -> None:
@@ -278,6 +338,17 @@ def test_other_sentences_with_such_words(reply: str, said: str) -> None:
 def test_other_sets_of_right_options(answer: str, reply: str, right: float) -> None:
     sample = Sample(index="1", row=0, kind="mcq", question="?", answer=answer, options=PETS)
     assert score(sample, Prediction(index="1", row=0, prediction=reply)).value == right
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        "A and B, but B is wrong.", "A and C, but not C", "A and C. But C is wrong.",
+        "A, B, C, D. Let me see each.\nA is right.\nC is right.",
+    ],
+)  # fmt: skip
+def test_a_first_line_whose_options_are_weighed_is_no_set(reply: str) -> None:
+    assert read_set(reply, ANIMALS) == frozenset()
 
 
 @pytest.mark.parametrize(

@@ -28,10 +28,12 @@ _NAMED_SO = re.compile(
 _LEADS_TO_LETTER = re.compile(
     r"(?:^|[^A-Za-z])(?:is|be|was|are|as|to|with|for|by|option|choice|answer|box|candidate|statement|choose|chose|pick|select|say|said"
     r"|guess|think|it|and|or|than|not|so|then|thus|therefore|hence|probably|likely|maybe|perhaps|definitely|clearly|only|just|namely"
-    r"|(?<!all )(?<!any )(?<!nothing )but|rather|sondern|sino|mais|(?:it|that|this)['’]s"
+    r"|rather|sondern|sino|mais|(?:it|that|this)['’]s"
     r"|between|both|either|neither|from|of|in|on|at|ist|est|es|son|und|oder|ou|et|y|o)$",
     re.IGNORECASE,
 )
+_NOT_BUT = re.compile(r"(?:not|n['’]t)\b[^.;:!?]*\bbut$", re.IGNORECASE)
+"""Of "anything but B" no option is the answer, of "not A but B" it is B."""
 _NOT_AVAILABLE = re.compile(r"\bn\s?/\s?a\b", re.IGNORECASE)
 _REACH = 40
 
@@ -89,7 +91,7 @@ class Letters:
         self.led = re.compile(
             rf"^[^\S\n]*[>*#\"' -]*[(\[]?({any_letter})(?:[.:)\]*]|[^\S\n]*$)(?![A-Za-z0-9.])", re.MULTILINE
         )
-        self.other_in_line = re.compile(rf"[,;|][^\S\n]*[(\[]?{any_letter}[)\]]?\s?[:=]")
+        self.shares = re.compile(rf"[>*#\"' -]*[(\[]?{any_letter}[)\]]?\s?:.*[,;|][^\S\n]*[(\[]?{any_letter}[)\]]?\s?:")
         self.leads_reason = re.compile(
             rf"[\s\"'(\[]*({any_letter})[)\]\"']*[,;:.–—-]*\s+(?:because|since|as|for|due|given)\b"
         )
@@ -114,7 +116,9 @@ class Letters:
         if not text[start - 1 : start].isspace() or start < 2:
             return False
         before = text[max(0, start - _REACH) : start].rpartition("\n")[2].rstrip(" ([\"'“‘")
-        return bool(before) and before[-1].isascii() and before[-1].isalpha() and not _LEADS_TO_LETTER.search(before)
+        if not before or not before[-1].isascii() or not before[-1].isalpha():
+            return False
+        return not _LEADS_TO_LETTER.search(before) and not _NOT_BUT.search(before)
 
     def denied(self, text: str, match: re.Match[str]) -> bool:
         return denied_before(text, match.start()) or denied_after(text, match.end())

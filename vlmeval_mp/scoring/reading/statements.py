@@ -76,13 +76,23 @@ _HEDGE = re.compile(
 )
 _TAKEN_BACK = re.compile(
     r"\bon\s+second\s+thought|\bactually\b|\bcorrection\b|\bwait\b|\bhmm+\b|\bscratch\s+that\b|\bi\s+(?:made|was)\s+(?:an?\s+)?(?:mistake|wrong|error)"
-    r"|\bneed\s+to\s+correct\b|\blet\s+me\s+(?:re|correct|double|look\s+again|think\s+again)|\brevis(?:e|ed|ing)\b|更正|等等|其实|不对，|重新"
-    r"|\b(?:my\s+(?:mistake|bad|apologies)|oops|(?:hold|hang)\s+on|i\s+(?:misread|misspoke|apologi[sz]e)|strike\s+that|i\s+take\s+(?:that|it)\s+back"
-    r"|on\s+(?:further\s+|closer\s+)?(?:reflection|inspection)|(?:up)?on\s+(?:a\s+)?(?:closer|second|further)\s+(?:look|inspection|examination|glance)"
-    r"|looking\s+(?:again|closer|more\s+closely)|je\s+me\s+corrige|mejor\s+dicho|moment\s+mal)\b"
-    r"|(?:^|[.!?…。;\n]|--|[–—])[\s\"'*(]{0,4}(?:no|nope|sorry|non|nein|moment|нет|哦?不|抱歉|訂正|いや|いいえ|아니(?:요|다)?)\s?[,.:;!?—–，。、：-]",
+    r"|\bneed\s+to\s+correct\b|\blet\s+me\s+(?:re|correct|double|look\s+again|think\s+again)|\brevis(?:e|ed|ing)\b|更正|等等|其实|不对，|重新",
     re.IGNORECASE,
 )
+_CORRECTS = re.compile(
+    r"(?:^|[.!?…。;\n]|--|[–—])[\s\"'*(]{0,4}"
+    r"(?:(?:my\s+(?:mistake|bad|apologies)|oops|(?:hold|hang)\s+on|i\s+(?:misread|misspoke|apologi[sz]e)|strike\s+that"
+    r"|i\s+take\s+(?:that|it)\s+back|on\s+(?:further\s+|closer\s+)?(?:reflection|inspection)"
+    r"|(?:up)?on\s+(?:a\s+)?(?:closer|second|further)\s+(?:look|inspection|examination|glance)"
+    r"|looking\s+(?:again|closer|more\s+closely)|je\s+me\s+corrige|mejor\s+dicho|moment\s+mal)\b|訂正)",
+    re.IGNORECASE,
+)
+_DENIES = re.compile(
+    r"[\s.!…。)\]\"'*;(–—-]*(?:です。|입니다[.。]?\s*)?"
+    r"(?:no|nope|sorry|non|nein|moment|нет|哦?不|抱歉|いや|いいえ|아니(?:요|다)?)\s?[,.:;!—–，。、：-]",
+    re.IGNORECASE,
+)
+"""A "no" takes an answer back only right behind it: later it can answer a question ("Is it a cat? No")."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +131,15 @@ def taken_back(text: str) -> int | None:
     """
     found = _TAKEN_BACK.search(text)
     return found.start() if found else None
+
+
+def corrected(text: str) -> int | None:
+    """Return where `text`, which follows an answer, begins to correct it ("Sorry, …", "My mistake: …").
+
+    None if nowhere. Such words also begin sentences that correct nothing, unless an option is stated behind them.
+    """
+    found = _DENIES.match(text) or _CORRECTS.search(text)
+    return found.end() if found else None
 
 
 def _statements(text: str, options: Options, patterns: Letters) -> Iterator[Statement]:
@@ -190,7 +209,7 @@ def behind(text: str, options: Options, patterns: Letters, *, firm: bool) -> str
     if match and not (opens and opens != SEVERAL and _is_word_of(match, opens, options)):
         letter = next(group for group in match.groups() if group).upper()
         place = match.end(match.lastindex or 0)
-        hedge = _HEDGE.match(text, place) or _HEDGE.match(text, _behind_own(text, place, letter, options))
+        hedge = _HEDGE.match(text, place) or _HEDGE.match(text, behind_own(text, place, letter, options))
         return SEVERAL if hedge and hedge[1] in options.letters and hedge[1] != letter else letter
     alone = lone_letter(line, options.letters)
     if alone:
@@ -206,7 +225,7 @@ def behind(text: str, options: Options, patterns: Letters, *, firm: bool) -> str
     return None if not named else named.pop() if len(named) == 1 else ""
 
 
-def _behind_own(text: str, place: int, letter: str, options: Options) -> int:
+def behind_own(text: str, place: int, letter: str, options: Options) -> int:
     """Return where the text of the option `letter` ends, if it stands at `place` behind its letter; else `place`."""
     rest = text[place:].lstrip(" )].:-*")
     own, end = options.prefix(rest)

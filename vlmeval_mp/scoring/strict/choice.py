@@ -3,12 +3,14 @@
 1. The reply is nothing but a letter ("B", "(b).", "**B**"), or nothing but one option's text or value.
 2. A statement: "Answer: B", "the correct option is (B)", "B is correct", "I choose B", "Therefore, B.", "答案是B",
    \\boxed{B}, <answer>B</answer>, {"answer": "B"}; also with an option's text behind it. The last statement counts;
-   what takes it back afterwards ("wait", "on second thought") and names another option leaves none.
+   what takes it back afterwards ("wait", "on second thought") and names another option leaves none, and so does what
+   corrects it ("Sorry, …" right behind it, "My mistake: …") and states another; this holds for rules 3 and 4, too.
 3. A line or bold words that are nothing but a letter or an option's text. A line at the end counts before a statement
    in front of it.
 4. The words that the reply opens with ("False, because A and C are joined"), or a marked letter: "(B)", "**B**",
-   "option B", a line led by "B." or "B)" or "B:". If several are marked, the reply compares or repeats the options;
-   then only the letter that leads the last line counts, unless a list of options ends there.
+   "option B", a line led by "B." or "B)" or "B:" (but "A: 10%, B: 80%" is unread). "It is X" opens with X if no other
+   option is named anywhere. If several are marked, the reply compares or repeats the options; then only the letter that
+   leads the last line counts, unless a list of options ends there.
 5. A bare capital letter or an option's text as whole words, if all of them are one option's. "A" and "I" in front of a
    word are words of English; a letter that names a point, figure, panel or the like ("point A") is no option, unless
    the options themselves are such names. Where several are named, the one that the reply claims (see `claims`). A reply
@@ -33,7 +35,7 @@ from vlmeval_mp.scoring.reading.letters import Letters, letters_of, lone_letter,
 from vlmeval_mp.scoring.reading.options import SEVERAL, Options, options_of
 from vlmeval_mp.scoring.reading.outcome import cannot_tell_which
 from vlmeval_mp.scoring.reading.sentences import last_sentence, result_of
-from vlmeval_mp.scoring.reading.statements import Statement, last_statement, taken_back
+from vlmeval_mp.scoring.reading.statements import Statement, behind_own, corrected, last_statement, taken_back
 from vlmeval_mp.scoring.reading.text import answer_text, without_marks
 from vlmeval_mp.scoring.strict import polarity
 from vlmeval_mp.scoring.strict.claims import claimed
@@ -52,6 +54,8 @@ _LED_TEXT = re.compile(r"[\s>#*\"'-]*[(\[]?([A-Z])[.:)\]]+\s+(\S.*)")
 _NUMBER = re.compile(r"[-+$€£(]*\d[\d.,/]*\)?\s*(?:[%°]|\\?[a-zA-Z²³]{0,12}[²³]?)\.?$")
 _FOREIGN = re.compile(r"[(\[]?[A-Z][)\].:]+\s+\S")
 _IT_IS = re.compile(r"(?:it|this|that)(?:['’]s|\s+is)\s+", re.IGNORECASE)
+_INSTEAD = re.compile(r"\s+(?:instead|then|rather|after\s+all)\s*$", re.IGNORECASE)
+_CLAUSE_END = re.compile(r"[.,;:!—–。，、：；\n]|\b(?:because|since|as)\b|[^.!\n]*\?")
 _OPENING_ENDS = re.compile(r"[)\"'”’*]*\s*(?:[.,;:!—–]|\s-\s|\n|$|\(|because\b|since\b|as\b)")
 
 
@@ -119,11 +123,12 @@ class _Reply:
             return self._unless_taken_back(self._closing(said), said.end)
         alone = self._alone()
         if len(alone) == 1:
-            return self._unless_taken_back(alone.pop(), 0)
+            letter = alone.pop()
+            return self._unless_taken_back(letter, 0, self._behind_line(letter))
         found = self._marked_or_opening(several=len(alone) > 1)
         leads = self.patterns.led.match(self.plain)
         if found and leads and leads[1] == found:
-            if self.patterns.other_in_line.search(self.lines[0]):
+            if self.patterns.shares.match(self.lines[0]):
                 return SEVERAL  # "A: 10%, B: 80%"
             return self._unless_taken_back(found, leads.end())
         return found or self._weak()
@@ -192,9 +197,16 @@ class _Reply:
             first = first[it.end() :]
             folded = self.options.fold(first[: 3 * self.options.longest + 80])
             letter, end = self.options.begins(folded)
+            if (self.options.named(self.plain) | self._bare_options()) - {letter}:
+                return ""  # "It's black, but the shoe is red": it speaks of another thing
         if not letter or not _OPENING_ENDS.match(folded, end):
             return ""
         return self.options.opens(first)
+
+    def _bare_options(self) -> set[str]:
+        """Return the letters that stand as words, but none where the options are true and false, or yes and no: there
+        they are rather points of a drawing."""
+        return set() if {"true", "yes"} & set(self.options.by_text) else self._bare(self.plain)
 
     def _last_led(self) -> str:
         lines = [line for line in self.text.split("\n") if line.strip()]
@@ -277,15 +289,35 @@ class _Reply:
         name = self.patterns.names_thing(text, start) or (bare and self.patterns.names_word_before(text, start))
         return name and not self.options.speak_of_letters
 
-    def _unless_taken_back(self, letter: str, end: int) -> str:
-        """Return `letter`, unless what follows takes it back and names another option."""
-        rest = self.plain[end:]
-        back = taken_back(rest) if letter else None
-        if back is None or letter == SEVERAL:
+    def _unless_taken_back(self, letter: str, end: int, corrected_from: int | None = None) -> str:
+        """Return `letter`, unless what follows takes it back and names another option, or corrects it to one.
+
+        A correction counts only behind `corrected_from`, which is `end` if left out.
+        """
+        if letter in ("", SEVERAL):
             return letter
-        rest = rest[back:]
-        others = (self._letters_in(rest) | self.options.named(rest)) - {letter}
-        return SEVERAL if others else letter
+        rest = self.plain[behind_own(self.plain, end, letter, self.options) :]
+        back = taken_back(rest)
+        others = set() if back is None else self._letters_in(rest[back:]) | self.options.named(rest[back:])
+        start = end if corrected_from is None else corrected_from
+        rest = self.plain[behind_own(self.plain, start, letter, self.options) :]
+        if (behind := corrected(rest)) is not None:
+            others |= self._stated_in(rest[behind:])
+        return SEVERAL if others - {letter} else letter
+
+    def _behind_line(self, letter: str) -> int:
+        """Return where the last line ends that is nothing but the option `letter`; the end if none is."""
+        found = [line for line in self.lines if self._whole(line) == letter]
+        return self.plain.rfind(found[-1]) + len(found[-1]) if found else len(self.plain)
+
+    def _stated_in(self, text: str) -> set[str]:
+        """Return the options that clauses of `text` end with or prefer: "it is B", "B is better", not "B has wings"."""
+        found: set[str] = set()
+        for clause in _CLAUSE_END.split(text):
+            clause = _INSTEAD.sub("", clause)
+            found |= {letter for letter in self._letters_in(clause) if _ends_with(clause, letter)}
+            found |= self.options.named(clause) if self.options.ends(clause) else set()
+        return found
 
     def _letters_in(self, text: str) -> set[str]:
         found = (m for p in (self.patterns.marked, self.patterns.bare) for m in p.finditer(text))
@@ -294,3 +326,8 @@ class _Reply:
             for m in found
             if not self.patterns.denied(text, m) and not self._names_thing(text, m)
         }
+
+
+def _ends_with(clause: str, letter: str) -> bool:
+    preferred = r"(?:is|fits|matches)\b.*\b(?:better|best|closer|right|correct)\b.*|it\s+is"
+    return re.search(rf"{letter}[)\]\"'”’*\s]*(?:입니다|です|だ|{preferred})?\s*$", clause) is not None

@@ -22,7 +22,7 @@ _LIST = re.compile(
     re.IGNORECASE,
 )
 _SENTENCE_END = re.compile(r"[.!?]\s+|。")
-_REASON = re.compile(r"[.;:]\s+|。|,?\s+(?:because|since|as|but)\b", re.IGNORECASE)
+_REASON = re.compile(r"[.;:]\s+|。|,?\s+(?:because|since|as)\b", re.IGNORECASE)
 _STATED = re.compile(
     r"(?:\banswers?|\b(?:correct|right)\s+(?:options?|choices?|ones|statements?))\s*(?::|(?:is|are)\b:?)|答案\s*(?:是|为|:)|정답[은:]",
     re.IGNORECASE,
@@ -60,9 +60,15 @@ def read_set(text: str, options: Mapping[str, str]) -> frozenset[str]:
     if len(last) > 1:
         return last
     first = _listed(_REASON.split(lines[0][:200], maxsplit=1)[0], options, whole=True) if lines else frozenset()
-    if len(first) > 1:
-        return first
+    if 1 < len(first) < len(options) and not first & _denied(plain, options):
+        return first  # all options on a first line begin a look at each
     return _marked(answer_text(text), lines, options)
+
+
+def _denied(text: str, options: Mapping[str, str]) -> set[str]:
+    """Return the options whose letters `text` calls wrong."""
+    patterns = letters_of("".join(options))
+    return {match[1] for match in patterns.bare.finditer(text) if patterns.denied(text, match)}
 
 
 def _listed(text: str, options: Mapping[str, str], *, whole: bool) -> frozenset[str]:
