@@ -240,7 +240,8 @@ def test_other_words_take_an_answer_back(reply: str) -> None:
         (YES_NO, "Answer: B. No, A would need a dog."),
         (ANGLES, "B. In the triangle, A = 30° and C = 90°."), (ANGLES, "B: in the triangle, A = 30°, C = 90°."),
         ({"A": "πr", "B": "2πr", "C": "r"}, "B: given the circle, C = 2πr."),
-        (ANIMALS, "It isn't A but B."),
+        (ANIMALS, "It isn't A but B."), (ANIMALS, "B. The dog can wait while a cat runs."),
+        (ANIMALS, "B) The ears actually differ from those in A."),
     ],
 )  # fmt: skip
 def test_an_answer_is_not_taken_back_by_a_mention_of_another(options: dict[str, str], reply: str) -> None:
@@ -251,6 +252,7 @@ def test_an_answer_is_not_taken_back_by_a_mention_of_another(options: dict[str, 
     "reply",
     [
         "Answer: B. Hold on, it is C.", "Answer: B. On closer inspection C is a better match.", "B. Oops, (C)",
+        "B. Hmm, maybe A.", "Answer: B. Sorry for the confusion, it's C.",
         "Answer: B. Looking closer, I would now say it is a bird instead.", "Answer: B. My bad, C because it flies",
     ],
 )  # fmt: skip

@@ -89,7 +89,8 @@ _CORRECTS = re.compile(
 )
 _DENIES = re.compile(
     r"[\s.!…。)\]\"'*;(–—-]*(?:です。|입니다[.。]?\s*)?"
-    r"(?:no|nope|sorry|non|nein|moment|нет|哦?不|抱歉|いや|いいえ|아니(?:요|다)?)\s?[,.:;!—–，。、：-]",
+    r"(?:no|nope|sorry|non|nein|moment|нет|哦?不|抱歉|いや|いいえ|아니(?:요|다)?)"
+    r"(?:\s?[,.:;!—–，。、：-]|\s+(?:for|about)\b)",
     re.IGNORECASE,
 )
 """A "no" takes an answer back only right behind it: later it can answer a question ("Is it a cat? No")."""
@@ -124,13 +125,19 @@ def last_statement(text: str, options: Options) -> Statement | None:
     return later
 
 
-def taken_back(text: str) -> int | None:
+def taken_back(text: str, *, opening: bool = False) -> int | None:
     """Return where `text`, which follows an answer, takes something back ("on second thought", "wait").
 
-    None if nowhere.
+    None if nowhere. `opening`: only words that open a clause count, not "the dog can wait".
     """
-    found = _TAKEN_BACK.search(text)
-    return found.start() if found else None
+    places = (found.start() for found in _TAKEN_BACK.finditer(text))
+    return next((place for place in places if not opening or _opens_clause(text[:place])), None)
+
+
+def _opens_clause(before: str) -> bool:
+    """Return whether a clause begins behind `before`."""
+    before = before.rstrip(" \"'*(")
+    return not before or before[-1] in ".!?,;:…。，—–-\n"
 
 
 def corrected(text: str) -> int | None:

@@ -130,7 +130,7 @@ class _Reply:
         if found and leads and leads[1] == found:
             if self.patterns.shares.match(self.lines[0]):
                 return SEVERAL  # "A: 10%, B: 80%"
-            return self._unless_taken_back(found, leads.end())
+            return self._unless_taken_back(found, leads.end(), opening=True)
         return found or self._weak()
 
     # --- the rules -------------------------------------------------------------------------------------------------
@@ -289,15 +289,17 @@ class _Reply:
         name = self.patterns.names_thing(text, start) or (bare and self.patterns.names_word_before(text, start))
         return name and not self.options.speak_of_letters
 
-    def _unless_taken_back(self, letter: str, end: int, corrected_from: int | None = None) -> str:
+    def _unless_taken_back(
+        self, letter: str, end: int, corrected_from: int | None = None, *, opening: bool = False
+    ) -> str:
         """Return `letter`, unless what follows takes it back and names another option, or corrects it to one.
 
-        A correction counts only behind `corrected_from`, which is `end` if left out.
+        A correction counts only behind `corrected_from`, which is `end` if left out; `opening` as in `taken_back`.
         """
         if letter in ("", SEVERAL):
             return letter
         rest = self.plain[behind_own(self.plain, end, letter, self.options) :]
-        back = taken_back(rest)
+        back = taken_back(rest, opening=opening)
         others = set() if back is None else self._letters_in(rest[back:]) | self.options.named(rest[back:])
         start = end if corrected_from is None else corrected_from
         rest = self.plain[behind_own(self.plain, start, letter, self.options) :]
