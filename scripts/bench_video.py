@@ -88,7 +88,7 @@ async def render(options: argparse.Namespace, drafts: list[Draft]) -> dict[str, 
     from vlmeval_mp.engines.vllm.rendering import Rendering
 
     spec = EngineSpec(str(MODEL), max_images=0, max_videos=1)
-    args = AsyncEngineArgs(model=spec.model, max_model_len=32768, **defaults(spec))
+    args = AsyncEngineArgs(model=spec.model, **{**defaults(spec), "max_model_len": 32768})
     config = args.create_engine_config(UsageContext.LLM_CLASS)
     target = "vlmeval_mp.engines.vllm.rendering:build"
     pool = RenderPool(options.processes, target, cloudpickle.dumps(config), options.most_mib * MIB)
