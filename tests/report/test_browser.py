@@ -74,7 +74,7 @@ def test_the_report_is_used_by_link_keyboard_and_mouse(page: Path) -> None:
         # other pages by number, once the search is left
         browser.key("Enter")
         browser.key("3")
-        assert browser.js("!document.getElementById('page-time').hidden") is True
+        browser.wait("!document.getElementById('page-time').hidden")  # the page changes by an event
         browser.go("#MMStar/4711")
         assert "no sample MMStar/4711" in browser.text("#detail")
         assert browser.failures == []
