@@ -7,18 +7,10 @@ digest stays, and runs that began with an older version go on.
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Mapping, Sequence
 
 from vlmeval_mp.core.literals import literal, strings
-from vlmeval_mp.datasets.options import (
-    CONVENTION,
-    LETTERS,
-    OptionColumns,
-    as_letter,
-    is_no_value,
-    without_letters,
-)
+from vlmeval_mp.datasets.options import LETTERS, OptionColumns, all_in_one, is_no_value, one_each, without_letters
 
 _LISTING = ("options", "choices", "candidates")
 _SEPARATE = (r"([a-z])", r"option[ _-]?([A-Za-z1-9])", r"choice[ _-]?([A-Za-z1-9])", r"opt[ _-]?([A-Za-z1-9])")
@@ -26,15 +18,7 @@ _SEPARATE = (r"([a-z])", r"option[ _-]?([A-Za-z1-9])", r"choice[ _-]?([A-Za-z1-9
 
 def older_columns(columns: Sequence[str]) -> OptionColumns:
     """Return where version 3 looked for options in a file with these columns."""
-    if "A" in columns and "B" in columns:
-        return CONVENTION
-    for pattern in _SEPARATE:
-        matches = ((column, re.fullmatch(pattern, column)) for column in columns)
-        found = {as_letter(match[1]): column for column, match in matches if match}
-        if "A" in found and "B" in found:
-            return OptionColumns(dict(sorted(found.items())))
-    listing = next((column for column in _LISTING if column in columns), "")
-    return OptionColumns({}, listing) if listing else CONVENTION
+    return one_each(columns, _SEPARATE) or all_in_one({column: column for column in columns}, _LISTING)
 
 
 def older_options(where: OptionColumns, text: Mapping[str, str]) -> dict[str, str]:

@@ -32,6 +32,7 @@ class OptionCheck:
         self.where = CONVENTION if settled else columns_of(reader.columns)
         self._older = CONVENTION if settled else older_columns(reader.columns)
         self._reader = reader
+        self._columns = {*self.where.columns, *self._older.columns} & {*reader.columns}
         self._changed = hashlib.sha256()
         self.otherwise = ""
         self._open = not settled and spec.type == ""
@@ -55,8 +56,7 @@ class OptionCheck:
 
     def _compare(self, row: Row) -> None:
         """Take the options of one row into `otherwise` if version 3 read others."""
-        columns = {*self.where.columns, *self._older.columns}
-        text = {column: self._reader.text(row, column) for column in columns}
+        text = {column: self._reader.text(row, column) for column in self._columns}
         options = self.where.of(text)
         if options != older_options(self._older, text):
             self._changed.update(f"{json.dumps([row.index, options])}\n".encode())

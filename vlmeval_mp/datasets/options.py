@@ -80,19 +80,29 @@ CONVENTION = OptionColumns({letter: letter for letter in LETTERS})
 
 def columns_of(columns: Sequence[str]) -> OptionColumns:
     """Return where a file with these columns has its options."""
+    known = {column.lower(): column for column in reversed(columns)}
+    return one_each(columns, _SEPARATE) or all_in_one(known, LISTING)
+
+
+def one_each(columns: Sequence[str], patterns: Sequence[str]) -> OptionColumns | None:
+    """Return the columns with one option each: "A", "B", … or those that the first fitting pattern finds; else None."""
     if "A" in columns and "B" in columns:
         return CONVENTION
-    for pattern in _SEPARATE:
+    for pattern in patterns:
         matches = ((column, re.fullmatch(pattern, column)) for column in columns)
-        found = {as_letter(match[1]): column for column, match in matches if match}
+        found = {_as_letter(match[1]): column for column, match in matches if match}
         if "A" in found and "B" in found:
             return OptionColumns(dict(sorted(found.items())))
-    known = {column.lower(): column for column in reversed(columns)}
-    listing = next((known[name] for name in LISTING if name in known), "")
+    return None
+
+
+def all_in_one(known: Mapping[str, str], names: Sequence[str]) -> OptionColumns:
+    """Return the column with all options, the first of `names` that is in `known`; without one, the convention."""
+    listing = next((known[name] for name in names if name in known), "")
     return OptionColumns({}, listing) if listing else CONVENTION
 
 
-def as_letter(mark: str) -> str:
+def _as_letter(mark: str) -> str:
     """Return the letter of an option that a column calls by a letter or by a number from 1."""
     return LETTERS[int(mark) - 1] if mark.isdecimal() else mark.upper()
 
