@@ -68,15 +68,14 @@ class Dataset:
     """
 
     def __init__(self, folder: Path) -> None:
-        self.folder = folder
+        self.folder, self.info = folder, info_in(folder)
         try:
-            self.info = jsonfiles.read(folder / "dataset.json", DatasetInfo)
             with (folder / "samples.jsonl").open("rb", buffering=0) as file:
                 self._ends, digest = _measured(file)
                 self._descriptor = os.dup(file.fileno())
             weakref.finalize(self, os.close, self._descriptor)
-        except (OSError, StorageError) as error:
-            raise ConfigError(f"{folder} is no usable data set folder ({error}); delete it and launch again") from error
+        except OSError as error:
+            raise _unusable(folder, error) from error
         altered = self.info.stored and digest != self.info.stored
         if altered or len(self._ends) != self.info.samples:
             raise ConfigError(f"{folder}/samples.jsonl is damaged; delete {folder} and launch again")
@@ -115,6 +114,22 @@ class Dataset:
         if len(found) != length:
             raise StorageError(f"{self.folder}/samples.jsonl was cut meanwhile; delete {self.folder} and launch again")
         return found
+
+
+def info_in(folder: Path) -> DatasetInfo:
+    """Return what is known of the data set in `folder`, without a look at its samples.
+
+    Raises:
+        ConfigError: it is not there, or damaged.
+    """
+    try:
+        return jsonfiles.read(folder / "dataset.json", DatasetInfo)
+    except (OSError, StorageError) as error:
+        raise _unusable(folder, error) from error
+
+
+def _unusable(folder: Path, error: Exception) -> ConfigError:
+    return ConfigError(f"{folder} is no usable data set folder ({error}); delete it and launch again")
 
 
 def _measured(file: BinaryIO) -> tuple[array[int], str]:
@@ -222,8 +237,8 @@ def _publish(folder: Path, target: Path, info: DatasetInfo) -> Dataset:
             if not target.is_dir():
                 raise
         with contextlib.suppress(OSError, ValueError, ConfigError, StorageError):
-            if _unchanged(_origin(target)) and _as_good(target, folder, info):
-                return _found_at_another_path(folder, target, info)
+            if (there := _found_at_another_path(folder, target, info)) is not None:
+                return there
         aside = target.with_name(f".{target.name}.{secrets.token_hex(4)}.tmp")
         with contextlib.suppress(FileNotFoundError):
             target.rename(aside)
@@ -232,28 +247,24 @@ def _publish(folder: Path, target: Path, info: DatasetInfo) -> Dataset:
     return Dataset(target)
 
 
-def _as_good(target: Path, folder: Path, info: DatasetInfo) -> bool:
-    """Return whether the samples of `target` may stand for those of `folder`: one reader made both, or all are equal.
-
-    Another version of the reader may have made other samples of the same content.
-    """
-    stored = jsonfiles.read(target / "dataset.json", DatasetInfo).stored
-    return _origin(target).reader == _origin(folder).reader or stored == info.stored
-
-
-def _found_at_another_path(folder: Path, target: Path, info: DatasetInfo) -> Dataset:
+def _found_at_another_path(folder: Path, target: Path, info: DatasetInfo) -> Dataset | None:
     """Let `target` be found by the path that `folder` was read from, too: both hold the same content.
 
-    The samples of `target` stay, and with them their digest and the files that they name.
+    The samples of `target` stay, and with them their digest and the files that they name. None where they may not stand
+    for those of `folder`: a file that they name has changed, or another version of the reader made other samples.
     """
-    dataset = Dataset(target)
     read, stored = _origin(folder), _origin(target)
+    if not _unchanged(stored):
+        return None
+    dataset = Dataset(target)
+    if stored.reader != read.reader and dataset.info.stored != info.stored:
+        return None
     files = stored.files | read.files
     origin = msgspec.structs.replace(read, files=files, missing=read.missing or stored.missing)
     atomic_write(target / "origin.json", msgspec.json.encode(origin))
-    info = msgspec.structs.replace(info, stored=dataset.info.stored)
-    atomic_write(target / "dataset.json", msgspec.json.encode(info))
-    return Dataset(target)
+    dataset.info = msgspec.structs.replace(info, stored=dataset.info.stored)
+    atomic_write(target / "dataset.json", msgspec.json.encode(dataset.info))
+    return dataset
 
 
 @contextlib.contextmanager

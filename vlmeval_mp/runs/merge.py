@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from vlmeval_mp.core import jsonfiles
-from vlmeval_mp.core.errors import ConfigError, StorageError
 from vlmeval_mp.core.paths import RunPaths
 from vlmeval_mp.core.records import DatasetInfo, Done, Job, Prediction, Sample, Shard
-from vlmeval_mp.datasets.store import Dataset
+from vlmeval_mp.datasets.store import Dataset, info_in
 from vlmeval_mp.runs import kept, stops
 from vlmeval_mp.runs.index import Index
 from vlmeval_mp.runs.listing import Listing
@@ -32,11 +30,7 @@ def info_of(paths: RunPaths, job: Job) -> DatasetInfo:
     Raises:
         ConfigError: it is not there, or damaged.
     """
-    folder = kept.folder_of(paths, job)
-    try:
-        return jsonfiles.read(folder / "dataset.json", DatasetInfo)
-    except (OSError, StorageError) as error:
-        raise ConfigError(f"{folder} is no usable data set folder ({error}); delete it and launch again") from error
+    return info_in(kept.folder_of(paths, job))
 
 
 def merge(paths: RunPaths, job: Job) -> tuple[list[Sample], list[Prediction]]:
@@ -71,13 +65,12 @@ class MergedJob:
         listing = Listing(paths.queue)
         if done is None:
             listing.read_news(job.name)
+            done = list(listing.done.values())
         self._own = None if index else Index(paths.checkpoints, job.name, job.samples)
         self._index = index or self._own or Index(paths.checkpoints, job.name, job.samples)
         self._index.refresh()
         self._dataset = dataset_of(paths, job)
-        facts: list[Done | Failure] = [
-            *(d for d in (listing.done.values() if done is None else done) if d.shard.job == job.name)
-        ]
+        facts: list[Done | Failure] = [d for d in done if d.shard.job == job.name]
         facts += [f for f in listing.failures() if f.shard.job == job.name]
         self.stop = stops.of(paths, job)
         self.expected = self.stop.asked if self.stop else job.samples
