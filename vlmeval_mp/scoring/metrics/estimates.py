@@ -10,9 +10,8 @@ from __future__ import annotations
 
 import math
 from array import array
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, ValuesView
+from collections.abc import Iterable, Iterator, Mapping, Sequence, ValuesView
 from dataclasses import dataclass, replace
-from itertools import repeat
 
 from vlmeval_mp.core.records import Sample
 from vlmeval_mp.scoring.base import Metric, ScoredSample
@@ -37,39 +36,18 @@ class Dense(Mapping[int, float]):
         return len(self._values)
 
     def values(self) -> ValuesView[float]:
-        return _Values(self, lambda: iter(self._values))
+        return _DenseValues(self, self._values)
 
 
-class Ones(Mapping[int, float]):
-    """One for each of some places."""
+class _DenseValues(ValuesView[float]):
+    """The values of a `Dense` without a look-up for each."""
 
-    def __init__(self, places: Mapping[int, float]) -> None:
-        self._places = places
-
-    def __getitem__(self, place: int) -> float:
-        if place not in self._places:
-            raise KeyError(place)
-        return 1.0
-
-    def __iter__(self) -> Iterator[int]:
-        return iter(self._places)
-
-    def __len__(self) -> int:
-        return len(self._places)
-
-    def values(self) -> ValuesView[float]:
-        return _Values(self, lambda: repeat(1.0, len(self)))
-
-
-class _Values(ValuesView[float]):
-    """The values of a mapping without a look-up for each."""
-
-    def __init__(self, mapping: Mapping[int, float], iterate: Callable[[], Iterator[float]]) -> None:
+    def __init__(self, mapping: Dense, values: array[float]) -> None:
         super().__init__(mapping)
-        self._iterate = iterate
+        self._values = values
 
     def __iter__(self) -> Iterator[float]:
-        return self._iterate()
+        return iter(self._values)
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +93,8 @@ def ratio(tops: Mapping[int, float], bottoms: Mapping[int, float]) -> Estimate:
 
 def mean(values: Mapping[int, float]) -> Estimate:
     """Return the mean of `values`, by place."""
-    return ratio(values, Ones(values))
+    ones = Dense(array("d", [1.0]) * len(values)) if isinstance(values, Dense) else dict.fromkeys(values, 1.0)
+    return ratio(values, ones)
 
 
 def total(estimates: Iterable[Estimate]) -> Estimate:

@@ -74,17 +74,20 @@ def first_split(split: str) -> Aggregator:
 
 def values(scored: Sequence[ScoredSample]) -> Values:
     """Return the verdicts that are there, by place."""
-    if all(s.score.value is not None for s in scored):
-        return estimates.Dense(array("d", (s.score.value or 0.0 for s in scored)))
-    return {place: s.score.value for place, s in enumerate(scored) if s.score.value is not None}
+    return _known([s.score.value for s in scored])
 
 
 def asked(scored: Sequence[ScoredSample]) -> Values:
     """Return the verdicts with each failed sample as wrong, by place."""
-    if all(s.failed or s.score.value is not None for s in scored):
-        return estimates.Dense(array("d", (s.score.value or 0.0 for s in scored)))
-    verdicts = ((place, s.score.value, s.failed) for place, s in enumerate(scored))
-    return {place: value or 0.0 for place, value, failed in verdicts if failed or value is not None}
+    return _known([0.0 if s.failed and s.score.value is None else s.score.value for s in scored])
+
+
+def _known(verdicts: Sequence[float | None]) -> Values:
+    """Return those of `verdicts` that are there, by place."""
+    there = array("d", (value for value in verdicts if value is not None))
+    if len(there) == len(verdicts):
+        return estimates.Dense(there)
+    return {place: value for place, value in enumerate(verdicts) if value is not None}
 
 
 def part(known: Values, places: Iterable[int]) -> Values:
