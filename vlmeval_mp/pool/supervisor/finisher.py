@@ -74,12 +74,12 @@ class Finisher:
         """Take up shards that became done, and jobs of which every sample is settled."""
         old = self._looked_at < 0
         for each in itertools.islice(done.values(), max(0, self._looked_at), None):  # which only ever grows
-            self._submit(self._look_at, each, old)
+            self._waiting.append((self._look_at, (each, old)))
         self._looked_at = len(done)
         for name, job in self._jobs.items():
             if shards.get(name, ShardCounts()).settled >= job.samples and name not in self._begun:
                 self._begun.add(name)
-                self._submit(self._finish, job, list(done.values()))
+                self._waiting.append((self._finish, (job, list(done.values()))))
         self._begin()
 
     def tallies(self) -> dict[str, Tally]:
@@ -100,10 +100,6 @@ class Finisher:
 
     def close(self) -> None:
         self._pool.shutdown(wait=True)
-
-    def _submit(self, work: Callable[..., None], *arguments: object) -> None:
-        self._waiting.append((work, arguments))
-        self._begin()
 
     def _begin(self) -> None:
         """Have the thread work off what waits, unless it does. A future for each shard would take 2.5 kB each."""
@@ -158,7 +154,7 @@ class Finisher:
                 cluster = sample.cell(rules.cluster) if rules.cluster else ""
                 made.append(ScoredSample(sample, prediction, verdict, cluster))
         self._tallies[job.name] = live.tally()
-        if job.name in self._stops:
+        if made:
             self._decide(job, done.shard.first, made)
         self.news.extend((f"{job.model} on {job.dataset}: {text}", "warning") for text in live.news())
 
