@@ -135,6 +135,8 @@ class Supervisor:
             self.telemetry.event(text, level)
         snapshot = self._look()
         if self._left(snapshot):
+            if not self.signals:
+                self.slots.start_idle(snapshot)  # workers load while their predecessors' answers are counted
             self.telemetry.kept = self._on_disk(self._state(snapshot))
         else:
             self.telemetry.end(0.0)  # a run that was finished before took as long as it did then

@@ -19,7 +19,7 @@ LOADING_MOST = 1800.0
 SILENT_MOST = 120.0
 """Seconds without a heartbeat after which a process is taken to be stopped; it beats once a second, loading or not."""
 SILENT_LEAST = 5.0
-"""Phases in which what the engine has is awaited; a worker may drain by itself, told so by a signal from outside."""
+"""The same, at least, where `--stall-timeout` is less."""
 GAP = 10.0
 """Seconds between two looks after which this process itself must have been stopped."""
 
