@@ -89,7 +89,7 @@ def drain(paths: RunPaths, wanted: LaunchWanted, spec: RunSpec | None) -> int:
     if wanted.tree.scored:
         warnings = [*outcome.failures(paths, record), *outcome.unfinished(paths, record, code)]
         outcome.show_results(paths, record, as_json, code, warnings)
-    elif as_json or wanted.tree.mode != "verify":  # who verifies is shown what agrees, not a folder that is deleted
+    elif as_json or screen_wanted.answers_shown:
         outcome.show_answers(paths, record, as_json, code)
     outcome.show_time(paths, as_json)
     outcome.export(paths, wanted.tree, as_json)

@@ -6,6 +6,7 @@ import argparse
 import json
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -67,7 +68,8 @@ def _verify(arguments: argparse.Namespace, folder: Path) -> int:
     print(f"bundle {arguments.bundle}, digest {digest}, seed {seed}", file=sys.stderr)
     changes = again.Changes(arguments.engine or "", arguments.engine_args, _named(arguments.model))
     asked = again.queue(original, JobsPaths(folder / ".again"), arguments.n, seed, changes)
-    wanted = LaunchWanted.of(arguments, tree=TreeWanted(mode="verify"))
+    wanted = LaunchWanted.of(arguments, tree=TreeWanted(mode="infer"))
+    wanted = replace(wanted, screen=replace(wanted.screen, answers_shown=False))  # their folder is deleted
     drained = drain(asked, wanted, snapshot.read_record(asked).spec)
     answers = again.compared(original, asked)
     if not answers:

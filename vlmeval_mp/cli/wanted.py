@@ -87,7 +87,8 @@ class SpecWanted:
 class ScreenWanted:
     """The wanted screen. `verbose` shows each answer; `log_file` gets a copy of the supervisor's log.
 
-    `open_report` makes the report at the end and opens it in the browser.
+    `open_report` makes the report at the end and opens it in the browser. `answers_shown` False leaves out where the
+    answers are, for a launch whose caller shows them.
     """
 
     plain: bool
@@ -95,6 +96,7 @@ class ScreenWanted:
     verbose: bool
     log_file: Path | None
     open_report: bool = False
+    answers_shown: bool = True
 
     @classmethod
     def of(cls, arguments: argparse.Namespace) -> ScreenWanted:
@@ -103,10 +105,7 @@ class ScreenWanted:
 
 @dataclass(frozen=True, slots=True)
 class TreeWanted:
-    """VLMEvalKit's output tree: where it is, and what of it is read and written.
-
-    `mode` is what --mode says, or "verify", which scores nothing either.
-    """
+    """VLMEvalKit's output tree: where it is, and what of it is read and written."""
 
     work_dir: Path | None = None
     mode: str = "all"
@@ -115,7 +114,7 @@ class TreeWanted:
 
     @property
     def scored(self) -> bool:
-        return self.mode not in ("infer", "verify")
+        return self.mode != "infer"
 
     @classmethod
     def of(cls, arguments: argparse.Namespace) -> TreeWanted:
