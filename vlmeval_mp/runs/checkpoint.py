@@ -17,7 +17,7 @@ from pathlib import Path
 
 import msgspec
 
-from vlmeval_mp.core import files, linefiles
+from vlmeval_mp.core import files, jsonfiles, linefiles
 from vlmeval_mp.core.errors import StorageError
 from vlmeval_mp.core.records import Done, Prediction, Shard, Span, Struct
 
@@ -81,8 +81,8 @@ class Checkpoint:
         except UnicodeEncodeError:
             prediction = msgspec.structs.replace(
                 prediction,
-                prediction=_without_half_characters(prediction.prediction),
-                error=None if prediction.error is None else _without_half_characters(prediction.error),
+                prediction=jsonfiles.without_halves(prediction.prediction),
+                error=None if prediction.error is None else jsonfiles.without_halves(prediction.error),
             )
             payload = self._encode(prediction)
         start, end = self._file(job).append(payload)
@@ -112,10 +112,6 @@ class Checkpoint:
         if job not in self._files:
             self._files[job] = linefiles.Appender(self._folder / self._name(job))
         return self._files[job]
-
-
-def _without_half_characters(text: str) -> str:
-    return text.encode("utf-8", "replace").decode()
 
 
 def withdrawn(folder: Path, job: str) -> dict[tuple[str, int], int]:
