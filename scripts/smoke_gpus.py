@@ -7,7 +7,7 @@ Prints what it saw and ends with exit code 0 only if everything held. Checks, ea
     all      one worker on each GPU at once, each with memory on its own GPU only; answers equal byte for byte
     kill     SIGKILL of one worker frees its GPU, the others go on, answers equal byte for byte
     tp       a worker on two GPUs, SIGKILLed: none of its processes is left after 5 s, and the run ends
-    beside   two launches at once, one with --tp 2, one with --tp 1: neither meets the other (three GPUs or more)
+    mixed    one run of two models, one on one GPU and one on two: no GPU has two workers at a time
 
 `scripts/smoke-gpus` runs it; `scripts/scale-gpus` measures what several GPUs bring.
 """
@@ -39,13 +39,19 @@ from vlmeval_mp.pool.devices import gpus
 
 SOON = 5.0
 """Seconds after which no process of a killed worker may be left."""
-CHECKS = ("one", "forms", "all", "kill", "tp", "beside")
+CHECKS = ("one", "forms", "all", "kill", "tp", "mixed")
+MODEL, WIDE = "demo", "wide"
 
 
 @dataclass
 class Seen:
-    """What was seen of one launch while it ran: the GPUs each worker was told, and those that its processes held."""
+    """What was seen of one launch while it ran: the GPUs each worker was told, and those that its processes held.
 
+    `models` are those of the workers, `shared` the GPUs that two of them had at a time.
+    """
+
+    models: dict[str, str] = field(default_factory=dict)
+    shared: set[str] = field(default_factory=set)
     told: dict[str, set[str]] = field(default_factory=dict)
     held: dict[str, set[str]] = field(default_factory=dict)
     grown: set[str] = field(default_factory=set)
@@ -59,19 +65,22 @@ class Host:
         self.options, self.found = options, found
         self.jobs = JobsPaths(options.jobs)
 
-    def config(self, name: str) -> Path:
-        """Write the demo's jobs for a launch and return the file."""
+    def config(self, name: str, wide: bool) -> Path:
+        """Write the demo's jobs for a launch and return the file; `wide` adds the same model on two GPUs."""
         demo = json.loads((ROOT / "jobs" / "demo.json").read_text())
         model = {"engine": self.options.engine, "sampling": {"max_tokens": 64}, "engine_args": self.options.engine_args}
+        models = {MODEL: model | {"path": str(ROOT / "vlmeval_mp" / "demo" / "model")}}
+        if wide:
+            models[WIDE] = models[MODEL] | {"engine_args": self.options.engine_args | {"tensor_parallel_size": 2}}
         data = {k: v for k, v in demo["data"].items() if not self.options.data or k in self.options.data}
         path = self.options.out / f"{name}.json"
-        path.write_text(json.dumps({"model": {"demo": model}, "data": data}))
+        path.write_text(json.dumps({"model": models, "data": data}))
         return path
 
-    def start(self, name: str, which: str, *more: str, mask: str = "") -> subprocess.Popen[bytes]:
+    def start(self, name: str, which: str, *more: str, mask: str = "", wide: bool = False) -> subprocess.Popen[bytes]:
         command = [
-            sys.executable, "-m", "vlmeval_mp.cli", "launch", str(self.config(name)), "--jobs", str(self.jobs.root),
-            "--run", name, "--device", "cuda", "--gpus", which, "--plain", *more,
+            sys.executable, "-m", "vlmeval_mp.cli", "launch", str(self.config(name, wide)),
+            "--jobs", str(self.jobs.root), "--run", name, "--device", "cuda", "--gpus", which, "--plain", *more,
         ]  # fmt: skip
         if self.options.limit and "--limit" not in more:
             command += ["--limit", str(self.options.limit)]
@@ -98,8 +107,12 @@ class Host:
         """Note what the workers of `name` hold right now."""
         state = state_of(self.paths(name))
         holders = {uuid: {p.pid for p in those} for uuid, those in gpus.holders(str).items()}
+        taken: set[str] = set()
         for worker in state.workers if state else ():
-            if worker.phase in ("loading", "working"):
+            if worker.phase in ("loading", "working", "draining") and alive({worker.pid}):
+                seen.models[worker.worker] = worker.model
+                seen.shared |= taken.intersection(g.uuid for g in worker.gpus)
+                taken.update(g.uuid for g in worker.gpus)
                 pids = tree(worker.pid)
                 seen.told.setdefault(worker.worker, set()).update(g.uuid for g in worker.gpus)
                 mine = {uuid for uuid, those in holders.items() if those & pids}
@@ -191,8 +204,8 @@ def check_held(checks: Checks, host: Host, seen: Seen, expected: dict[str, set[s
     checks.that(seen.grown == meant, f"memory was taken on GPU {short(seen.grown, host.found)} and no other")
 
 
-def answers(paths: RunPaths) -> dict[str, bytes]:
-    return {p.parent.name: p.read_bytes() for p in sorted(paths.all_results.glob("*/*/predictions.jsonl"))}
+def answers(paths: RunPaths, model: str = MODEL) -> dict[str, bytes]:
+    return {p.parent.name: p.read_bytes() for p in sorted(paths.all_results.glob(f"{model}/*/predictions.jsonl"))}
 
 
 def check_answers(checks: Checks, host: Host, name: str) -> None:
@@ -288,19 +301,27 @@ def tensor_parallel(checks: Checks, host: Host) -> None:
     checks.that(host.finish(launch) == 0, f"the run with --tp 2 ended ({host.log('tp')})")
 
 
-def beside(checks: Checks, host: Host) -> None:
-    if len(host.found) < 3:
-        print("     beside: left out, it needs three GPUs")
-        return
-    first = host.start("beside-2", ",".join(str(g.index) for g in host.found[:2]), "--tp", "2")
-    second = host.start("beside-1", ",".join(str(g.index) for g in host.found[2:]))
-    codes = [host.finish(launch) for launch in (first, second)]
-    checks.that(codes == [0, 0], f"--tp 2 beside --tp 1: exit codes {codes} ({host.log('beside-2')})")
-    check_answers(checks, host, "beside-1")
+def mixed(checks: Checks, host: Host) -> None:
+    before = host.used()
+    launch = host.start("mixed", ",".join(str(g.index) for g in host.found), wide=True)
+    seen = host.watch("mixed", launch, before)
+    checks.that(host.finish(launch) == 0, f"one run on one and on two GPUs: {seen.seconds:.0f} s ({host.log('mixed')})")
+    sizes = {name: {len(seen.told[w]) for w, model in seen.models.items() if model == name} for name in (MODEL, WIDE)}
+    checks.that(sizes == {MODEL: {1}, WIDE: {2}}, f"workers of each model had this many GPUs: {sizes}")
+    checks.that(not seen.shared, f"no GPU had two workers at a time: {short(seen.shared, host.found)}")
+    if any(seen.held.values()):
+        checks.that(
+            seen.held == seen.told,
+            "by NVML they held " + "; ".join(f"{w}: GPU {short(u, host.found)}" for w, u in sorted(seen.held.items())),
+        )
+    check_answers(checks, host, "mixed")
+    narrow, wide = answers(host.paths("mixed")), answers(host.paths("mixed"), WIDE)
+    pairs = [pair for data in narrow for pair in zip(narrow[data].splitlines(), wide[data].splitlines(), strict=True)]
+    print(f"     {sum(a != b for a, b in pairs)} of {len(pairs)} answers of two GPUs differ from those of one")
 
 
 RUN: dict[str, Callable[[Checks, Host], None]] = {
-    "one": one, "forms": forms, "all": everywhere, "kill": kill, "tp": tensor_parallel, "beside": beside,
+    "one": one, "forms": forms, "all": everywhere, "kill": kill, "tp": tensor_parallel, "mixed": mixed,
 }  # fmt: skip
 
 

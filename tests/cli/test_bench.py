@@ -28,9 +28,9 @@ def test_ratios_are_of_medians_and_answers_are_compared_with_those_of_one_chat()
 
 
 def test_every_side_gets_the_devices_that_were_asked_for() -> None:
-    words = devices_words(DevicesWanted("cpu", "", 1, batch_size=0, render_processes=2))
+    words = devices_words(DevicesWanted("cpu", "", 2, batch_size=0, render_processes=2))
     assert words == [
-        "--device", "cpu", "--tp", "1", "--max-workers", "1", "--batch-size", "auto", "--render-processes", "2",
+        "--device", "cpu", "--max-workers", "1", "--tp", "2", "--batch-size", "auto", "--render-processes", "2",
     ]  # fmt: skip
 
 

@@ -98,7 +98,7 @@ def test_failed_samples_end_with_exit_code_1_and_say_which(place):
         (["--engine", "vlm"], 2, "no engine is called 'vlm'"),
         (["--data", "no-such.tsv"], 2, "no-such.tsv"),
         (["--limit", "-3"], 2, "limit: must be a whole number"),
-        (["--tp", "0"], 2, "--tp: must be at least 1"),
+        (["--tp", "0"], 2, "--tp: must be a whole number of at least 1"),
         (["--config", "no-such.json"], 2, "no-such.json: there is no such config"),
         (["--engine", "fke"], 2, "no engine is called 'fke'; choose one of vllm, transformers"),
     ],
@@ -344,6 +344,32 @@ def test_gpu_workers_get_their_gpus_through_the_environment(tmp_path):
     launch.kill()
     launch.communicate()
     assert seen == {b"CUDA_VISIBLE_DEVICES=0,1", b"CUDA_VISIBLE_DEVICES=2,3"}
+
+
+def test_models_on_one_and_on_two_gpus_share_three_without_meeting(tmp_path):
+    models = {"small": {"path": "small"}, "large": {"path": "large", "engine_args": {"tensor_parallel_size": 2}}}
+    for name, model in models.items():
+        log = str(tmp_path / f"{name}.log")
+        model |= {"engine": "fake", "engine_args": {"latency": 0.1, "log": log} | model.get("engine_args", {})}
+    config = {"model": models, "data": {"a": {"path": str(text_tsv(tmp_path / "a.tsv", 150))}}}
+    path, jobs = tmp_path / "mixed.json", tmp_path / "jobs"
+    path.write_text(json.dumps(config))
+    flags = ["--gpus", "0,1,2", "--batch-size", "4", "--plain", "--jobs", str(jobs)]
+    launch = subprocess.Popen([*MAIN, "launch", str(path), *flags], env=ENV, stdout=subprocess.PIPE, text=True)
+    paths, together = JobsPaths(jobs).run("mixed"), set()
+    while launch.poll() is None:
+        masks = {}
+        for pid in workers_of(paths):
+            with contextlib.suppress(OSError), open(f"/proc/{pid}/environ", "rb") as file:
+                found = [v for v in file.read().split(b"\0") if v.startswith(b"CUDA_VISIBLE_DEVICES=")]
+                masks[pid] = found[0].partition(b"=")[2].decode() if found else ""
+        held = [gpu for mask in masks.values() for gpu in mask.split(",") if mask]
+        assert len(held) == len(set(held)), f"a GPU has two workers: {masks}"
+        together.add(frozenset(masks.values()) - {""})
+        time.sleep(0.02)
+    assert launch.returncode == 0, launch.stdout.read()
+    assert frozenset({"0,1", "2"}) in together, together
+    assert {name: (tmp_path / f"{name}.log").read_text().count("\n") for name in models} == {"small": 150, "large": 150}
 
 
 def test_status_and_logs_work_during_and_after_a_run(tmp_path):

@@ -45,6 +45,14 @@ def test_one_worker_on_two_gpus_is_seen_on_both_and_ends_with_its_children(tmp_p
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("gpus", [2, 3])
+def test_models_on_one_and_on_two_gpus_take_turns_where_they_meet(tmp_path, gpus):
+    code, said = smoke(tmp_path, gpus, 0.02, 60, "one", "mixed")
+    assert code == 0, said
+    assert "workers of each model had this many GPUs: {'demo': {1}, 'wide': {2}}" in said
+
+
+@pytest.mark.slow
 def test_a_worker_on_a_gpu_that_was_not_named_is_noticed(tmp_path, monkeypatch):
     """The script can fail: a worker that sees the wrong GPU, and one whose process holds two."""
     monkeypatch.setenv("STUB_WRONG", "1")

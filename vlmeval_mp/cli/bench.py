@@ -94,7 +94,8 @@ def run(arguments: argparse.Namespace) -> int:
 
 def devices_words(wanted: DevicesWanted) -> list[str]:
     """Return the flags for the devices of `wanted`, with one worker: all sides have one."""
-    words = ["--device", wanted.device, "--tp", str(wanted.tp), "--max-workers", "1"]
+    words = ["--device", wanted.device, "--max-workers", "1"]
+    words += [] if wanted.tp is None else ["--tp", str(wanted.tp)]
     words += ["--gpus", wanted.gpus] if wanted.gpus else []
     words += [] if wanted.batch_size is None else ["--batch-size", str(wanted.batch_size or "auto")]
     words += [] if wanted.render_processes is None else ["--render-processes", str(wanted.render_processes)]

@@ -48,7 +48,14 @@ def main(words: list[str]) -> None:
     datasets = {name: Dataset(store / job.folder) for name, job in jobs.items()}
     engine_args = laid_out.engine_args[model.name]
     assignment = Assignment(
-        "bench", model.name, group.device, group.label, group.gpus, wanted.tp, laid_out.windows[model.name], engine_args
+        "bench",
+        model.name,
+        group.device,
+        group.label,
+        group.gpus,
+        laid_out.tp[model.name],
+        laid_out.windows[model.name],
+        engine_args,
     )
     asker = Asker(record.spec, model, jobs, datasets, assignment)
     named = {

@@ -53,7 +53,7 @@ def drain(paths: RunPaths, wanted: LaunchWanted, spec: RunSpec | None) -> int:
     )
     verbose = screen_wanted.verbose
     options = Options(
-        tensor_parallel=wanted.devices.tp,
+        tensor_parallel=laid_out.tp,
         windows=laid_out.windows,
         render_processes=laid_out.render_processes,
         engine_args=laid_out.engine_args,

@@ -110,7 +110,8 @@ def how(verb: argparse.ArgumentParser) -> None:
     """Add the flags that say how to run it."""
     group = verb.add_argument_group("how to run it (changes no answer)")
     group.add_argument("--gpus", metavar="IDS", help="indices, UUIDs or MIG ids, or 'all' (default: all)")
-    group.add_argument("--tp", type=int, default=1, metavar="N", help="GPUs per worker (tensor parallel; default: 1)")
+    spread = "GPUs per worker (tensor parallel; default: the model's tensor_parallel_size, else 1)"
+    group.add_argument("--tp", type=int, metavar="N", help=spread)
     group.add_argument(
         "--device", choices=("auto", "cuda", "cpu"), default="auto", help="default: a GPU if there is one"
     )

@@ -38,6 +38,7 @@ class FakeArgs(msgspec.Struct, frozen=True, kw_only=True):
     memory. `tail` is the shape of a Pareto tail by which the latency is multiplied. Loading takes `load` seconds, and
     lasts until `ready_at` (seconds since the epoch), so that several workers can begin at the same moment. `context` is
     how many tokens a prompt and its answer may have, 0 for any number; `ruler` tells it, and nothing is refused for it.
+    The pool reads `tensor_parallel_size`, as it does vLLM's.
     """
 
     latency: float = 0.0
@@ -58,6 +59,7 @@ class FakeArgs(msgspec.Struct, frozen=True, kw_only=True):
     start_error: str = ""
     oom_above: int = 0
     context: int = 0
+    tensor_parallel_size: int = 1
 
 
 class FakeEngine:

@@ -36,6 +36,7 @@ class EngineEntry:
             needs no GPU. Such an engine takes the argument `max_retries`.
         sized: the engine loads weights into this machine's memory, so the pool can compute how much fits.
         share: the argument for the share of a GPU's memory that the engine may take; "" if it has none.
+        tensor_parallel: the argument for the number of GPUs that share each weight; "" if it has none.
         model_class: a model is a Python class, whose source is in the fingerprint.
         seeded: the seed of a request alone decides what is drawn for it, whatever else is in the engine.
         scripted: the engine asks no model, and runs without a GPU whatever the device.
@@ -52,6 +53,7 @@ class EngineEntry:
     remote: bool = False
     sized: bool = False
     share: str = ""
+    tensor_parallel: str = ""
     model_class: bool = False
     scripted: bool = False
     seeded: bool = False
@@ -72,10 +74,12 @@ ENGINES = {
                 "disable_log_stats",
                 "mm_processor_cache_gb",
                 "limit_mm_per_prompt",
+                "tensor_parallel_size",
             }
         ),
         sized=True,
         share="gpu_memory_utilization",
+        tensor_parallel="tensor_parallel_size",
         seeded=True,
     ),
     "transformers": EngineEntry(
@@ -127,8 +131,10 @@ ENGINES = {
                 "oom_above",
                 "tail",
                 "context",
+                "tensor_parallel_size",
             }
         ),
+        tensor_parallel="tensor_parallel_size",
         scripted=True,
         seeded=True,
     ),

@@ -71,9 +71,29 @@ def test_gpus_are_grouped_by_tensor_parallel_size_and_pinned_by_environment():
     assert groups[0].env["CUDA_DEVICE_ORDER"] == "PCI_BUS_ID"
 
 
-def test_gpus_that_do_not_fill_a_group_are_refused():
-    with pytest.raises(ConfigError, match="--tp 2 needs a multiple of 2 GPUs; 3 are given"):
-        gpus.gpu_groups(["0", "1", "2"], 2, FOUND)
+def test_gpus_that_do_not_fill_a_group_are_in_none():
+    (group,) = gpus.gpu_groups(["0", "1", "2"], 2, FOUND)
+    assert group.label == "GPU 0,1"
+    assert gpus.gpu_groups(["0"], 2, FOUND) == []
+
+
+def test_groups_meet_where_they_share_a_gpu_and_serve_models_of_their_size():
+    (both,), (first, second) = gpus.gpu_groups(["0", "1"], 2, FOUND), gpus.gpu_groups(["0", "1"], 1, FOUND)
+    assert both.meets(first) and second.meets(both) and not first.meets(second)
+    assert both.serves(2) and not both.serves(1) and first.serves(1)
+    (core, other) = gpus.cpu_groups(2, [0, 1])
+    assert core.serves(1) and core.serves(2) and not core.meets(other)
+
+
+def test_a_gpu_of_two_groups_is_held_once(monkeypatch, tmp_path):
+    monkeypatch.setattr(gpus.tempfile, "gettempdir", lambda: str(tmp_path))
+    groups = gpus.gpu_groups(["0", "1"], 1, FOUND) + gpus.gpu_groups(["0", "1"], 2, FOUND)
+    held = gpus.hold(groups, "run r (pid 1)")
+    assert len(held) == 2
+    with pytest.raises(ConfigError, match=r"GPU GPU-aaaaaaaa is in use by run r \(pid 1\)"):
+        gpus.hold(groups[:1], "run s (pid 2)")
+    for lock in held:
+        lock.release()
 
 
 def test_cores_are_divided_and_shared_when_there_are_more_workers():

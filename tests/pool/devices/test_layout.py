@@ -110,6 +110,51 @@ def test_flags_that_cannot_be_are_refused(two_gpus, words, error):
         fit(spec(), *words)
 
 
+def mixed(**sizes):
+    models = {m: {"path": DEMO, "engine_args": {"tensor_parallel_size": n} if n else {}} for m, n in sizes.items()}
+    return build({"model": models}, Overrides(data=("d",), engine="vllm"), name="r", default_engine="vllm")
+
+
+def test_models_of_one_run_may_want_different_numbers_of_gpus(two_gpus):
+    found = fit(mixed(small=0, large=2))
+    assert found.tp == {"small": 1, "large": 2}
+    assert [g.label for g in found.groups] == ["GPU 0", "GPU 1", "GPU 0,1"]
+    assert [g.label for g in found.groups_of("small")] == ["GPU 0", "GPU 1"]
+    assert [g.label for g in found.groups_of("large")] == ["GPU 0,1"]
+    assert found.workers == 2
+    assert all("tensor_parallel_size" not in args for args in found.engine_args.values()), "workers are told by --tp"
+
+
+def test_the_flag_says_it_for_all_models(two_gpus):
+    found = fit(mixed(small=0, large=2), "--tp", "1")
+    assert found.tp == {"small": 1, "large": 1}
+    assert [g.label for g in found.groups] == ["GPU 0", "GPU 1"]
+
+
+@pytest.mark.parametrize(
+    ("sizes", "words", "message"),
+    [
+        ({"m": 3}, [], "model m: tensor_parallel_size 3 needs 3 GPUs; 2 are given"),
+        ({"m": 0}, ["--tp", "3"], "--tp 3 needs 3 GPUs; 2 are given"),
+        ({"m": "2"}, [], "model m: engine_args.tensor_parallel_size: must be a whole number of at least 1, not '2'"),
+        ({"m": True}, [], "must be a whole number of at least 1, not True"),
+        ({"m": -1}, [], "must be a whole number of at least 1, not -1"),
+        ({"m": 0}, ["--tp", "0"], "--tp: must be a whole number of at least 1, not 0"),
+    ],
+)
+def test_numbers_of_gpus_that_cannot_be_are_refused(two_gpus, sizes, words, message):
+    with pytest.raises(ConfigError) as caught:
+        fit(mixed(**sizes), *words)
+    assert message in str(caught.value)
+
+
+def test_gpus_that_no_model_would_use_are_refused(monkeypatch, two_gpus):
+    monkeypatch.setattr(gpus, "discover", lambda: [GpuStats(f"GPU-{n}", n, "H100", 0, 80 * GB, 0) for n in range(3)])
+    with pytest.raises(ConfigError, match="model m: tensor_parallel_size 2 needs a multiple of 2 GPUs; 3 are given"):
+        fit(mixed(m=2))
+    assert [g.label for g in fit(mixed(m=2, n=1)).groups] == ["GPU 0", "GPU 1", "GPU 2", "GPU 0,1"]
+
+
 @pytest.mark.parametrize("share", ["0.8", 0, 80, True])
 def test_a_share_of_a_gpu_that_is_none_is_refused_before_a_worker_starts(two_gpus, share):
     with pytest.raises(ConfigError, match=r"model: engine_args\.gpu_memory_utilization: must be a number above 0"):

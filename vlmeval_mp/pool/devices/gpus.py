@@ -42,6 +42,14 @@ class DeviceGroup:
     gpus: tuple[str, ...] = ()
     cores: tuple[int, ...] = ()
 
+    def serves(self, tensor_parallel: int) -> bool:
+        """Return whether a worker here can have a model that takes `tensor_parallel` GPUs; one on cores has any."""
+        return not self.gpus or len(self.gpus) == tensor_parallel
+
+    def meets(self, other: DeviceGroup) -> bool:
+        """Return whether a GPU is in both."""
+        return not set(self.gpus).isdisjoint(other.gpus)
+
 
 @dataclass(frozen=True, slots=True)
 class Process:
@@ -219,16 +227,10 @@ operations of vLLM's scheduler (86 ms of CPU a sample became 7 on 16 cores, and 
 
 
 def gpu_groups(ids: Sequence[str], tensor_parallel: int, found: Sequence[GpuStats]) -> list[DeviceGroup]:
-    """Return `ids` cut into groups of `tensor_parallel` GPUs, one worker each.
-
-    Raises:
-        ConfigError: the number of GPUs is not a multiple of `tensor_parallel`.
-    """
-    if len(ids) % tensor_parallel:
-        raise ConfigError(f"--tp {tensor_parallel} needs a multiple of {tensor_parallel} GPUs; {len(ids)} are given")
+    """Return `ids` cut into groups of `tensor_parallel` GPUs, one worker each; what is left over is in none."""
     uuids = {str(g.index): g.uuid for g in found}
     groups = []
-    for start in range(0, len(ids), tensor_parallel):
+    for start in range(0, len(ids) - tensor_parallel + 1, tensor_parallel):
         group = ids[start : start + tensor_parallel]
         env = {"CUDA_VISIBLE_DEVICES": ",".join(group), "CUDA_DEVICE_ORDER": "PCI_BUS_ID", **ONE_THREAD}
         groups.append(
@@ -295,7 +297,7 @@ def hold(groups: Sequence[DeviceGroup], who: str) -> list[FileLock]:
     folder = Path(tempfile.gettempdir()) / f"vlmeval-mp-{os.getuid()}"
     folder.mkdir(mode=0o700, exist_ok=True)
     held: list[FileLock] = []
-    for gpu in (g for group in groups for g in group.gpus):
+    for gpu in dict.fromkeys(g for group in groups for g in group.gpus):
         path = folder / f"{slug(gpu)}.lock"
         lock = FileLock(path, timeout=0)
         try:

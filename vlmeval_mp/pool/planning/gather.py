@@ -40,8 +40,8 @@ def plan(spec: RunSpec, jobs: JobsPaths, wanted: DevicesWanted) -> Plan:
     for model in spec.models:
         mine = tuple(job for job in planned if job.model == model.name)
         rows = {job.name: seen[job.dataset].rows for job in mine}
-        measured = measuring.measure(spec, model, mine, rows, jobs, fit, wanted.tp) if fit else Measurement()
-        past = _past(model, jobs, fit, wanted.tp, found)
+        measured = measuring.measure(spec, model, mine, rows, jobs, fit) if fit else Measurement()
+        past = _past(model, jobs, fit, found)
         closing = max(closing, history.closing(past))
         models.append(_model(model, fit, measured, past, found))
         parts += [_job(job, model, seen[job.dataset], measured, past, paths) for job in mine]
@@ -82,17 +82,15 @@ def _fit(spec: RunSpec, wanted: DevicesWanted, found: Sequence[GpuStats], remark
     return fit
 
 
-def _past(
-    model: ModelSpec, jobs: JobsPaths, fit: Layout | None, tp: int, found: Sequence[GpuStats]
-) -> list[PastLaunch]:
+def _past(model: ModelSpec, jobs: JobsPaths, fit: Layout | None, found: Sequence[GpuStats]) -> list[PastLaunch]:
     if fit is None:
         return []
-    return history.read(jobs.history, Setting.of(model, gpus.kind(fit.groups[0], found), tp))
+    return history.read(jobs.history, Setting.of(model, gpus.kind(fit.groups[0], found), fit.tp[model.name]))
 
 
 def _workers(fit: Layout, jobs: Sequence[Job], spec: RunSpec) -> int:
     """Return how many workers get something to do: no more than there are shards."""
-    return min(len(fit.groups), sum(-(-job.samples // spec.shard_size) for job in jobs))
+    return min(fit.workers, sum(-(-job.samples // spec.shard_size) for job in jobs))
 
 
 def _model(
@@ -106,7 +104,7 @@ def _model(
         name=model.name,
         path=model.path,
         engine=model.engine,
-        devices=tuple(group.label for group in fit.groups) if fit else (),
+        devices=tuple(group.label for group in fit.groups_of(model.name)) if fit else (),
         device=gpus.kind(fit.groups[0], found) if fit else "",
         window=(fit.windows.get(model.name, 0) if fit else 0) or known.window,
         weights=sizing.loaded(weighed, str(model.engine_args.get("dtype", "")), cpu=on_cpu) if weighed else 0,

@@ -28,10 +28,9 @@ def measure(
     rows: dict[str, tuple[int, ...]],
     store: JobsPaths,
     fit: Layout,
-    tensor_parallel: int,
 ) -> Measurement:
     """Return how long the prompts in `rows` of the model's `jobs` are, with the processor that its engine would use."""
-    group = fit.groups[0]
+    group = fit.groups_of(model.name)[0]
     task = Task(
         spec=spec,
         model=model.name,
@@ -39,7 +38,7 @@ def measure(
         rows=rows,
         store=str(store.datasets),
         device=group.device,
-        tensor_parallel=tensor_parallel,
+        tensor_parallel=fit.tp[model.name],
         window=fit.windows.get(model.name, 0),
         engine_args=dict(fit.engine_args.get(model.name, model.engine_args)),
     )

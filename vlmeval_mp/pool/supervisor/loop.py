@@ -190,7 +190,7 @@ class Supervisor:
             return self.finisher.idle()
         if not any(c.pending or c.claimed for c in snapshot.shards.values()):
             self._restore()
-        return self.slots.all_parked() or not any(self._left(snapshot, m) for m in self.slots.servable())
+        return not any(self._left(snapshot, m) for m in self.slots.servable())
 
     def _end(self) -> int:
         """Let the last results be written, show the end and return the exit code."""
@@ -219,7 +219,7 @@ class Supervisor:
             for code in (EXIT_DISK, EXIT_USAGE, EXIT_DEPENDENCY, EXIT_NO_WORKER):
                 if code in self.slots.fatal.values():
                     return code
-            return EXIT_NO_WORKER if self.slots.all_parked() else EXIT_INCOMPLETE
+            return EXIT_NO_WORKER if self.slots.without_worker() else EXIT_INCOMPLETE
         failed = any(c.failed_samples or c.failed for c in snapshot.shards.values())
         return EXIT_FAILED_SAMPLES if failed else EXIT_COMPLETE
 
@@ -238,7 +238,7 @@ class Supervisor:
     def _settings(self) -> dict[str, history.Setting]:
         tensor_parallel = self.options.tensor_parallel
         return {
-            m.name: past.setting(self.record, m.name, self.groups[0], tensor_parallel, self.gpu_stats)
+            m.name: past.setting(self.record, m.name, self.groups[0], tensor_parallel.get(m.name, 1), self.gpu_stats)
             for m in self.record.spec.models
         }
 

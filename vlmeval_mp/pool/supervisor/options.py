@@ -16,7 +16,8 @@ DRAIN_SECONDS = 120.0
 class Options:
     """The choices of one launch.
 
-    `windows` and `engine_args` go by model; a window of 0 leaves the choice to the engine. `asked` is the spec of this
+    `windows`, `engine_args` and `tensor_parallel` (GPUs of a worker; 1 if left out) go by model; a window of 0 leaves
+    the choice to the engine. `asked` is the spec of this
     launch, of which only scoring counts here; None stands for the frozen one. `scored` False leaves the scores to a
     later `eval`. `verbose` makes each worker log its answers. Each worker gets `render_processes` to open and process
     media, where its engine can use them. `notes` become the first events of the launch. A worker is stuck that has a
@@ -24,7 +25,7 @@ class Options:
     the run's pace. A drain lasts `drain_seconds` at most.
     """
 
-    tensor_parallel: int = 1
+    tensor_parallel: Mapping[str, int] = field(default_factory=dict)
     windows: Mapping[str, int] = field(default_factory=dict)
     engine_args: Mapping[str, dict[str, Any]] = field(default_factory=dict)
     asked: RunSpec | None = None

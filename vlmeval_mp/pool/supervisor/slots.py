@@ -91,6 +91,7 @@ class Slots:
         self._models = {j.name: j.model for j in record.jobs}
         self._paths, self._record, self._launcher, self._options = paths, record, launcher, options
         self._telemetry, self._memory_is_back = telemetry, memory_is_back
+        self._most = max(sum(self._fits(s, m.name) for s in self._slots) for m in record.spec.models)
         self._watch = Watch()
         engines = {m.name: m.engine for m in record.spec.models}
         self._ladder = Ladder(paths.adjustments, engines, options.windows)
@@ -104,12 +105,17 @@ class Slots:
     def any_running(self) -> bool:
         return bool(self._running())
 
-    def all_parked(self) -> bool:
-        return all(s.parked for s in self._slots)
+    def without_worker(self) -> list[str]:
+        """Return the names of the models of which no slot starts a worker again."""
+        return [m.name for m in self._record.spec.models if all(s.parked for s in self._slots if self._fits(s, m.name))]
 
     def servable(self) -> list[str]:
         """Return the names of the models that a fresh worker might serve."""
-        return [m.name for m in self._record.spec.models if m.name not in self.fatal]
+        gone = {*self.fatal, *self.without_worker()}
+        return [m.name for m in self._record.spec.models if m.name not in gone]
+
+    def _fits(self, slot: Slot, model: str) -> bool:
+        return slot.group.serves(self._options.tensor_parallel.get(model, 1))
 
     def drain(self) -> None:
         for _, handle in self._running():
@@ -280,25 +286,34 @@ class Slots:
 
     def start_idle(self, snapshot: Snapshot) -> None:
         """Start a worker on each slot that is free and has waited long enough, while shards wait for one."""
-        now = time.monotonic()
-        for slot in self._slots:
-            if slot.handle is not None or slot.parked or now < slot.start_after or EXIT_DISK in self.fatal.values():
-                continue
-            memory_may_be_late = slot.ended and now < slot.ended + MEMORY_WAIT and slot.group.gpus
-            if memory_may_be_late and not self._memory_is_back(slot.group):
-                continue
-            model = self._choose_model(snapshot)
+        free = [slot for slot in self._slots if self._is_free(slot)] if EXIT_DISK not in self.fatal.values() else []
+        while free and len(self._running()) < self._most:
+            model = self._choose_model(snapshot, [m for m in self.servable() if any(self._fits(s, m) for s in free)])
             if model is None:
                 return
-            self._start(slot, model)
+            fitting = [s for s in free if self._fits(s, model)]
+            slot = min(fitting, key=lambda s: sum(s.group.meets(other.group) for other in free))
+            self._start(slot, model)  # where it is least in the way of models that take more GPUs, or fewer
+            free = [s for s in free if s is not slot and not s.group.meets(slot.group)]
+
+    def _is_free(self, slot: Slot) -> bool:
+        """Return whether a worker can start here: none is on these devices, and what the last one had is free again."""
+        now = time.monotonic()
+        if slot.handle is not None or slot.parked or now < slot.start_after:
+            return False
+        others = [s for s in self._slots if s.group.meets(slot.group)]
+        if any(s.handle is not None for s in others):
+            return False
+        late = any(s.ended and now < s.ended + MEMORY_WAIT for s in others)
+        return not late or self._memory_is_back(slot.group)
 
     def at_work(self) -> dict[str, int]:
         """Return how many workers each model has, loading ones included."""
         return dict(Counter(slot.model for slot, _ in self._running()))
 
-    def _choose_model(self, snapshot: Snapshot) -> str | None:
-        """Return the model with most pending work per worker; None if every shard is spoken for."""
-        waiting = Counter(dict.fromkeys(self.servable(), 0))
+    def _choose_model(self, snapshot: Snapshot, models: Sequence[str]) -> str | None:
+        """Return which of `models` has most pending work per worker; None if every shard of theirs is spoken for."""
+        waiting = Counter(dict.fromkeys(models, 0))
         for job in self._record.jobs:
             counts = snapshot.shards.get(job.name)
             if counts is not None and counts.pending and job.model in waiting:
@@ -306,7 +321,7 @@ class Slots:
         at_work = Counter(s.model for s, _ in self._running())
         served = {w.worker for w in snapshot.workers if w.phase == "working" and w.held and w.worker in snapshot.live}
         for slot, _ in self._running():
-            if slot.name not in served:
+            if slot.name not in served and slot.model in waiting:
                 waiting[slot.model] -= self._record.spec.shard_size  # it holds nothing yet and will claim at least one
         return choosing.most_left(waiting, at_work, choosing.pace(self._models, self._telemetry.served()))
 
@@ -320,7 +335,7 @@ class Slots:
             # -P: a random.py or a folder vllm/ where the launch was started must not stand before the libraries
             sys.executable, "-P", "-m", "vlmeval_mp.pool.worker", str(self._paths.root), "--name", slot.name,
             "--model", model, "--device", slot.group.device, "--devices", slot.group.label,
-            "--gpus", ",".join(slot.group.gpus), "--tp", str(self._options.tensor_parallel),
+            "--gpus", ",".join(slot.group.gpus), "--tp", str(self._options.tensor_parallel.get(model, 1)),
             "--window", str(self._ladder.window(model)), "--engine-args", json.dumps(args),
             "--render-processes", str(self._options.render_processes),
             *(["--verbose"] if self._options.verbose else []),
