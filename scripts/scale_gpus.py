@@ -35,6 +35,9 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", choices=(*made.SIZES, "all"), default="all")
     parser.add_argument("--counts", type=int, nargs="+", default=(1, 2, 4, 8), help="how many GPUs")
+    parser.add_argument(
+        "--single", type=float, default=0.0, help="samples/s of one GPU, where that was measured before"
+    )
     parser.add_argument("--no-tp", dest="tp", action="store_false", help="without the launches on two GPUs a worker")
     parser.add_argument("--data", type=Path, default=Path("/work/shared/data"), help="folder of MCQ_mini, VQA_mini")
     parser.add_argument("--work", type=Path, default=Path("scale-gpus.out"), help="models, pictures, runs, results")
@@ -54,38 +57,44 @@ def main() -> int:
     for model in ["2b", "7b"] if options.model == "all" else [options.model]:
         if options.engine == "vllm" and model != "demo":
             made.model(made.SIZES[model], options.work / "models" / model)
-        failed += scaling(options, model, [n for n in options.counts if n <= len(found)])
+        seen = scaling(options, model, [n for n in options.counts if n <= len(found)])
         if options.tp and len(found) > 1:
-            failed += tensor_parallel(options, model)
+            seen |= tensor_parallel(options, model, seen.get("x2"))
+        failed += sum(each is None for each in seen.values())
     return 1 if failed else 0
 
 
-def scaling(options: argparse.Namespace, model: str, counts: list[int]) -> int:
-    """Print one line per number of GPUs; return how many launches failed."""
-    single, failed = None, 0
+Seen = dict[str, dict[str, Any] | None]
+"""What launches said of themselves, by their names; None for one that failed."""
+
+
+def scaling(options: argparse.Namespace, model: str, counts: list[int]) -> Seen:
+    """Answer with each number of GPUs and print a line for each: its rate as a share of so many times the first."""
+    found: Seen = {}
+    single = options.single
     for count in counts:
-        seen = launch(options, model, f"x{count}", count, 1, {})
-        if seen is None:
-            failed += 1
-            continue
-        single = seen["samples_per_s"] / count if single is None else single
-        bench.say(model=model, gpus=count, **seen, share=round(seen["samples_per_s"] / (count * single), 3))
-    return failed
+        seen = found[f"x{count}"] = launch(options, model, f"x{count}", count, 1, {})
+        if seen is not None:
+            single = single or seen["samples_per_s"] / count
+            bench.say(model=model, gpus=count, **seen, share=round(seen["samples_per_s"] / (count * single), 3))
+    return found
 
 
-def tensor_parallel(options: argparse.Namespace, model: str) -> int:
-    """Print a line for each way to use two GPUs; return how many launches failed."""
-    failed = 0
-    for name, tp, args in (
-        ("replicas", 1, {}),
-        ("tp-weights", 2, {"mm_encoder_tp_mode": "weights"}),
-        ("tp-data", 2, {"mm_encoder_tp_mode": "data"}),
-    ):
-        seen = launch(options, model, name, 2, tp, args if options.engine == "vllm" else {})
-        failed += seen is None
+def tensor_parallel(options: argparse.Namespace, model: str, replicas: dict[str, Any] | None) -> Seen:
+    """Answer in each way to use two GPUs and print a line for each; `replicas` is what two workers gave, if known."""
+    ways = {
+        "replicas": (1, {}),
+        "tp-weights": (2, {"mm_encoder_tp_mode": "weights"}),
+        "tp-data": (2, {"mm_encoder_tp_mode": "data"}),
+    }
+    found: Seen = {}
+    for name, (tp, args) in ways.items():
+        seen = replicas if name == "replicas" else None
+        seen = seen or launch(options, model, name, 2, tp, args if options.engine == "vllm" else {})
+        found[name] = seen
         if seen is not None:
             bench.say(model=model, gpus=2, how=name, **seen)
-    return failed
+    return found
 
 
 def launch(
