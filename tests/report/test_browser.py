@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from tests.report.browser import Browser
 from tests.report.runs import HOSTILE, choice_tsv, finished_run, png, replies
@@ -125,6 +127,28 @@ def test_a_narrow_screen_shows_the_list_and_then_the_sample(page: Path) -> None:
         assert browser.text("#detail h2") == "MMStar / 2"
         browser.js("document.querySelector('.back').click()")
         assert browser.js("getComputedStyle(document.getElementById('detail')).display") == "none"
+
+
+@pytest.mark.parametrize("dark", [False, True])
+async def test_sixteen_data_sets_look_different_on_the_time_page(tmp_path: Path, dark: bool) -> None:
+    names = [f"set{n:02d}" for n in range(16)]
+    run = await finished_run(tmp_path, [choice_tsv(tmp_path / f"{name}.tsv", 1) for name in names], {"m": {}})
+    html = write.write(gather.run_view(run))
+    with Browser(dark=dark) as browser:
+        browser.open(html, "#time")
+        assert browser.js("[...document.querySelectorAll('.legend > span')].map((e) => e.innerText)")[1:-1] == names
+        at = "({x, y, width, height}) => [x, y, x + width, y + height].map(Math.round)"
+        boxes = browser.js(
+            f"[...document.querySelectorAll('.legend .swatch')].map((e) => ({at})(e.getBoundingClientRect()))"
+        )
+        browser.picture(tmp_path / "time.png")
+        assert browser.failures == []
+    with Image.open(tmp_path / "time.png") as picture:
+        seen = [np.asarray(picture.convert("RGB").crop(box), float) for box in boxes]
+    for place, one in enumerate(seen):
+        for other in seen[:place]:
+            rows, columns = min(one.shape[0], other.shape[0]), min(one.shape[1], other.shape[1])
+            assert np.abs(one[:rows, :columns] - other[:rows, :columns]).max(axis=2).mean() > 12
 
 
 async def test_ten_thousand_samples_are_drawn_a_screenful_at_a_time(tmp_path: Path) -> None:

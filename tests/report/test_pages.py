@@ -13,6 +13,7 @@ from vlmeval_mp.report import gather, overview, waterfall, write
 from vlmeval_mp.report.gather import RunView
 from vlmeval_mp.report.intervals import figure
 from vlmeval_mp.report.pages import Options
+from vlmeval_mp.report.paints import HUES, TEXTURES, paints
 
 
 def summary(**more: object) -> Summary:
@@ -78,12 +79,25 @@ async def test_a_run_whose_workers_left_nothing_still_has_the_page(run: RunView)
     assert "No worker of this run has left its times" in str(waterfall.page(without, Options()).html)
 
 
-def test_answers_over_time_are_stacked_by_job() -> None:
-    bars = waterfall.bars_of([(0.0, 0), (0.5, 1), (30.0, 0), (99.0, 0)], 0.0, 100.0)
-    assert [(round(bar.x), bar.y, bar.height, bar.kind) for bar in bars] == [
-        (0, 50.0, 50.0, 0), (0, 0.0, 50.0, 1), (30, 50.0, 50.0, 0), (98, 50.0, 50.0, 0),
+def test_answers_over_time_are_stacked_by_data_set() -> None:
+    found = paints(["a", "b"])
+    bars = waterfall.bars_of([(0.0, "b"), (0.5, "a"), (30.0, "a"), (99.0, "a")], found, 0.0, 120.0)
+    assert [(round(bar.x), bar.y, bar.height, bar.paint) for bar in bars] == [
+        (0, 50.0, 50.0, "paint-0"), (0, 0.0, 50.0, "paint-1"), (25, 50.0, 50.0, "paint-0"), (82, 50.0, 50.0, "paint-0"),
     ]  # fmt: skip
-    assert waterfall.bars_of([], 0.0, 100.0) == []
+    assert [bar.text for bar in bars[1:3]] == ["b: 0.5 answers a second of 1.0", "a: 0.5 answers a second"]
+    assert waterfall.bars_of([], found, 0.0, 100.0) == []
+
+
+def test_spans_share_a_row_unless_they_overlap() -> None:
+    assert waterfall.rows_of([(0, 10), (9, 20), (10, 30), (12, 13), (20, 21), (40, 41)]) == [0, 1, 0, 2, 1, 0]
+    assert waterfall.rows_of([]) == []
+
+
+def test_each_data_set_has_a_paint_of_its_own() -> None:
+    found = paints([f"d{n}" for n in range(HUES * len(TEXTURES))])
+    assert len({(paint.hue, paint.texture) for paint in found.values()}) == len({p.id for p in found.values()}) == 32
+    assert paints(["a", "b", "a"]) == paints(["a", "b"])
 
 
 @pytest.mark.parametrize(("seconds", "words"), [(8.24, "8.2s"), (59.4, "59s"), (195.0, "3m 15s"), (7440.0, "2h 04m")])

@@ -9,16 +9,16 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from vlmeval_mp.core.records import Occupation, WorkerStatus
+from vlmeval_mp.core.records import Job, Occupation, ServingSpan, WorkerStatus
 from vlmeval_mp.report.document import render
 from vlmeval_mp.report.gather import RunView
 from vlmeval_mp.report.pages import Options, Page
+from vlmeval_mp.report.paints import Paint, paints
 
 BINS = 60
 """Bars of the chart of answers over time."""
-PALETTE = 6
-"""Colours that the style sheet has for jobs."""
-
+LANE, ROW = 38, 12
+"""The least height of a lane, and of a row within one, in pixels."""
 
 WORDS: dict[Occupation, str] = {
     "busy": "engine at work",
@@ -35,12 +35,12 @@ WORDS: dict[Occupation, str] = {
 class Block:
     """Part of a lane, in percent of the whole time; `top` and `height` in percent of the lane.
 
-    `kind` is "load", "idle" or "job-N".
+    `paint` names the pattern: "paint-load", "paint-idle" or a data set's.
     """
 
     start: float
     width: float
-    kind: str
+    paint: str
     text: str
     top: float = 0.0
     height: float = 100.0
@@ -59,10 +59,11 @@ class Share:
 
 @dataclass(frozen=True, slots=True)
 class Lane:
-    """One worker; `shares` is its own account of its seconds."""
+    """One worker; `height` is in pixels, `shares` is its own account of its seconds."""
 
     name: str
     about: str
+    height: int
     blocks: Sequence[Block]
     shares: Sequence[Share]
 
@@ -71,17 +72,14 @@ def page(run: RunView, options: Options) -> Page:  # noqa: ARG001 - every page t
     """Return the tab with the lanes of the last launch of `run`."""
     workers = _of_last_launch(run)
     start, end = _whole(run, workers)
-    names = [view.job.name for view in run.jobs]
-    jobs = {name: place % PALETTE for place, name in enumerate(names)}
-    labels = [(f"{view.job.model} on {view.job.dataset}", jobs[view.job.name]) for view in run.jobs]
-    several = len({view.job.model for view in run.jobs}) > 1
+    found = paints(view.job.dataset for view in run.jobs)
     html = render(
         "time.html",
-        lanes=[_lane(worker, start, end, jobs, run) for worker in workers] if end > start else [],
-        labels=labels if several else [(view.job.dataset, jobs[view.job.name]) for view in run.jobs],
+        lanes=[_lane(worker, start, end, found, run) for worker in workers] if end > start else [],
+        paints=found,
         ticks=_ticks(end - start),
         bars=bars_of(
-            [(origin.at, jobs[v.job.name]) for v in run.jobs for origin in v.origins if origin.at], start, end
+            [(origin.at, v.job.dataset) for v in run.jobs for origin in v.origins if origin.at], found, start, end
         ),
         total=duration(end - start),
         shares=shares_of(_spent(run, workers)),
@@ -109,25 +107,45 @@ def _whole(run: RunView, workers: Sequence[WorkerStatus]) -> tuple[float, float]
     return (min(starts), max(ends)) if starts and ends else (0.0, 0.0)
 
 
-def _lane(worker: WorkerStatus, start: float, end: float, jobs: Mapping[str, int], run: RunView) -> Lane:
-    def block(first: float, last: float, kind: str, text: str) -> Block:
+def _lane(worker: WorkerStatus, start: float, end: float, found: Mapping[str, Paint], run: RunView) -> Lane:
+    def block(first: float, last: float, paint: str, text: str) -> Block:
         scale = 100 / (end - start)
         first, last = min(max(first, start), end), min(max(last, start), end)
-        return Block(round((first - start) * scale, 3), round(max(0.15, (last - first) * scale), 3), kind, text)
+        return Block(round((first - start) * scale, 3), round(max(0.15, (last - first) * scale), 3), paint, text)
 
-    spans = sorted(worker.spans.items(), key=lambda item: item[1].first)
+    jobs = {view.job.name: view.job for view in run.jobs}
+    spans = sorted(((jobs[name], span) for name, span in worker.spans.items() if name in jobs), key=_first)
     begun = spans[0][1].first if spans else worker.time
-    blocks = [block(worker.started, worker.time, "idle", "alive, nothing in flight")]
-    blocks.append(block(worker.started, begun, "load", f"start-up and loading, {duration(begun - worker.started)}"))
-    titles = {view.job.name: f"{view.job.model} on {view.job.dataset}" for view in run.jobs}
-    for place, (job, served) in enumerate(spans):
-        # jobs overlap where a window spans their border, so each has a line of its own
-        height = 100 / len(spans)
-        text = f"{titles.get(job, job)}: {served.answered:,} answers in {duration(served.last - served.first)}"
-        bar = block(served.first, served.last, f"job-{jobs.get(job, 0)}", text)
-        blocks.append(replace(bar, top=round(place * height, 3), height=round(height, 3)))
+    blocks = [block(worker.started, worker.time, "paint-idle", "alive, nothing in flight")]
+    blocks.append(
+        block(worker.started, begun, "paint-load", f"start-up and loading, {duration(begun - worker.started)}")
+    )
+    rows = rows_of([(served.first, served.last) for _, served in spans])
+    count = max(rows, default=0) + 1
+    for (job, served), row in zip(spans, rows, strict=True):
+        text = f"{job.model} on {job.dataset}: {served.answered:,} answers in {duration(served.last - served.first)}"
+        bar = block(served.first, served.last, found[job.dataset].id, text)
+        blocks.append(replace(bar, top=round(100 * row / count, 3), height=round(100 / count, 3)))
     about = f"{worker.model} · {worker.devices} · {worker.answered:,} answers"
-    return Lane(worker.worker, about, blocks, shares_of(worker.spent))
+    return Lane(worker.worker, about, max(LANE, ROW * count), blocks, shares_of(worker.spent))
+
+
+def _first(served: tuple[Job, ServingSpan]) -> float:
+    return served[1].first
+
+
+def rows_of(spans: Sequence[tuple[float, float]]) -> list[int]:
+    """Return a row for each (first, last), in order of `first`: the topmost where nothing else is at that time.
+
+    Jobs overlap where a window spans their border.
+    """
+    ends: list[float] = []
+    found = []
+    for first, last in spans:
+        row = next((place for place, end in enumerate(ends) if end <= first), len(ends))
+        ends[row : row + 1] = [last]
+        found.append(row)
+    return found
 
 
 def shares_of(seconds: Mapping[Occupation, float]) -> list[Share]:
@@ -165,37 +183,37 @@ def speeds_of(run: RunView) -> list[tuple[str, str]]:
 
 @dataclass(frozen=True, slots=True)
 class Bar:
-    """Answers within one part of the time: x and height in percent, stacked by job."""
+    """Answers on one data set within one part of the time: x and height in percent, stacked."""
 
     x: float
     y: float
     height: float
-    kind: int
+    paint: str
     text: str
 
 
-def bars_of(answers: Sequence[tuple[float, int]], start: float, end: float) -> list[Bar]:
-    """Return a stacked bar chart of (time, colour) pairs between `start` and `end`; empty without any there."""
-    inside = [(at, kind) for at, kind in answers if start <= at <= end]
+def bars_of(answers: Sequence[tuple[float, str]], found: Mapping[str, Paint], start: float, end: float) -> list[Bar]:
+    """Return a stacked bar chart of (time, data set) pairs between `start` and `end`; empty without any there."""
+    inside = [(at, dataset) for at, dataset in answers if start <= at <= end]
     if not inside or end <= start:
         return []
-    counts: list[dict[int, int]] = [{} for _ in range(BINS)]
-    for at, kind in inside:
+    counts: list[dict[str, int]] = [{} for _ in range(BINS)]
+    for at, dataset in inside:
         place = min(BINS - 1, int((at - start) / (end - start) * BINS))
-        counts[place][kind] = counts[place].get(kind, 0) + 1
+        counts[place][dataset] = counts[place].get(dataset, 0) + 1
     most = max(sum(each.values()) for each in counts)
     width = (end - start) / BINS
-    found = []
+    bars = []
     for place, each in enumerate(counts):
         top = 100.0
-        for kind, number in sorted(each.items()):
-            height = 100 * number / most
+        for dataset in filter(each.__contains__, found):
+            height = 100 * each[dataset] / most
             top -= height
-            rate = sum(each.values()) / width
-            found.append(
-                Bar(100 * place / BINS, round(top, 2), round(height, 2), kind, f"{rate:,.1f} answers a second")
-            )
-    return found
+            text = f"{dataset}: {each[dataset] / width:,.1f} answers a second"
+            if len(each) > 1:
+                text += f" of {sum(each.values()) / width:,.1f}"
+            bars.append(Bar(100 * place / BINS, round(top, 2), round(height, 2), found[dataset].id, text))
+    return bars
 
 
 def _ticks(seconds: float) -> list[tuple[float, str]]:
