@@ -25,7 +25,7 @@ from vlmeval_mp import display
 from vlmeval_mp.core.records import Counts, Event, GpuStats, Job, Notice, OtherMode, Prediction, Summary
 from vlmeval_mp.display.drawing import Bar, spark
 from vlmeval_mp.display.plaintable import plain_table
-from vlmeval_mp.display.screens import JsonLines, Live, Plain
+from vlmeval_mp.display.screens import JsonLines, Live, Plain, progress_line
 from vlmeval_mp.display.tables import results_table, results_text
 from vlmeval_mp.display.text import fraction, rate, safe, size
 from vlmeval_mp.runs.state import JobState, RunState, WorkerState
@@ -308,6 +308,11 @@ def test_plain_writes_a_progress_line_when_something_changed_and_time_has_passed
     first, second = stream.getvalue().splitlines()
     assert first.endswith("demo 512/1260 40% 186.3/s eta 1m 05s failed 3 · DigitsMCQ 96.2 %")
     assert " 600/1260 " in second
+
+
+@pytest.mark.parametrize(("eta", "said"), [(40.0, "loading eta 40s failed 0"), (None, "loading failed 0")])
+def test_plain_says_when_a_run_ends_that_still_loads_if_that_is_known(eta: float | None, said: str) -> None:
+    assert f"demo 0/1260 0% {said}" in progress_line(run(phase="loading", rate=0.0, done=0, failed=0, eta=eta))
 
 
 def test_plain_writes_at_once_when_a_job_finishes_a_phase_changes_or_an_event_arrives() -> None:

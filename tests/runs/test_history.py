@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from vlmeval_mp.core.records import ServingSpan
+from vlmeval_mp.core.records import Answered, ServingSpan
 from vlmeval_mp.runs import history
 from vlmeval_mp.runs.history import JobPace, PastLaunch, Setting
 
@@ -26,6 +26,7 @@ def test_worker_seconds_of_jobs_add_up_to_the_time_in_which_the_worker_had_any()
     assert sum(found.values()) == pytest.approx(18.0 + 4.0)
     assert found["b"] == pytest.approx(8.0 + 2.0 * 30 / 40), "the shared seconds go by how fast each was answered"
     assert "c" not in found
+    assert history.answered(served)["a"] == Answered(140, pytest.approx(found["a"]))  # type: ignore[arg-type]
 
 
 def test_the_pace_of_the_same_data_set_counts_before_that_of_others() -> None:
@@ -35,6 +36,16 @@ def test_the_pace_of_the_same_data_set_counts_before_that_of_others() -> None:
     assert found is not None
     assert found.seconds == pytest.approx(15.0)
     assert "its own pace in one earlier launch" in found.basis
+
+
+def test_what_a_sample_took_is_known_of_a_data_set_and_of_the_model() -> None:
+    one = JobPace("one", 16, samples=100, seconds=50.0, tokens_in=1, tokens_out=1)
+    two = JobPace("two", 16, samples=300, seconds=950.0, tokens_in=1, tokens_out=1)
+    lines = [past(2.0, HERE, one, two)]
+    assert history.pace_of(lines, "one", 16) == 0.5
+    assert history.pace_of(lines, "one", 32) is None, "longer answers are another job"
+    assert history.pace(lines) == 2.5
+    assert history.pace([]) is None
 
 
 def test_another_data_set_counts_by_its_tokens_where_the_prompt_was_measured() -> None:

@@ -6,6 +6,7 @@ import msgspec
 import pytest
 
 from vlmeval_mp.core.records import (
+    Answered,
     GpuStats,
     Job,
     ModelSpec,
@@ -136,11 +137,12 @@ def test_a_job_has_the_rate_of_those_who_answer_of_it_now() -> None:
     }
     shards = {"a": ShardCounts(pending=1, done=1, done_samples=50)}
     gone = worker("w1", spans=spans)
-    a, b = folded(shards, (worker(spans=spans), gone), ("w0",), supervisor()).jobs
-    assert (a.rate, a.eta) == (5.0, 10.0)
+    a, b = folded(shards, (worker(spans=spans, in_flight=8), gone), ("w0",), supervisor()).jobs
+    assert a.rate == 5.0
+    assert a.eta == pytest.approx(10.0)
     assert (b.rate, b.eta) == (0.0, None)
     last = {"a": ShardCounts(claimed=1, done=1, done_samples=99)}
-    assert folded(last, (worker(spans=spans),), ("w0",), supervisor()).jobs[0].eta == 1.0
+    assert folded(last, (worker(spans=spans, in_flight=1),), ("w0",), supervisor()).jobs[0].eta == 1.0
 
 
 def test_without_a_supervisor_a_score_is_what_the_summary_says() -> None:
@@ -163,8 +165,23 @@ def test_a_job_with_a_claimed_shard_is_not_finished() -> None:
 
 def test_failed_shards_leave_nothing_to_wait_for() -> None:
     shards = {"a": ShardCounts(failed=4, failed_shard_samples=100), "b": ShardCounts(claimed=1)}
-    state = folded(shards, (worker(rate=10.0, held={"b": 20}),), ("w0",), supervisor())
+    state = folded(shards, (worker(held={"b": 20}),), ("w0",), supervisor(paces={"b": 0.1}))
     assert state.eta == pytest.approx(3.0)
+
+
+def test_the_time_left_is_there_while_workers_load_if_earlier_launches_were_timed() -> None:
+    before = supervisor(startup={"m": 90.0}, paces={"a": 0.5, "b": 2.0}, at_work={"m": 2})
+    assert folded({}, (), (), before).eta == pytest.approx(90 + (50 + 100) / 2)
+    loads = worker(phase="loading", started=NOW - 30)
+    assert folded({}, (loads,), ("w0",), before).eta == pytest.approx((60 + 90 + 50 + 100) / 2)
+
+
+def test_a_job_takes_no_longer_than_the_run() -> None:
+    spans = {"a": ServingSpan(first=NOW - 10, last=NOW, answered=10)}
+    two = (worker(spans=spans, in_flight=8), worker("w1", in_flight=8))
+    shards = {"a": ShardCounts(pending=1, done=1, done_samples=10), "b": ShardCounts(done=1, done_samples=50)}
+    state = folded(shards, two, ("w0", "w1"), supervisor(answered={"a": Answered(10, 10.0)}))
+    assert (state.eta, state.jobs[0].eta) == (45.0, 45.0)
 
 
 def test_rate_and_eta_come_from_workers_that_are_alive_and_at_work() -> None:
@@ -174,7 +191,7 @@ def test_rate_and_eta_come_from_workers_that_are_alive_and_at_work() -> None:
         worker("w2", rate=99.0, phase="stopped"),
         worker("w3", rate=30.0),
     )
-    state = folded({}, workers, ("w0", "w2", "w3"), supervisor())
+    state = folded({}, workers, ("w0", "w2", "w3"), supervisor(paces={"a": 0.04, "b": 0.04}))
     assert state.rate == 50.0
     assert state.eta == 3.0
     assert folded({}, workers, ("w0",), supervisor(), alive=False).eta is None
@@ -278,10 +295,12 @@ def test_a_drain_counts_what_a_worker_answered_that_has_ended_already() -> None:
 
 def test_the_end_takes_as_long_as_the_job_that_is_left_needs_at_its_own_rate() -> None:
     pictures_before = worker(
-        rate=100.0, held={"b": 10}, spans={"b": ServingSpan(first=NOW - 10, last=NOW, answered=10)}
+        held={"b": 10}, in_flight=1, spans={"b": ServingSpan(first=NOW - 10, last=NOW, answered=10)}
     )
+    known = supervisor(answered={"a": Answered(1000, 10.0), "b": Answered(10, 10.0)})
+    both, names = (pictures_before, worker("w1")), ("w0", "w1")
     done = ShardCounts(done=1, done_samples=100)
     at_the_end = {"a": done, "b": ShardCounts(claimed=1)}
-    assert folded(at_the_end, (pictures_before,), ("w0",), supervisor()).eta == pytest.approx(40.0)
+    assert folded(at_the_end, both, names, known).eta == pytest.approx(40.0)
     others_join = {"a": done, "b": ShardCounts(claimed=1, pending=1)}
-    assert folded(others_join, (pictures_before,), ("w0",), supervisor()).eta == pytest.approx(1.0)
+    assert folded(others_join, both, names, known).eta == pytest.approx(20.0)

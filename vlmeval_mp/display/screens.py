@@ -295,10 +295,9 @@ def progress_line(state: RunState) -> str:
     facts = f"{safe(state.run)} {state.done}/{state.total} {fraction(state.done, state.total)}"
     if state.finished or not state.running:
         facts += f" {state.phase} in {duration(state.elapsed)}"
-    elif state.rate > 0:
-        facts += f" {rate(state.rate)} eta {duration(state.eta)}"
     else:
-        facts += f" {state.phase}"
+        facts += f" {rate(state.rate)}" if state.rate > 0 else f" {state.phase}"
+        facts += f" eta {duration(state.eta)}" if state.rate > 0 or state.eta is not None else ""
     begun = [job for job in state.jobs if job.score is not None]
     active = [job for job in begun if not job.finished] or begun
     several_models = len({job.model for job in state.jobs}) > 1

@@ -16,7 +16,7 @@ import msgspec
 
 from vlmeval_mp.core import jsonfiles
 from vlmeval_mp.core.errors import StorageError
-from vlmeval_mp.core.records import ModelSpec, ServingSpan, Struct
+from vlmeval_mp.core.records import Answered, ModelSpec, ServingSpan, Struct
 
 log = logging.getLogger(__name__)
 
@@ -138,6 +138,14 @@ def worker_seconds(served: Mapping[tuple[str, str], ServingSpan]) -> dict[str, f
     return dict(found)
 
 
+def answered(served: Mapping[tuple[str, str], ServingSpan]) -> dict[str, Answered]:
+    """Return the answers of each job and what they took, of spans by (worker, job)."""
+    samples: Counter[str] = Counter()
+    for (_, job), span in served.items():
+        samples[job] += span.answered if span.last > span.first else 0
+    return {job: Answered(samples[job], seconds) for job, seconds in worker_seconds(served).items() if seconds > 0}
+
+
 def expected(
     past: Sequence[PastLaunch], dataset: str, max_tokens: int, samples: int, prompt: float | None
 ) -> ExpectedTime | None:
@@ -145,19 +153,38 @@ def expected(
 
     Another data set's pace counts by its tokens; `prompt` is the mean prompt here, None where it was not measured.
     """
-    same = [j for p in past for j in p.jobs if (j.dataset, j.max_tokens) == (dataset, max_tokens)][:LATEST]
-    answered = sum(job.samples for job in same)
-    if answered:
-        pace = sum(job.seconds for job in same) / answered
-        return ExpectedTime(pace * samples, f"its own pace in {_launches(len(same))}")
+    same = _launches_of(past, dataset, max_tokens)
+    own = _pace(same)
+    if own is not None:
+        return ExpectedTime(own * samples, f"its own pace in {_launches(len(same))}")
     others = [job for p in past[:LATEST] for job in p.jobs]
     answered = sum(job.samples for job in others)
     cost = sum(job.tokens_in + OUT_WEIGHT * job.tokens_out for job in others)
     if not answered or not cost or prompt is None:
         return None
     answer = min(max_tokens, sum(job.tokens_out for job in others) / answered)
-    pace = sum(job.seconds for job in others) / cost
-    return ExpectedTime(pace * samples * (prompt + OUT_WEIGHT * answer), "the pace of other data sets, by tokens")
+    by_cost = sum(job.seconds for job in others) / cost
+    return ExpectedTime(by_cost * samples * (prompt + OUT_WEIGHT * answer), "the pace of other data sets, by tokens")
+
+
+def pace_of(past: Sequence[PastLaunch], dataset: str, max_tokens: int) -> float | None:
+    """Return the worker-seconds of a sample of `dataset` in the latest launches; None where there is none."""
+    return _pace(_launches_of(past, dataset, max_tokens))
+
+
+def pace(past: Sequence[PastLaunch]) -> float | None:
+    """Return the worker-seconds of a sample in the latest launches, over all data sets; None where there is none."""
+    return _pace([job for each in past[:LATEST] for job in each.jobs])
+
+
+def _launches_of(past: Sequence[PastLaunch], dataset: str, max_tokens: int) -> list[JobPace]:
+    found = (job for each in past for job in each.jobs)
+    return [job for job in found if (job.dataset, job.max_tokens) == (dataset, max_tokens)][:LATEST]
+
+
+def _pace(jobs: Sequence[JobPace]) -> float | None:
+    answered = sum(job.samples for job in jobs)
+    return sum(job.seconds for job in jobs) / answered if answered else None
 
 
 def _launches(count: int) -> str:

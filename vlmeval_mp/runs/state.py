@@ -7,8 +7,9 @@ display, `status`, `--json` and the tests all use that same value.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
-from functools import partial
+from collections.abc import Iterable, Mapping, Sequence
+
+import msgspec
 
 from vlmeval_mp.core.records import (
     ENDED,
@@ -27,14 +28,13 @@ from vlmeval_mp.core.records import (
     WorkerStatus,
     stage_name,
 )
-from vlmeval_mp.runs import forecast, notices
+from vlmeval_mp.runs import forecast, notices, paces
+from vlmeval_mp.runs.forecast import Waiting
 from vlmeval_mp.runs.measured import MetricValue
 
 STALE_AFTER = 15.0
 """Seconds without a heartbeat after which a worker is shown as silent."""
 GONE = "process is gone"
-FRESH = 30.0
-"""Seconds since a job's last answer for which its rate is shown."""
 
 
 class JobState(Struct, frozen=True, omit_defaults=False):
@@ -42,7 +42,7 @@ class JobState(Struct, frozen=True, omit_defaults=False):
 
     While `metric` is "", it is the mean over the scored ones. `interval` is its 95 % interval. `health` has the scored
     replies so far and how many show each sign, `reasons` how many samples failed for each reason. `rate` is samples/s
-    now, and `eta` the seconds to go at that rate; 0 and None while nobody answers of it.
+    now, 0 while nobody answers of it; `eta` are the seconds to go, None while nobody is at it or nothing tells.
     """
 
     name: str
@@ -171,7 +171,11 @@ def fold(snapshot: Snapshot, now: float) -> RunState:
     supervisor, alive = snapshot.supervisor, snapshot.supervisor_alive
     live = [w for w in snapshot.workers if w.worker in snapshot.live]
     held = _held_samples(_holders(snapshot, live))
-    jobs = [_job_state(job, snapshot, live, held.get(job.name, 0), now) for job in snapshot.record.jobs]
+    jobs = [_job_state(job, snapshot, held.get(job.name, 0)) for job in snapshot.record.jobs]
+    waiting = _waiting(jobs, snapshot)
+    eta = _eta(waiting, live, supervisor, now) if alive else None
+    if alive:
+        jobs = [_with_speed(job, waiting[job.name], live, now, eta) for job in jobs]
     total, done = sum(j.total for j in jobs), sum(j.done for j in jobs)
     current = [w for w in snapshot.workers if _current(w, snapshot)]
     if not current and not alive:
@@ -186,7 +190,7 @@ def fold(snapshot: Snapshot, now: float) -> RunState:
         done=done,
         failed=sum(j.failed for j in jobs),
         rate=sum(w.rate for w in workers),
-        eta=_eta(jobs, live, supervisor, now) if alive else None,
+        eta=eta,
         elapsed=_elapsed(supervisor, alive, now) if supervisor else 0.0,
         jobs=tuple(jobs),
         workers=tuple(workers),
@@ -197,7 +201,7 @@ def fold(snapshot: Snapshot, now: float) -> RunState:
     )
 
 
-def _job_state(job: Job, snapshot: Snapshot, live: Sequence[WorkerStatus], held: int, now: float) -> JobState:
+def _job_state(job: Job, snapshot: Snapshot, held: int) -> JobState:
     counts = snapshot.shards.get(job.name, ShardCounts())
     supervisor, alive = snapshot.supervisor, snapshot.supervisor_alive
     tally = supervisor.tallies.get(job.name, Tally()) if supervisor else Tally()
@@ -206,7 +210,6 @@ def _job_state(job: Job, snapshot: Snapshot, live: Sequence[WorkerStatus], held:
     total = job.samples - counts.skipped_samples
     kept = supervisor.kept.get(job.name, 0) if supervisor else 0
     done = min(total, max(counts.done_samples + counts.failed_shard_samples + held, kept))
-    rate = sum(map(partial(_rate_of, job.name, now), live)) if alive and done < total else 0.0
     score = tally.score if tally.metric else tally.value / tally.scored if tally.scored else None
     return JobState(
         name=job.name,
@@ -226,36 +229,46 @@ def _job_state(job: Job, snapshot: Snapshot, live: Sequence[WorkerStatus], held:
         health=tally.health,
         metric=measured.metric if measured else tally.metric,
         reasons=tally.reasons,
-        rate=rate,
-        eta=max(forecast.SOON, (total - done) / rate) if rate else None,
     )
 
 
-def _rate_of(job: str, now: float, worker: WorkerStatus) -> float:
-    """Return the samples/s of one job that a worker has answered, as long as it goes on with it."""
-    span = worker.spans.get(job)
-    if span is None or span.last <= span.first or now - span.last > FRESH or worker.phase in ENDED:
-        return 0.0
-    return span.answered / (span.last - span.first)
+def _waiting(jobs: Sequence[JobState], snapshot: Snapshot) -> dict[str, Waiting]:
+    """Return what is left of each job, with its pace."""
+    left = {job.name: job.total - job.done for job in jobs}
+    known = snapshot.supervisor or SupervisorStatus(pid=0, owner="")
+    pace = paces.of_jobs(snapshot.record.jobs, left, known.answered, known.paces, known.model_paces)
+    return {
+        job.name: Waiting(job.name, job.model, left[job.name], pace.get(job.name), open=job.shards_pending > 0)
+        for job in jobs
+    }
+
+
+def _with_speed(
+    job: JobState, waiting: Waiting, live: Sequence[WorkerStatus], now: float, whole: float | None
+) -> JobState:
+    """Return `job` with its rate and its seconds to go, as long as something of it is left.
+
+    It takes no longer than the `whole` run: more workers may come to it.
+    """
+    if not waiting.left:
+        return job
+    rate = sum(forecast.rate_of_job(job.name, worker, now) for worker in live)
+    eta = forecast.seconds_of_job(waiting, live, now)
+    return msgspec.structs.replace(job, rate=rate, eta=eta if eta is None or whole is None else min(eta, whole))
 
 
 def _eta(
-    jobs: Sequence[JobState], live: Sequence[WorkerStatus], supervisor: SupervisorStatus | None, now: float
+    waiting: Mapping[str, Waiting], live: Sequence[WorkerStatus], supervisor: SupervisorStatus | None, now: float
 ) -> float | None:
-    """Return the seconds to go. Once all of a job is handed out, not less than it takes at its own rate: what is left
-    at the end may be far slower than what made the workers' rates, as videos behind pictures are.
-    """
+    """Return the seconds to go; None where nothing is left, or nothing tells."""
     there = [worker for worker in live if worker.phase not in ENDED]
     if supervisor and supervisor.phase == "draining":
-        return forecast.seconds_to_drain(there)
-    left: Counter[str] = Counter()
-    for job in jobs:
-        left[job.model] += job.total - job.done
-    if not left.total():
+        return forecast.seconds_to_drain(there, {n: job.pace for n, job in waiting.items() if job.pace})
+    if not any(job.left for job in waiting.values()):
         return None
-    seconds = forecast.seconds_left(left, there, supervisor.startup if supervisor else {}, now)
-    last = [job.eta for job in jobs if job.eta is not None and not job.shards_pending]
-    return None if seconds is None else max(seconds, *last, 0.0)
+    startup, at_work = (supervisor.startup, supervisor.at_work) if supervisor else ({}, {})
+    coming = Counter(at_work) - Counter(worker.model for worker in there)
+    return forecast.seconds_left(waiting.values(), there, startup, now, coming)
 
 
 def _elapsed(supervisor: SupervisorStatus, alive: bool, now: float) -> float:

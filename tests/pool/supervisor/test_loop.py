@@ -7,25 +7,45 @@ import sys
 import threading
 import time
 import weakref
+from itertools import pairwise
 
 import msgspec
 import pytest
 
-from tests.builders import fake_run, worker_for
+from tests.builders import fake_run, fake_spec, text_tsv, worker_for
 from tests.helpers import supervise
 from vlmeval_mp.core.errors import EXIT_NO_WORKER
+from vlmeval_mp.core.paths import JobsPaths
 from vlmeval_mp.core.records import ServingSpan, Shard, Stop, WorkerStatus
 from vlmeval_mp.pool.launchers.local import LocalLauncher
 from vlmeval_mp.pool.supervisor.leases import Leases
 from vlmeval_mp.pool.supervisor.orphans import RUN_MARKER, sweep_orphans
 from vlmeval_mp.pool.supervisor.status import rates
 from vlmeval_mp.pool.worker.__main__ import live
-from vlmeval_mp.runs import progress, results, retrying, stops
+from vlmeval_mp.runs import progress, results, retrying, stops, submit
 from vlmeval_mp.runs.merge import merge
 from vlmeval_mp.runs.owners import current, start_time
 from vlmeval_mp.runs.queue import Queue
 from vlmeval_mp.runs.snapshot import Reader, read_record
 from vlmeval_mp.vlmevalkit import client
+
+
+def test_a_launch_knows_from_its_first_moment_on_what_the_last_one_took(tmp_path):
+    spec = fake_spec(text_tsv(tmp_path / "a.tsv", 60), text_tsv(tmp_path / "b.tsv", 20), latency=0.1, concurrency=8)
+    jobs, seen = JobsPaths(tmp_path / "jobs"), []
+    for name in ("first", "second"):
+        paths, _, _ = submit.submit(msgspec.structs.replace(spec, name=name), jobs)
+        ticks = []
+        seen.append(ticks)
+        assert supervise(paths, on_tick=lambda state, to=ticks: to.append((time.monotonic(), state))).run() == 0
+    first, second = seen
+    loading = [state for _, state in first if state.phase in ("starting", "loading")]
+    assert loading and all(state.eta is None for state in loading), "nothing was known"
+    etas = [state.eta for _, state in second if state.done < state.total]
+    assert None not in etas
+    ended = next(at for at, state in second if state.done == state.total)
+    assert etas[0] == pytest.approx(ended - second[0][0], rel=0.7)
+    assert all(later <= earlier + 1.0 for earlier, later in pairwise(etas))
 
 
 def test_a_foreign_owner_is_trusted_until_it_was_seen_silent_for_the_whole_lease():

@@ -35,6 +35,13 @@ class ServingSpan(Struct, frozen=True):
     tokens_out: int = 0
 
 
+class Answered(Struct, frozen=True):
+    """The samples of a job that a launch has answered so far, and the worker-seconds that they took."""
+
+    samples: int
+    seconds: float
+
+
 class Notice(Struct, frozen=True):
     """A wait of an engine: `text` says for what, `why` gives the reason.
 
@@ -169,8 +176,10 @@ class SupervisorStatus(Struct, frozen=True):
 
     `before` are the seconds that earlier launches worked on the run, `ended` is when its last job had its results (wall
     clock), 0 before that. `startup` is how long a worker of each model took to start the last time here, `stages` how
-    long each stage of that took. `kept` is how many samples of each job had an answer on disk when the launch
-    began, and at its end how many have one then, those of unfinished shards included.
+    long each stage of that took. `answered` is what this launch has answered of each job; `paces` has the
+    worker-seconds per sample of jobs in earlier launches here, `model_paces` those of models over all data sets. `kept`
+    is how many samples of each job had an answer on disk when the launch began, and at its end how many have one then,
+    those of unfinished shards included.
     """
 
     pid: int
@@ -188,5 +197,8 @@ class SupervisorStatus(Struct, frozen=True):
     before: float = 0.0
     startup: dict[str, float] = {}
     stages: dict[str, dict[str, float]] = {}
+    answered: dict[str, Answered] = {}
+    paces: dict[str, float] = {}
+    model_paces: dict[str, float] = {}
     ended: float = 0.0
     kept: dict[str, int] = {}

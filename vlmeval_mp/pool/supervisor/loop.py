@@ -10,6 +10,7 @@ from __future__ import annotations
 import signal
 import time
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from types import FrameType
 from typing import Literal
 
@@ -96,6 +97,10 @@ class Supervisor:
         self._snapshot: Snapshot | None = None
 
     @property
+    def _history(self) -> Path:
+        return JobsPaths(self.paths.root.parent).history
+
+    @property
     def interrupted(self) -> int:
         """The exit code of a launch that a signal ended."""
         return EXIT_SIGTERM if self.signals and self.signals[0] != signal.SIGINT else EXIT_SIGINT
@@ -129,7 +134,7 @@ class Supervisor:
         self._restore()
         self._look_at_gpus()
         self.baseline = {g.uuid: g.memory_used for g in self.gpu_stats}
-        self.telemetry.usual = past.usual(JobsPaths(self.paths.root.parent).history, self._settings())
+        self.telemetry.usual = past.usual(self._history, self._settings(), self.record)
         self.telemetry.phase = "working"
         for level, text in self.options.notes:
             self.telemetry.event(text, level)
@@ -233,7 +238,7 @@ class Supervisor:
     def _keep_history(self) -> None:
         """Write down what this launch took, for `plan` and for what later launches expect."""
         lines = past.launches(self.record, self._settings(), self.telemetry.workers(), self.telemetry.served())
-        history.append(JobsPaths(self.paths.root.parent).history, lines)
+        history.append(self._history, lines)
 
     def _settings(self) -> dict[str, history.Setting]:
         tensor_parallel = self.options.tensor_parallel

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import fmean
 
@@ -48,10 +49,34 @@ def launches(
     return lines
 
 
-def usual(path: Path, settings: Mapping[str, Setting]) -> dict[str, tuple[float, dict[str, float]]]:
-    """Return how long a worker of each model took to start, and each stage of it, by the history at `path`."""
-    found = {name: history.read(path, about) for name, about in settings.items()}
-    return {name: (history.startup(past) or 0.0, history.stages(past)) for name, past in found.items() if past}
+@dataclass(frozen=True, slots=True)
+class Usual:
+    """What earlier launches took: the seconds until a worker of each model was ready, by stage and in all, and
+    worker-seconds per sample: `paces` of jobs, `model_paces` over all data sets of a model.
+    """
+
+    startup: dict[str, float] = field(default_factory=dict)
+    stages: dict[str, dict[str, float]] = field(default_factory=dict)
+    paces: dict[str, float] = field(default_factory=dict)
+    model_paces: dict[str, float] = field(default_factory=dict)
+
+
+def usual(path: Path, settings: Mapping[str, Setting], record: RunRecord) -> Usual:
+    """Return what the launches in the history at `path` took, where they had the same settings."""
+    found = Usual()
+    for model in record.spec.models:
+        past = history.read(path, settings[model.name])
+        found.startup.update(_known(model.name, history.startup(past)))
+        found.stages[model.name] = history.stages(past)
+        found.model_paces.update(_known(model.name, history.pace(past)))
+        for job in record.jobs:
+            if job.model == model.name:
+                found.paces.update(_known(job.name, history.pace_of(past, job.folder, model.sampling.max_tokens)))
+    return found
+
+
+def _known(name: str, seconds: float | None) -> dict[str, float]:
+    return {} if seconds is None else {name: seconds}
 
 
 def _mean_stages(workers: Sequence[WorkerStatus]) -> dict[str, float]:

@@ -15,6 +15,7 @@ import msgspec
 from vlmeval_mp.core import files, jsonfiles
 from vlmeval_mp.core.errors import StorageError
 from vlmeval_mp.core.records import (
+    Answered,
     Event,
     GpuStats,
     Occupation,
@@ -25,12 +26,16 @@ from vlmeval_mp.core.records import (
     TimeSpent,
     WorkerStatus,
 )
+from vlmeval_mp.pool.supervisor.past import Usual
+from vlmeval_mp.runs import history
 from vlmeval_mp.runs.owners import Owner
 
 log = logging.getLogger("vlmeval_mp.supervisor")
 
 Level = Literal["info", "warning", "error"]
 LEVELS = {"info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
+COUNTING = 1.0
+"""Seconds between two looks at what the answers of each job took; workers say it once a second."""
 CLOCK_SLACK = 1.0
 """Seconds by which a worker of this launch may seem to have started before its supervisor."""
 
@@ -46,10 +51,12 @@ class Telemetry:
         self._events: deque[Event] = deque(maxlen=50)
         self._served: dict[tuple[str, str], ServingSpan] = {}
         self._workers: dict[str, WorkerStatus] = {}
+        self._answered: dict[str, Answered] = {}
+        self._due = 0.0
         self._lost = DeadTime()
         self.at_work: dict[str, int] = {}
         self.kept: dict[str, int] = {}
-        self.usual: dict[str, tuple[float, dict[str, float]]] = {}
+        self.usual = Usual()
 
     def event(self, text: str, level: Level = "info") -> None:
         """Tell people one thing, on the screen and in the log."""
@@ -67,6 +74,9 @@ class Telemetry:
             if worker.started >= self._started - CLOCK_SLACK:
                 self._workers[worker.owner] = worker
                 self._served |= {(worker.owner, job): span for job, span in worker.spans.items()}
+        if time.monotonic() >= self._due:
+            self._due = time.monotonic() + COUNTING
+            self._answered = history.answered(self._served)
 
     def note_death(self, slot: str, last_beat: float) -> None:
         """Count time as lost, from a worker's last heartbeat on, until `note_start`."""
@@ -114,8 +124,11 @@ class Telemetry:
             events=tuple(self._events),
             spent=self.spent(),
             before=self._before,
-            startup={model: seconds for model, (seconds, _) in self.usual.items()},
-            stages={model: stages for model, (_, stages) in self.usual.items()},
+            startup=self.usual.startup,
+            stages=self.usual.stages,
+            answered=self._answered,
+            paces=self.usual.paces,
+            model_paces=self.usual.model_paces,
             ended=self._ended,
             kept=self.kept,
         )
