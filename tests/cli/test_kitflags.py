@@ -10,7 +10,7 @@ from vlmeval_mp.cli.wanted import LaunchWanted, SpecWanted, TreeWanted
 from vlmeval_mp.config import build as config
 from vlmeval_mp.core.errors import ConfigError
 from vlmeval_mp.core.paths import JobsPaths
-from vlmeval_mp.pool.planning import before
+from vlmeval_mp.pool.planning import before, scoring
 from vlmeval_mp.runs import submit
 from vlmeval_mp.scoring.base import EVALUATOR
 
@@ -153,3 +153,36 @@ def test_missing_files_and_keys_are_said_before_anybody_works(tmp_path):
     assert not [line for line in before.remarks(paths, record, theirs, {"OPENAI_API_KEY": "sk-x"}) if "judge" in line]
     rules = msgspec.structs.replace(spec, judge="exact_matching")
     assert before.remarks(paths, record, rules, {}) == [missing]
+
+
+def scored_by_a_judge(tmp_path, judge=""):
+    spec = fake_spec(text_tsv(tmp_path / "MMVet.tsv", 2), config={"judge": judge} if judge else None)
+    data = (("MMVet", EVALUATOR), ("MMVet_Hard", EVALUATOR), ("LogicVista", EVALUATOR), ("VizWiz", EVALUATOR))
+    data += (("captions", "judge"), ("numbers", "mcq"))
+    specs = (
+        msgspec.structs.replace(spec.datasets[0], name=name, path=str(tmp_path / f"{name}.tsv"), scorer=scorer)
+        for name, scorer in data
+    )
+    return msgspec.structs.replace(spec, datasets=tuple(specs))
+
+
+@pytest.mark.parametrize(
+    ("judge", "named"),
+    [("", ["MMVet, MMVet_Hard", "LogicVista", "captions"]), ("exact_matching", ["MMVet, MMVet_Hard", "captions"])],
+)
+def test_data_sets_that_only_a_judge_scores_are_said_where_none_is_named(tmp_path, judge, named):
+    found = scoring.remarks(scored_by_a_judge(tmp_path, judge), {})
+    assert [remark.about for remark in found] == named
+    always, *rules, ours = found
+    assert "give --judge NAME (with $OPENAI_API_KEY, and $OPENAI_API_BASE or --judge-base-url); the" in always.text
+    assert all("or --judge exact_matching" in remark.text for remark in rules)
+    assert ours.text.startswith("scored by a judge alone, and there is none; ")
+    assert scoring.remarks(scored_by_a_judge(tmp_path, judge), {}, scored=False) == []
+
+
+def test_a_judge_that_is_named_or_of_our_own_is_enough(tmp_path, monkeypatch):
+    found = scoring.remarks(scored_by_a_judge(tmp_path, "gpt-4o"), {"OPENAI_API_KEY": "sk-x"})
+    assert [remark.about for remark in found] == ["captions"]
+    monkeypatch.setitem(scoring.JUDGES, "sevens", "msgspec:json")
+    assert "name one with --judge: sevens" in scoring.remarks(scored_by_a_judge(tmp_path), {})[-1].text
+    assert "captions" not in {remark.about for remark in scoring.remarks(scored_by_a_judge(tmp_path, "sevens"), {})}

@@ -41,6 +41,44 @@ def test_the_shipped_registry_is_that_of_the_installed_version():
     )
 
 
+def test_whether_an_evaluator_asks_a_judge_is_read_from_its_source():
+    code = """
+import wanting
+
+class Base:
+    TYPE = "VQA"
+    def evaluate(self, file, **judge):
+        return self._rate(file, **judge)
+    def _rate(self, file, **judge):
+        return None
+
+class Rules(Base):
+    pass
+
+class Judged(Base):
+    def _rate(self, file, **judge):
+        return build_judge(**judge)
+
+class Either(Judged):
+    def evaluate(self, file, **judge):
+        return 0 if judge["model"] == "exact_matching" else super().evaluate(file, **judge)
+
+class Choice(Either):
+    TYPE = "MCQ"
+
+print([wanting.judge(each) for each in (Rules, Judged, Either, Choice, object)])
+"""
+    with_source = f"""
+import linecache, sys
+text = {code!r}
+linecache.cache["made.py"] = (len(text), None, text.splitlines(True), "made.py")
+exec(compile(text, "made.py", "exec"))
+"""
+    assert in_child(with_source).strip() == "['', 'always', 'or rules', '', '']"
+    found = registry.known()
+    assert [found[name].judge for name in ("MMVet", "LogicVista", "MMStar", "VizWiz")] == ["always", "or rules", "", ""]
+
+
 def test_it_needs_no_torch_and_another_interpreter_will_do(other_python):
     other_python(WITHOUT_TORCH)
     found = registry.known()

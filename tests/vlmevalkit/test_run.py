@@ -89,6 +89,12 @@ def test_a_set_that_needs_a_judge_ends_with_its_answers_and_a_clear_line(run, lm
     found = summary_of(tmp_path, "MMVet")
     assert (found["metrics"], found["counts"]["unscored"], found["counts"]["failed"]) == ({}, 3, 0)
     assert "MMVet: needs a judge: MMVet.evaluate asks one, and none was named." in done.stdout
+    warned = done.stdout.index(
+        "warning: MMVet: scored by VLMEvalKit with a judge, and none is named: give --judge NAME"
+    )
+    assert warned < done.stdout.index("w0 started")
+    silent = run(*launch("MMVet"), "--max-workers", "1", "--run", "other", "--mode", "infer")
+    assert "scored by VLMEvalKit with a judge" not in silent.stdout + silent.stderr
     assert len((tmp_path / "jobs/r/results/m/MMVet/predictions.jsonl").read_text().splitlines()) == 3
 
 

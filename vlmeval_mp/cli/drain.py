@@ -52,6 +52,7 @@ def drain(paths: RunPaths, wanted: LaunchWanted, spec: RunSpec | None) -> int:
         "json" if screen_wanted.as_json else "live" if sys.stdout.isatty() and not screen_wanted.plain else "plain"
     )
     verbose = screen_wanted.verbose
+    remarks = before.remarks(paths, record, asked, os.environ, scored=wanted.tree.scored)
     options = Options(
         tensor_parallel=laid_out.tp,
         windows=laid_out.windows,
@@ -64,7 +65,7 @@ def drain(paths: RunPaths, wanted: LaunchWanted, spec: RunSpec | None) -> int:
         stall_timeout=wanted.time.stall,
         drain_seconds=wanted.time.drain,
         notes=tuple(("warning", str(f)) for f in findings if f.level == "warning")
-        + tuple(("warning", text) for text in before.remarks(paths, record, asked, os.environ))
+        + tuple(("warning", text) for text in remarks)
         + laid_out.notes
         + ((("info", LIVE_ANSWERS),) if verbose and mode == "live" else ()),
     )

@@ -54,7 +54,8 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.dry_run:
         from vlmeval_mp.cli import plan
 
-        return plan.show(specs, jobs, wanted.devices, as_json=wanted.screen.as_json)
+        screen, tree = wanted.screen, wanted.tree
+        return plan.show(specs, jobs, wanted.devices, as_json=screen.as_json, scored=tree.scored)
     if wanted.tree.mode == "eval":
         return _score_again(specs, jobs, wanted)
     _read_ahead([spec for spec in specs if not find.is_finished(jobs.run(spec.name))])

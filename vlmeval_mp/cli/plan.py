@@ -6,7 +6,7 @@ import argparse
 from typing import TYPE_CHECKING
 
 from vlmeval_mp.cli import flags, kitflags
-from vlmeval_mp.cli.wanted import SpecWanted, devices_of, jobs_of
+from vlmeval_mp.cli.wanted import SpecWanted, TreeWanted, devices_of, jobs_of
 from vlmeval_mp.core.errors import EXIT_COMPLETE, EXIT_DEPENDENCY, EXIT_FAILED_SAMPLES, ConfigError
 
 if TYPE_CHECKING:
@@ -37,10 +37,11 @@ def run(arguments: argparse.Namespace) -> int:
     what = SpecWanted.of(arguments, batch_size=arguments.batch_size, max_workers=arguments.max_workers)
     if what.empty:
         raise ConfigError("plan: name a config, or a model and data (see --help)")
-    return show(specs_of(what), jobs_of(arguments), devices_of(arguments), as_json=arguments.json)
+    scored = TreeWanted.of(arguments).scored
+    return show(specs_of(what), jobs_of(arguments), devices_of(arguments), as_json=arguments.json, scored=scored)
 
 
-def show(specs: Sequence[RunSpec], jobs: JobsPaths, wanted: DevicesWanted, *, as_json: bool) -> int:
+def show(specs: Sequence[RunSpec], jobs: JobsPaths, wanted: DevicesWanted, *, as_json: bool, scored: bool) -> int:
     """Print the plan of each spec, one JSON object a line for programs; return the exit code."""
     import msgspec
 
@@ -49,7 +50,7 @@ def show(specs: Sequence[RunSpec], jobs: JobsPaths, wanted: DevicesWanted, *, as
 
     code = EXIT_COMPLETE
     for spec in specs:
-        found = gather.plan(spec, jobs, wanted)
+        found = gather.plan(spec, jobs, wanted, scored=scored)
         print(msgspec.json.encode(found).decode() if as_json else "\n".join(display.lines(found)))
         code = max(code, EXIT_DEPENDENCY if found.forbidden else EXIT_FAILED_SAMPLES if found.costly else code)
     return code

@@ -1,4 +1,4 @@
-"""The benchmarks of VLMEvalKit: name, class, TYPE, MODALITY, and the address of the official file.
+"""The benchmarks of VLMEvalKit: name, class, TYPE, MODALITY, the address of the official file, the need of a judge.
 
 Owns `registry.json`, the registry of the pinned ms-vlmeval, so that a name is known without starting anything; with
 `VLMEVALKIT_PYTHON` that installation is asked instead. Written anew by `python -m vlmeval_mp.vlmevalkit.registry`.
@@ -10,6 +10,7 @@ import functools
 import json
 import os
 from pathlib import Path
+from typing import Any, Literal
 
 from vlmeval_mp.core.records import Struct
 from vlmeval_mp.requests.prompts import READY
@@ -24,7 +25,8 @@ REGISTRY = Path(__file__).with_name("registry.json")
 class Benchmark(Struct, frozen=True):
     """One name of the registry. `modality` is IMAGE, TEXT, VIDEO, or SEVERAL for one made of other names.
 
-    `source` is where the official file is, or the names that one is made of.
+    `source` is where the official file is, or the names that one is made of. `judge` tells whether its evaluator asks a
+    judge, as its source says: "always", "or rules" where the judge exact_matching makes it go by rules, "" for no.
     """
 
     name: str
@@ -32,6 +34,7 @@ class Benchmark(Struct, frozen=True):
     type: str
     modality: str
     source: str = ""
+    judge: Literal["", "always", "or rules"] = ""
 
 
 def known() -> dict[str, Benchmark]:
@@ -62,7 +65,7 @@ def ask(python: str) -> dict[str, list[str]]:
     return found
 
 
-def _benchmarks(registry: dict[str, list[str]]) -> dict[str, Benchmark]:
+def _benchmarks(registry: dict[str, list[Any]]) -> dict[str, Benchmark]:
     return {name: Benchmark(name, *entry) for name, entry in registry.items()}
 
 

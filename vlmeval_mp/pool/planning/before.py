@@ -11,9 +11,14 @@ from vlmeval_mp.runs.merge import dataset_of
 from vlmeval_mp.runs.planning import Remark
 
 
-def remarks(paths: RunPaths, record: RunRecord, asked: RunSpec, environ: Mapping[str, str]) -> list[str]:
-    """Return a sentence for each thing that will cost samples or scores; none of it keeps the run from going on."""
-    return [f"{r.about}: {r.text}" for r in (*_missing(paths, record), *scoring.remarks(asked, environ))]
+def remarks(
+    paths: RunPaths, record: RunRecord, asked: RunSpec, environ: Mapping[str, str], *, scored: bool = True
+) -> list[str]:
+    """Return a sentence for each thing that will cost samples or, if the run is `scored`, scores; none of it keeps the
+    run from going on.
+    """
+    found = (*_missing(paths, record), *scoring.remarks(asked, environ, scored=scored))
+    return [f"{r.about}: {r.text}" for r in found]
 
 
 def _missing(paths: RunPaths, record: RunRecord) -> Iterable[Remark]:

@@ -22,8 +22,8 @@ from vlmeval_mp.runs.history import PastLaunch, Setting
 from vlmeval_mp.runs.planning import JobPlan, ModelPlan, Plan, PromptSizes, Remark
 
 
-def plan(spec: RunSpec, jobs: JobsPaths, wanted: DevicesWanted) -> Plan:
-    """Return the plan of `spec` on this machine.
+def plan(spec: RunSpec, jobs: JobsPaths, wanted: DevicesWanted, *, scored: bool = True) -> Plan:
+    """Return the plan of `spec` on this machine; `scored` False leaves out what its scores would need.
 
     Raises:
         ConfigError: the config or a data set is wrong.
@@ -33,7 +33,7 @@ def plan(spec: RunSpec, jobs: JobsPaths, wanted: DevicesWanted) -> Plan:
     samples = {job.dataset: job for job in planned}  # those of a data set are the same for each model
     seen = {name: inputs.look(datasets[name], job) for name, job in samples.items()}
     remarks = [remark for name, found in seen.items() for remark in found.remarks(name)]
-    remarks += _machine(spec, jobs) + scoring.remarks(spec, os.environ) + _changed(spec, paths, datasets)
+    remarks += _machine(spec, jobs) + scoring.remarks(spec, os.environ, scored=scored) + _changed(spec, paths, datasets)
     found = gpus.discover() if wanted.device != "cpu" else []
     fit = _fit(spec, wanted, found, remarks)
     models, parts, closing = [], [], 0.0

@@ -9,8 +9,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import wanting
 from replacements import write_unchanged
 
+SCORED = ("IMAGE", "TEXT")
+"""MODALITYs of which this adapter runs the evaluators."""
 TURNS = ("MT",)
 """TYPEs that ask in several turns."""
 
@@ -20,15 +23,19 @@ class UnsupportedError(Exception):
 
 
 def names(dataset: Any) -> dict[str, tuple[str, ...]]:
-    """Return every name in the registry -> (class, TYPE, MODALITY, address of its file or the names it is made of)."""
+    """Return every name in the registry -> (class, TYPE, MODALITY, address of its file or the names it is made of).
+
+    One whose evaluator asks a judge has a fifth text: see `wanting.judge`.
+    """
     found: dict[str, tuple[str, ...]] = {}
     for kind in dataset.DATASET_CLASSES:
         several = kind in dataset.DATASET_COLLECTION
         modality = "SEVERAL" if several else str(getattr(kind, "MODALITY", ""))
+        judge = (wanted,) if modality in SCORED and (wanted := wanting.judge(kind)) else ()
         for name in kind.supported_datasets():
             place = ", ".join(_parts(kind, name)) if several else getattr(kind, "DATASET_URL", {}).get(name, "")
             address = place if isinstance(place, str) and (several or place.startswith("https://")) else ""
-            found.setdefault(name, (kind.__name__, str(getattr(kind, "TYPE", "")).strip(), modality, address))
+            found.setdefault(name, (kind.__name__, str(getattr(kind, "TYPE", "")).strip(), modality, address, *judge))
     for name, shortcut in dataset.supported_video_datasets.items():
         kind = getattr(shortcut, "func", None)
         found.setdefault(name, (getattr(kind, "__name__", ""), str(getattr(kind, "TYPE", "")).strip(), "VIDEO"))
