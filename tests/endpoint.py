@@ -6,7 +6,7 @@ import contextlib
 import json
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
@@ -18,7 +18,7 @@ GOOD: dict[str, Any] = {
 
 
 class Endpoint(ThreadingHTTPServer):
-    """Answers each question by the next step of `script`, and "seven" once that is empty.
+    """Answers each question by the next step of `script`, and "seven", or what `reply` says, once that is empty.
 
     A step is a status, "hang up", a text to be sent as it is, or (status, headers, error object). `owner` is who the
     endpoint says it is; None: it lists no models. `seconds` is how long an answer takes. A question with `poison` in it
@@ -28,12 +28,19 @@ class Endpoint(ThreadingHTTPServer):
     daemon_threads = True
     allow_reuse_address = True
 
-    def __init__(self, port: int = 0, owner: str | None = None, seconds: float = 0.0) -> None:
+    def __init__(
+        self,
+        port: int = 0,
+        owner: str | None = None,
+        seconds: float = 0.0,
+        reply: Callable[[str], str] = lambda _: "seven",
+    ) -> None:
         self.script: list[Any] = []
         self.bodies: list[dict[str, Any]] = []
         self.keys: set[str] = set()
         self.owner, self.seconds = owner, seconds
         self.poison = ""
+        self.reply = reply
         self.open = self.most = 0
         self.lock = threading.Lock()
         super().__init__(("127.0.0.1", port), Handler)
@@ -41,6 +48,11 @@ class Endpoint(ThreadingHTTPServer):
     @property
     def url(self) -> str:
         return f"http://127.0.0.1:{self.server_port}/v1"
+
+
+def _text(message: dict[str, Any]) -> str:
+    content = message["content"]
+    return content if isinstance(content, str) else "".join(part.get("text", "") for part in content)
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -74,7 +86,12 @@ class Handler(BaseHTTPRequestHandler):
             self._send(200, step)
         else:  # an error that repeats the key, as some endpoints do
             wrong = {"error": {"message": f"you sent {self.headers['authorization']}"}}
-            self._send(step, json.dumps(GOOD if step == 200 else wrong))
+            self._send(step, json.dumps(self._good(body) if step == 200 else wrong))
+
+    def _good(self, body: dict[str, Any]) -> dict[str, Any]:
+        said = self.server.reply("".join(map(_text, body["messages"])))
+        choice = GOOD["choices"][0] | {"message": {"role": "assistant", "content": said}}
+        return GOOD | {"choices": [choice]}
 
     def _send(self, status: int, text: str, headers: dict[str, str] | None = None) -> None:
         with contextlib.suppress(BrokenPipeError, ConnectionResetError):

@@ -4,7 +4,7 @@ import msgspec
 import pytest
 
 from tests.builders import fake_spec, text_tsv
-from vlmeval_mp.cli import kitanswers, kitflags
+from vlmeval_mp.cli import evaluate, kitanswers, kitflags
 from vlmeval_mp.cli.main import parser
 from vlmeval_mp.cli.wanted import LaunchWanted, SpecWanted, TreeWanted
 from vlmeval_mp.config import build as config
@@ -106,6 +106,7 @@ def test_what_the_judge_is_given_is_what_vlmevalkit_gives_it():
     )  # fmt: skip
     place = "http://h/v1/chat/completions"
     assert given.judge_args == {"temperature": 0, "api_base": place, "nproc": 3, "retry": 0, "timeout": 60}
+    assert spec_wanted("--judge-base-url", "http://h/v1/chat/completions").judge_args == {"api_base": place}
     assert spec_wanted().judge_args == {}
 
 
@@ -127,6 +128,8 @@ def test_the_judges_arguments_reach_the_evaluator_and_change_no_answer(tmp_path)
 def test_a_key_among_the_judges_arguments_is_refused(tmp_path):
     with pytest.raises(ConfigError, match="judge_args"):
         fake_spec(text_tsv(tmp_path / "d.tsv", 3), config={"judge_args": {"key": "sk-abcdefghijklmnop0123"}})
+    with pytest.raises(ConfigError, match="--judge-args"):
+        evaluate.run(arguments("--judge-args", '{"key": "sk-abcdefghijklmnop0123"}', verb="eval"))
 
 
 @pytest.mark.parametrize("flag", kitanswers.ANSWERS)
@@ -151,6 +154,8 @@ def test_missing_files_and_keys_are_said_before_anybody_works(tmp_path):
         paths, record, theirs, {}
     )
     assert not [line for line in before.remarks(paths, record, theirs, {"OPENAI_API_KEY": "sk-x"}) if "judge" in line]
+    elsewhere = msgspec.structs.replace(theirs, judge_args={"api_base": "http://127.0.0.1:1/v1/chat/completions"})
+    assert before.remarks(paths, record, elsewhere, {}) == [missing]  # a server of one's own may want no key
     rules = msgspec.structs.replace(spec, judge="exact_matching")
     assert before.remarks(paths, record, rules, {}) == [missing]
 

@@ -37,7 +37,9 @@ async def test_runs_lists_state_progress_score_and_size(tmp_path: Path, capsys: 
     assert {name: entry["state"] for name, entry in found.items()} == {
         "done": "complete", "later": "queued", "broken": "damaged",
     }  # fmt: skip
-    assert found["done"]["scores"] == [["m", "mine", "accuracy", 0.75]]
+    assert found["done"]["scores"] == [
+        {"model": "m", "dataset": "mine", "metric": "accuracy", "value": 0.75, "as_reported": False}
+    ]
     assert (found["done"]["done"], found["done"]["total"]) == (4, 4) and found["done"]["size"] > 0
     assert main.main(["runs", *jobs]) == 0
     out = capsys.readouterr().out

@@ -39,6 +39,8 @@ def test_a_figure_has_the_unit_of_its_metric() -> None:
     assert (points.text, points.of) == ("712.00", 0.0)
     reported = figure(summary(metrics={"accuracy": 43.2}, stderr=None, as_reported=True))
     assert (reported.text, reported.interval) == ("43.20", "")
+    fraction = figure(summary(metrics={"accuracy": 0.4321}, stderr=0.01, as_reported=True))
+    assert (fraction.text, fraction.interval, fraction.plus_minus) == ("0.4321", "0.4125 – 0.4517", "± 0.0196")
     assert figure(summary(metrics={"accuracy": None})).text == "–"
 
 

@@ -7,18 +7,19 @@ from __future__ import annotations
 
 import argparse
 import sys
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from vlmeval_mp.cli import flags, kitflags, outcome
 from vlmeval_mp.cli.specs import rescored
-from vlmeval_mp.cli.wanted import NumbersWanted, Scoring, jobs_of
+from vlmeval_mp.cli.wanted import NumbersWanted, Scoring, jobs_of, judge_args
+from vlmeval_mp.core import credentials
 from vlmeval_mp.core.errors import EXIT_COMPLETE, EXIT_INCOMPLETE, ConfigError, VlmevalError
 from vlmeval_mp.core.paths import RunPaths
 
 if TYPE_CHECKING:
-    from vlmeval_mp.core.records import RunSpec
+    from vlmeval_mp.core.records import Json, RunSpec
 
 EXAMPLES = """\
 examples:
@@ -30,12 +31,16 @@ examples:
 
 @dataclass(frozen=True, slots=True)
 class ScoresWanted:
-    """Whose numbers come first, which judge is asked, and how it is shown. None leaves it to the run."""
+    """Whose numbers come first, which judge is asked, and how it is shown. None leaves it to the run.
+
+    `judge_args` is added to what the run gives its judge.
+    """
 
     scoring: Scoring | None
     judge: str | None
     as_json: bool
     numbers: NumbersWanted
+    judge_args: Json = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +59,7 @@ def add_parser(verbs: flags.Verbs) -> None:
     verb = flags.verb(verbs, "eval", "score a run again, or a file of predictions; needs no GPU", EXAMPLES)
     flags.run_name(verb)
     flags.scoring(verb)
-    verb.add_argument("--judge", metavar="NAME", help=kitflags.JUDGE)
+    kitflags.add_judge(verb)
     verb.add_argument("--json", action="store_true", help="the summaries as JSON")
     theirs = verb.add_argument_group("score a file instead of a run; no pictures needed")
     formats = "xlsx, tsv, csv, json or jsonl; the last four also with .gz"
@@ -74,7 +79,9 @@ def run(arguments: argparse.Namespace) -> int:
     """Score the named run, the latest one, or the file of `--predictions`."""
     from vlmeval_mp.runs import find
 
-    wanted = ScoresWanted(arguments.scoring, arguments.judge, arguments.json, NumbersWanted.of(arguments))
+    numbers, judge = NumbersWanted.of(arguments), judge_args(arguments)
+    credentials.refuse("--judge-args", judge)
+    wanted = ScoresWanted(arguments.scoring, arguments.judge, arguments.json, numbers, judge)
     given = FileWanted(
         data=arguments.data,
         prediction_column=arguments.prediction_column,
@@ -87,9 +94,9 @@ def run(arguments: argparse.Namespace) -> int:
         raise ConfigError(f"eval scores either the run {arguments.run!r} or --predictions; leave one out")
     if arguments.predictions:
         return score_file(arguments.predictions, given, wanted)
-    for field, value in asdict(given).items():
+    for flag, value in asdict(given).items():
         if value:
-            raise ConfigError(f"--{field.replace('_', '-')} goes with --predictions FILE; a run has its own")
+            raise ConfigError(f"--{flag.replace('_', '-')} goes with --predictions FILE; a run has its own")
     return score_run(find.chosen(jobs_of(arguments), arguments.run), None, wanted)
 
 
@@ -107,7 +114,7 @@ def score_run(paths: RunPaths, asked: RunSpec | None, wanted: ScoresWanted) -> i
 
     record = snapshot.read_record(paths)
     code, problems = EXIT_COMPLETE, []
-    asked = rescored(record.spec, asked or record.spec, wanted.scoring, wanted.judge, wanted.numbers)
+    asked = rescored(record.spec, asked or record.spec, wanted.scoring, wanted.judge, wanted.numbers, wanted.judge_args)
     with hold(paths, record.spec.name):  # a launch writes the same files, perhaps in another mode
         for job in record.jobs:
             with MergedJob(paths, job) as merged:
@@ -144,6 +151,7 @@ def score_file(file: Path, given: FileWanted, wanted: ScoresWanted) -> int:
         index=given.index_column or "index",
         mode=wanted.scoring or "strict",
         judge=wanted.judge or "",
+        judge_args=wanted.judge_args,
         scorer=given.scorer or "",
         extracted=given.extracted,
         cluster=wanted.numbers.cluster or "",

@@ -51,8 +51,17 @@ def add_choosing(flags: argparse._ActionsContainer) -> None:
     """Add those that say what a run is."""
     flags.add_argument("--use-vllm", action="store_true", help="the same as --engine vllm")
     flags.add_argument("--base-url", metavar="URL", help="an OpenAI-compatible endpoint; means --engine openai")
-    for flag in ("--key", "--api-key", "--judge-key"):
+    for flag in ("--key", "--api-key"):
         flags.add_argument(flag, action=_Key, help=argparse.SUPPRESS)
+    add_judge(flags)
+    extra = "added to every request at an API, such as '{\"chat_template_kwargs\": {}}'"
+    flags.add_argument("--extra-body", type=json_object, default={}, metavar="JSON", help=extra)
+    kitanswers.add(flags)
+
+
+def add_judge(flags: argparse._ActionsContainer) -> None:
+    """Add those that say who judges, and how it is asked."""
+    flags.add_argument("--judge-key", action=_Key, help=argparse.SUPPRESS)
     flags.add_argument("--judge", metavar="NAME", help=JUDGE)
     flags.add_argument("--judge-args", type=json_object, default={}, metavar="JSON", help="arguments of the judge")
     flags.add_argument(
@@ -61,9 +70,6 @@ def add_choosing(flags: argparse._ActionsContainer) -> None:
     flags.add_argument("--judge-api-nproc", type=positive, metavar="N", help="requests in flight at the judge")
     flags.add_argument("--judge-retry", type=count, metavar="N", help="times a failed judgement is tried again")
     flags.add_argument("--judge-timeout", type=positive, metavar="SECONDS", help="for one judgement")
-    extra = "added to every request at an API, such as '{\"chat_template_kwargs\": {}}'"
-    flags.add_argument("--extra-body", type=json_object, default={}, metavar="JSON", help=extra)
-    kitanswers.add(flags)
 
 
 def add_running(flags: argparse._ActionsContainer) -> None:

@@ -65,22 +65,16 @@ def _show(found: list[Entry]) -> None:
 
 def _scores(entry: Entry) -> str:
     from vlmeval_mp.display.text import safe
+    from vlmeval_mp.runs.words import score
 
-    several = len({model for model, _, _, _ in entry.scores}) > 1
+    several = len({each.model for each in entry.scores}) > 1
     texts = [
-        f"{safe(f'{model} on {dataset}' if several else dataset)} {_number(metric, value)}"
-        for model, dataset, metric, value in entry.scores
+        f"{safe(f'{each.model} on {each.dataset}' if several else each.dataset)} "
+        + score(each.metric, each.value, None, reported=each.as_reported)
+        for each in entry.scores
     ]
     more = len(texts) - SHOWN
     return ", ".join(texts[:SHOWN]) + (f" and {more} more" if more > 0 else "")
-
-
-def _number(metric: str, value: float | None) -> str:
-    from vlmeval_mp.runs.words import POINTS
-
-    if value is None:
-        return "–"
-    return f"{value:,.1f}" if metric.endswith(POINTS) or value > 1 else f"{100 * value:.1f}"
 
 
 def _ago(entry: Entry) -> str:

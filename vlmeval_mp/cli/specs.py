@@ -113,6 +113,7 @@ def rescored(
     scoring: str | None,
     judge: str | None = None,
     numbers: NumbersWanted | None = None,
+    judge_args: Json | None = None,
 ) -> RunSpec:
     """Return `frozen` with what `wanted` and the flags say of scoring, which changes no answer."""
     import msgspec
@@ -129,7 +130,7 @@ def rescored(
         frozen,
         scoring=scoring or wanted.scoring,
         judge=chosen,
-        judge_args=wanted.judge_args,
+        judge_args=wanted.judge_args | (judge_args or {}),
         datasets=datasets,
         models=models,
         cluster=wanted.cluster if said.cluster is None else said.cluster,

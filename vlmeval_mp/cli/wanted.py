@@ -74,7 +74,7 @@ class SpecWanted:
             run=arguments.run,
             scoring=arguments.scoring,
             judge=arguments.judge,
-            judge_args=_judge_args(arguments),
+            judge_args=judge_args(arguments),
             batch_size=batch_size,
             max_workers=max_workers,
             numbers=NumbersWanted.of(arguments),
@@ -185,9 +185,9 @@ def jobs_of(arguments: argparse.Namespace) -> JobsPaths:
     return JobsPaths(arguments.jobs.resolve())
 
 
-def _judge_args(arguments: argparse.Namespace) -> Json:
+def judge_args(arguments: argparse.Namespace) -> Json:
     """Return what the flags say of the judge, as VLMEvalKit's judges take it."""
-    url = (arguments.judge_base_url or "").rstrip("/")
+    url = (arguments.judge_base_url or "").rstrip("/").removesuffix("/chat/completions")
     said = {
         "api_base": f"{url}/chat/completions" if url else None,
         "nproc": arguments.judge_api_nproc,

@@ -181,7 +181,10 @@ def _job_cells(job: JobState) -> dict[str, Part]:
         "rate": (rate(job.rate) if job.rate else "", DIM),
         "eta": ("done" if job.finished else "scoring" if waits else duration(job.eta) if job.eta else "", DIM),
         "failed": (f"{job.failed:,}", "red" if job.failed else DIM),
-        "score": (score(job.metric, job.score, job.interval), "bold" if job.score is not None else DIM),
+        "score": (
+            score(job.metric, job.score, job.interval, reported=job.as_reported),
+            "bold" if job.score is not None else DIM,
+        ),
         "metric": (job.metric.removesuffix(POINTS).replace("_", " "), DIM),
     }
 

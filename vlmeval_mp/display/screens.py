@@ -307,7 +307,8 @@ def progress_line(state: RunState) -> str:
 
 
 def _score(job: JobState) -> str:
-    return score(job.metric, job.score, job.interval) + ("" if job.metric.endswith(POINTS) else " %")
+    said = score(job.metric, job.score, job.interval, reported=job.as_reported)
+    return said if job.as_reported or job.metric.endswith(POINTS) else f"{said} %"
 
 
 def _progress_key(state: RunState) -> Hashable:

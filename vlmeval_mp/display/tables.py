@@ -19,7 +19,7 @@ from vlmeval_mp.display.matrix import matrix
 from vlmeval_mp.display.plaintable import plain_table
 from vlmeval_mp.display.terminal import Terminal, silence
 from vlmeval_mp.display.text import rate, safe
-from vlmeval_mp.runs.words import POINTS, spoken
+from vlmeval_mp.runs.words import POINTS, as_reported, spoken
 
 Results = Sequence[tuple[Summary, float | None]]
 """Each job's summary and its samples/s, where that is known."""
@@ -202,7 +202,7 @@ def _measured(summary: Summary, *, sure: bool = True) -> str:
         value = _number(name, summary.metrics.get(name))
         return f"{value} {_interval(summary)}" if sure else value
     if summary.as_reported:
-        value, error = (_plain(v) for v in (summary.metrics.get(name), summary.stderr))
+        value, error = (as_reported(v) for v in (summary.metrics.get(name), summary.stderr))
         return value if summary.stderr is None else f"{value} ± {error}"
     value = _number(name, summary.metrics.get(name))
     return value if summary.stderr is None else f"{value} ± {_number(name, summary.stderr)}"
@@ -211,11 +211,6 @@ def _measured(summary: Summary, *, sure: bool = True) -> str:
 def _interval(summary: Summary) -> str:
     low, high = summary.interval or (None, None)
     return f"[{_number(summary.primary_metric, low)}, {_number(summary.primary_metric, high)}]"
-
-
-def _plain(value: float | None) -> str:
-    """Return a number of another evaluator's, which may be a fraction or percent."""
-    return "–" if value is None else f"{value:.4g}" if abs(value) < 1 else f"{value:,.2f}"
 
 
 WHY_MODES_DIFFER = "compat counts as VLMEvalKit's rules do; docs/scoring.md has an example of each difference"

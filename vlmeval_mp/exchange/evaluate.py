@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import msgspec
 
 from vlmeval_mp.core.errors import ConfigError, did_you_mean
-from vlmeval_mp.core.records import DataSpec, Prediction, Sample, Summary
+from vlmeval_mp.core.records import DataSpec, Json, Prediction, Sample, Summary
 from vlmeval_mp.datasets import gold
 from vlmeval_mp.datasets import names as table
 from vlmeval_mp.datasets.tsv import canonical
@@ -45,6 +45,7 @@ class FileToScore:
     scorer: str = ""
     extracted: bool = False
     judge: str = ""
+    judge_args: Json = field(default_factory=dict)
     cluster: str = ""
     group: str = ""
 
@@ -85,6 +86,7 @@ def evaluate(asked: FileToScore, folder: Path | None = None) -> FileScores:
         extracted=asked.extracted,
         source=spec.path,
         judge=asked.judge,
+        judge_args=asked.judge_args,
         cluster=asked.cluster,
         group=asked.group,
     )

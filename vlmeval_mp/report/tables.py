@@ -68,7 +68,7 @@ def _cell(view: JobView) -> str:
     error = view.summary.stderr
     if shown.value is None or error is None:
         return shown.text
-    return f"{shown.text} ± {error * (100 if shown.of else 1):,.2f}"
+    return f"{shown.text} ± {shown.number(error * (100 if shown.of else 1))}"
 
 
 def samples(run: RunView) -> Table:

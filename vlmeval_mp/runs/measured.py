@@ -9,11 +9,15 @@ from vlmeval_mp.core.records import Struct
 
 
 class MetricValue(Struct, frozen=True):
-    """A metric's name, its value and its 95 % interval; where `value` is None, what it lies between."""
+    """A metric's name, its value and its 95 % interval; where `value` is None, what it lies between.
+
+    `as_reported`: the value is another evaluator's, in a unit of its own.
+    """
 
     metric: str
     value: float | None
     interval: tuple[float, float] | None
+    as_reported: bool = False
 
 
 class _Summary(Struct, frozen=True):
@@ -25,8 +29,9 @@ class _Summary(Struct, frozen=True):
 
 
 def read(summary: Path) -> MetricValue | None:
-    """Return what `summary` says first; None where there is no such file, or its number is in a unit of its own."""
+    """Return what `summary` says first; None where there is no such file, or no number in it."""
     found = jsonfiles.read_if_whole(summary, _Summary)
-    if found is None or found.as_reported or not found.primary_metric:
+    if found is None or not found.primary_metric:
         return None
-    return MetricValue(found.primary_metric, found.metrics.get(found.primary_metric), found.bounds or found.interval)
+    value = found.metrics.get(found.primary_metric)
+    return MetricValue(found.primary_metric, value, found.bounds or found.interval, found.as_reported)

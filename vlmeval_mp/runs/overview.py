@@ -14,10 +14,23 @@ from vlmeval_mp.runs import find, results, snapshot
 from vlmeval_mp.runs.state import RunState, fold
 
 
+class Scored(Struct, frozen=True, omit_defaults=False):
+    """The primary metric of one scored job, as its summary has it.
+
+    `as_reported`: the value is another evaluator's, in a unit of its own.
+    """
+
+    model: str
+    dataset: str
+    metric: str
+    value: float | None
+    as_reported: bool
+
+
 class Entry(Struct, frozen=True, omit_defaults=False):
     """One run. `state` is "running", "complete", "incomplete", "queued" or "damaged"; `size` is in bytes on disk.
 
-    `scores` has the primary metric of each scored job, as its summary has it; `problem` says why a run is damaged.
+    `scores` has the scored jobs; `problem` says why a run is damaged.
     """
 
     name: str
@@ -26,7 +39,7 @@ class Entry(Struct, frozen=True, omit_defaults=False):
     done: int = 0
     total: int = 0
     failed: int = 0
-    scores: tuple[tuple[str, str, str, float | None], ...] = ()
+    scores: tuple[Scored, ...] = ()
     size: int = 0
     changed: float = 0.0
     problem: str = ""
@@ -51,8 +64,9 @@ def entry_of(paths: RunPaths) -> Entry:
     return Entry(name, folder, _state(state), state.done, state.total, state.failed, scores, size, changed)
 
 
-def _score(summary: Summary) -> tuple[str, str, str, float | None]:
-    return summary.model, summary.dataset, summary.primary_metric, summary.metrics.get(summary.primary_metric)
+def _score(summary: Summary) -> Scored:
+    metric = summary.primary_metric
+    return Scored(summary.model, summary.dataset, metric, summary.metrics.get(metric), summary.as_reported)
 
 
 def _state(state: RunState) -> str:

@@ -42,7 +42,8 @@ class JobState(Struct, frozen=True, omit_defaults=False):
 
     While `metric` is "", it is the mean over the scored ones. `interval` is its 95 % interval. `health` has the scored
     replies so far and how many show each sign, `reasons` how many samples failed for each reason. `rate` is samples/s
-    now, 0 while nobody answers of it; `eta` are the seconds to go, None while nobody is at it or nothing tells.
+    now, 0 while nobody answers of it; `eta` are the seconds to go, None while nobody is at it or nothing tells. With
+    `as_reported`, `score` is another evaluator's, in a unit of its own.
     """
 
     name: str
@@ -63,6 +64,7 @@ class JobState(Struct, frozen=True, omit_defaults=False):
     reasons: dict[str, int] = {}
     rate: float = 0.0
     eta: float | None = None
+    as_reported: bool = False
 
 
 class WorkerState(Struct, frozen=True, omit_defaults=False):
@@ -229,6 +231,7 @@ def _job_state(job: Job, snapshot: Snapshot, held: int) -> JobState:
         health=tally.health,
         metric=measured.metric if measured else tally.metric,
         reasons=tally.reasons,
+        as_reported=measured.as_reported if measured else tally.as_reported,
     )
 
 

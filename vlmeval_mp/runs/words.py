@@ -24,12 +24,19 @@ def duration(seconds: float | None) -> str:
     return f"{minutes}m {whole % 60:02}s" if minutes else f"{whole}s"
 
 
-def score(metric: str, value: float | None, interval: tuple[float, float] | None) -> str:
+def as_reported(value: float | None) -> str:
+    """Return another evaluator's number in its own unit, which may be a fraction or percent: `0.3333`, `60.00`."""
+    return DASH if value is None else f"{value:.4g}" if abs(value) < 1 else f"{value:,.2f}"
+
+
+def score(metric: str, value: float | None, interval: tuple[float, float] | None, *, reported: bool = False) -> str:
     """Return a metric in percent, or in points, with half its 95 % interval: `91.2 ±1.4`; `0.4–99.7` where it only has
     bounds.
 
-    The half is rounded up, so that it is never zero.
+    The half is rounded up, so that it is never zero. `reported` is for another evaluator's number.
     """
+    if reported:
+        return as_reported(value)
     scale = 1 if metric.endswith(POINTS) else 100
     if value is None:
         return DASH if interval is None else "–".join(f"{scale * end:,.1f}" for end in interval)

@@ -200,5 +200,5 @@ def _notes(end: Json) -> list[str]:
 
 def _how(judge: str) -> str:
     if judge not in BY_RULES:
-        return "`vlmeval-mp eval` scores again once it can be reached (OPENAI_API_BASE, OPENAI_API_KEY)"
-    return "Name one with --judge, with OPENAI_API_BASE and OPENAI_API_KEY in the environment, and score again"
+        return "`vlmeval-mp eval` scores again once it can be reached (--judge-base-url, OPENAI_API_KEY)"
+    return "Name one with --judge, its address with --judge-base-url, its key with $OPENAI_API_KEY, and score again"

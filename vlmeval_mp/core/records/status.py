@@ -157,7 +157,8 @@ class Tally(Struct, frozen=True):
 
     `value` is their sum, and `interval` the 95 % interval of their mean. Once `metric` is set, `score` is that metric,
     the benchmark's own, over the samples so far, and `interval` is its interval. `health` has the replies so far, and
-    how many of them show each sign; `reasons` has how many samples failed for each reason.
+    how many of them show each sign; `reasons` has how many samples failed for each reason. With `as_reported`, `score`
+    is another evaluator's, in a unit of its own.
     """
 
     value: float = 0.0
@@ -169,6 +170,7 @@ class Tally(Struct, frozen=True):
     metric: str = ""
     score: float | None = None
     reasons: dict[str, int] = {}
+    as_reported: bool = False
 
 
 class SupervisorStatus(Struct, frozen=True):

@@ -17,7 +17,7 @@ from vlmeval_mp.vlmevalkit.child.judging import BY_RULES
 
 KEY = "OPENAI_API_KEY"
 LOCAL = ("LOCAL_LLM", "OPENAI_API_BASE")
-"""Variables that name another place to ask, which may want no key."""
+"""Variables that name another place to ask, as `judge_args.api_base` does; it may want no key."""
 
 JUDGED = "judge"
 """The scorer that leaves every verdict to a judge."""
@@ -73,7 +73,9 @@ def _judge(spec: RunSpec, environ: Mapping[str, str]) -> list[Remark]:
             found.append(Remark("warning", f"judge {spec.judge}", f"cannot be imported: {error}"))
     elif spec.judge not in BY_RULES and not theirs:
         found.append(Remark("warning", f"judge {spec.judge}", NOT_ASKED))
-    elif spec.judge not in BY_RULES and not any(environ.get(name) for name in (KEY, *LOCAL)):
+    elif spec.judge not in BY_RULES and not (
+        spec.judge_args.get("api_base") or any(environ.get(name) for name in (KEY, *LOCAL))
+    ):
         found.append(Remark("warning", f"judge {spec.judge}", f"there is no ${KEY}; what it would judge stays open"))
     return found
 

@@ -8,8 +8,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-import msgspec
-
 from vlmeval_mp.core.records import Prediction, Sample, Score, Summary, Tally
 from vlmeval_mp.runs.reasons import Reasons
 from vlmeval_mp.runs.verdicts import Slim
@@ -66,6 +64,7 @@ class Live:
             metric=self._own.metric,
             score=self._own.score,
             reasons=self._reasons.counts(),
+            as_reported=self._own.as_reported,
         )
 
     def _measure(self) -> Tally:
@@ -80,9 +79,10 @@ class Live:
             metric=summary.primary_metric,
             score=summary.metrics.get(summary.primary_metric),
             interval=summary.bounds or summary.interval,
+            as_reported=summary.as_reported,
         )
         self._due = float("inf")
-        return self.tally() if not summary.as_reported else msgspec.structs.replace(self.tally(), metric="", score=None)
+        return self.tally()
 
     def news(self) -> list[str]:
         """Return a sentence for each thing that has come beyond its threshold since the last call.

@@ -38,12 +38,8 @@ def scored(summary: Summary, *, alone: bool) -> str:
     name = summary.dataset if alone else f"{summary.model} on {summary.dataset}"
     if summary.problem:
         return f"{name} done, without a score: {summary.problem}"
-    if summary.as_reported:
-        value = summary.metrics.get(summary.primary_metric)
-        said = "–" if value is None else f"{value:.4g}"
-    else:
-        value = summary.metrics.get(summary.primary_metric)
-        said = score(summary.primary_metric, value, summary.bounds or summary.interval)
+    value, interval = summary.metrics.get(summary.primary_metric), summary.bounds or summary.interval
+    said = score(summary.primary_metric, value, interval, reported=summary.as_reported)
     failed = f", {summary.counts.failed:,} failed" if summary.counts.failed else ""
     return f"{name} done: {said}{failed}"
 
