@@ -599,6 +599,21 @@ def test_a_mode_that_does_not_apply_has_no_number_under_the_table() -> None:
     ]
 
 
+def test_what_is_the_same_of_many_jobs_is_one_line_for_people_and_one_each_for_programs() -> None:
+    notes, doubt = ("compat does not apply: why",), "{} of 9 replies say nothing"
+    jobs = [summary(f"d{n}", notes=notes, warnings=(doubt.format(n),)) for n in range(9)]
+    stream = io.StringIO()
+    display.show_results([(each, None) for each in jobs], Path("/r"), stream)
+    assert stream.getvalue().splitlines()[10:] == [
+        "d0, d1, d2 and 6 more: compat does not apply: why",
+        "results in /r",
+        "warning: d0: 0 of 9 replies say nothing; the same, by figures of their own, of d1, d2, d3 and 5 more",
+    ]
+    stream = io.StringIO()
+    display.show_results([(each, None) for each in jobs], Path("/r"), stream, as_json=True)
+    assert json.loads(stream.getvalue())["warnings"] == [f"d{n}: {n} of 9 replies say nothing" for n in range(9)]
+
+
 def test_the_number_by_the_authors_own_rule_stands_under_the_table() -> None:
     own = OtherMode("official", {"accuracy": 0.45, "accuracy_all": 0.44}, differ=3, unscored=2)
     told = "MathVision: by the authors' own rule (--scoring official): "

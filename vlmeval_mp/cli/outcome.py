@@ -16,6 +16,8 @@ from vlmeval_mp.core.paths import RunPaths
 if TYPE_CHECKING:
     from vlmeval_mp.core.records import Job, RunRecord
 
+FEW = 5
+"""Jobs without a score that are named."""
 SHOWN = 20
 """Rows that a table cannot carry, named on the screen; a thousand would hide the result."""
 
@@ -65,18 +67,20 @@ def show_time(paths: RunPaths, as_json: bool) -> None:
 
 
 def failures(paths: RunPaths, record: RunRecord) -> list[str]:
-    """Return a line for each error that a job's first failed sample has, with the file or files that have the others,
-    and how to ask failed samples again.
+    """Return a line for each kind of error that a job's first failed sample has, with the file or files that have the
+    others, and how to ask failed samples again.
     """
     from vlmeval_mp.runs import results
+    from vlmeval_mp.runs.reasons import reason
 
-    alike: dict[str, list[tuple[Job, str]]] = {}
+    alike: dict[str, list[tuple[Job, str, str]]] = {}
     for job in record.jobs:
         first = results.first_failure(paths.results(job.model, job.dataset))
         if first is not None:
-            alike.setdefault(str(first.error), []).append((job, first.index))
+            error = str(first.error)
+            alike.setdefault(reason(error), []).append((job, first.index, error))
     lines = []
-    for error, ((job, index), *others) in alike.items():
+    for (job, index, error), *others in alike.values():
         folder = paths.all_results / "*" / "*" if others else paths.results(job.model, job.dataset)
         who = f"{job.model} on {job.dataset}" + (f" and {_more(len(others))}" if others else "")
         told = f"each failed sample says why in {folder / results.PREDICTIONS}"
@@ -90,16 +94,21 @@ def _more(jobs: int) -> str:
 
 
 def unfinished(paths: RunPaths, record: RunRecord, code: int) -> list[str]:
-    """Return a line for each job without a score (samples are unanswered, or scoring was stopped), and how to go on."""
+    """Return a line for each job without a score (samples are unanswered, or scoring was stopped), and how to go on.
+
+    Of more than `FEW` jobs, the last line is about all others.
+    """
     from vlmeval_mp.runs import progress, results, snapshot
     from vlmeval_mp.runs.state import fold
 
     found = fold(snapshot.Reader(paths, record).read(), time.time()).jobs
     jobs = [j for j in found if not j.finished or results.read_summary(paths.results(j.model, j.dataset)) is None]
-    lines = []
-    for job in jobs:
-        answered = max(job.done, progress.answered(paths.checkpoints, job.name))  # of unfinished shards, too
-        lines.append(f"{job.model} on {job.dataset}: no score yet, {answered:,} of {job.total:,} samples are answered")
+    answered = [max(job.done, progress.answered(paths.checkpoints, job.name)) for job in jobs]  # of open shards, too
+    each = [(f"{job.model} on {job.dataset}", done, job.total) for job, done in zip(jobs, answered, strict=True)]
+    if len(each) > FEW:
+        rest, done_there, total_there = zip(*each[FEW - 1 :], strict=True)
+        each[FEW - 1 :] = [(f"{len(rest)} more jobs", sum(done_there), sum(total_there))]
+    lines = [f"{who}: no score yet, {done:,} of {total:,} samples are answered" for who, done, total in each]
     resumable = code in (EXIT_INCOMPLETE, EXIT_NO_WORKER, EXIT_DISK, EXIT_SIGINT, EXIT_SIGTERM)
     again = f"to go on, run the same command again, or: vlmeval-mp resume {_quoted(paths)}"
     return [*lines, again] if jobs and resumable else lines

@@ -297,7 +297,7 @@ def progress_line(state: RunState) -> str:
         facts += f" {state.phase} in {duration(state.elapsed)}"
     else:
         facts += f" {rate(state.rate)}" if state.rate > 0 else f" {state.phase}"
-        facts += f" eta {duration(state.eta)}" if state.rate > 0 or state.eta is not None else ""
+        facts += f" eta {duration(state.eta)}" if state.eta is not None else ""
     begun = [job for job in state.jobs if job.score is not None]
     active = [job for job in begun if not job.finished] or begun
     several_models = len({job.model for job in state.jobs}) > 1

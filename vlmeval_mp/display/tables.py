@@ -15,6 +15,7 @@ from rich.text import Text
 
 from vlmeval_mp.core import jsonfiles
 from vlmeval_mp.core.records import Counts, OtherMode, Summary
+from vlmeval_mp.display import joined
 from vlmeval_mp.display.matrix import matrix
 from vlmeval_mp.display.plaintable import plain_table
 from vlmeval_mp.display.terminal import Terminal, silence
@@ -108,9 +109,11 @@ def show_results(
 ) -> None:
     """Write the results in the form that suits `stream`: one JSON object, a table, or plain text.
 
-    `folder` is where the files are, None if none were written. What a summary warns of stands before `warnings`.
+    `folder` is where the files are, None if none were written. What a summary warns of stands before `warnings`; people
+    get what is alike of several jobs in one line.
     """
-    said = [*_doubts([summary for summary, _ in summaries]), *warnings]
+    doubts = _doubts([summary for summary, _ in summaries])
+    said = [*(f"{who}: {text}" for who, text in doubts), *warnings] if as_json else [*joined.alike(doubts), *warnings]
     try:
         if as_json:
             found = [{**msgspec.to_builtins(s), "samples_per_second": r} for s, r in summaries]
@@ -130,12 +133,10 @@ def show_results(
         silence(stream)
 
 
-def _doubts(found: Sequence[Summary]) -> list[str]:
-    """Return what the summaries warn of, each line with the job it is about."""
+def _doubts(found: Sequence[Summary]) -> list[tuple[str, str]]:
+    """Return what the summaries warn of, each with the job it is about."""
     several = len({s.model for s in found}) > 1
-    return [
-        f"{f'{s.model} on {s.dataset}' if several else s.dataset}: {warning}" for s in found for warning in s.warnings
-    ]
+    return [(f"{s.model} on {s.dataset}" if several else s.dataset, text) for s in found for text in s.warnings]
 
 
 def _rows(summaries: Results, spared: Sequence[str] = ()) -> list[list[str]]:
@@ -229,17 +230,18 @@ def _notes(summaries: Results, folder: Path | None, spared: Sequence[str] = ()) 
     rules = sorted({s.scoring for s in found if s.scoring != "strict"})
     notes = [f"scored as {safe(name)}" for name in rules]
     several = len({s.model for s in found}) > 1
+    about = []
     for summary in found:
         who = safe(f"{summary.model} on {summary.dataset}" if several else summary.dataset)
         untold = [f"{n:,} {name}" for name in _COUNTS if name in spared and (n := _COUNTS[name](summary.counts))]
         untold += [f"95 % {_interval(summary)}"] if _INTERVAL in spared and summary.interval else []
         untold += [f"{name} {cell(summary)}" for name, cell in _BESIDE.items() if name in spared and cell(summary)]
         notes += [f"{who}: {', '.join(untold)}"] if untold else []
-        notes += [f"{who}: {note}"] if (note := _official(summary)) else []
-        notes += [f"{who}: {note}"] if (note := _other(summary)) else []
-        notes += [f"{who}: {note}"] if (note := _together(summary)) else []
-        notes += [f"{who}: {safe(note)}" for note in (*summary.notes, summary.problem) if note]
-        notes += [f"{who}: {n:,} of its answers imported from {safe(file)}" for file, n in summary.imported.items()]
+        said = [_official(summary), _other(summary), _together(summary)]
+        said += [safe(note) for note in (*summary.notes, summary.problem)]
+        said += [f"{n:,} of its answers imported from {safe(file)}" for file, n in summary.imported.items()]
+        about += [(who, text) for text in said if text]
+    notes += joined.same(about)
     if any(s.other is not None and s.other.differ and s.other.applies for s in found):
         notes.append(WHY_MODES_DIFFER)
     return notes + ([] if folder is None else [_where(folder)])
