@@ -17,6 +17,26 @@ def test_mcnemar_is_the_binomial_test_of_the_flips(gained: int, lost: int) -> No
     assert mcnemar(gained, lost) == pytest.approx(expected, rel=1e-9, abs=1e-300)
 
 
+@pytest.mark.parametrize(
+    ("gained", "lost", "p"),
+    [
+        (0, 0, 1.0),
+        (1, 0, 1.0),
+        (0, 6, 0.03125),
+        (5, 5, 1.0),
+        (9, 2, 0.0654296875),
+        (2, 9, 0.0654296875),
+        (60, 31, 0.00311268984839376),
+        (121, 59, 4.4344492637551645e-06),
+        (700, 600, 0.0060157938610449395),
+        (1500, 1400, 0.06598734966518463),
+    ],
+)
+def test_mcnemar_gives_what_statsmodels_does(gained: int, lost: int, p: float) -> None:
+    """`p` is that of statsmodels 0.15.0: `mcnemar([[10, lost], [gained, 5]], exact=True)`."""
+    assert mcnemar(gained, lost) == pytest.approx(p, rel=1e-9)
+
+
 def sides(gained: int, lost: int, n: int) -> tuple[list[float], list[float]]:
     first = [0.0] * gained + [1.0] * lost + [1.0] * (n - gained - lost)
     second = [1.0] * gained + [0.0] * lost + [1.0] * (n - gained - lost)
@@ -28,24 +48,60 @@ def test_known_flips_give_the_exact_difference_p_and_interval() -> None:
     assert (found.difference, found.gained, found.lost, found.test) == (0.07, 9, 2, "exact McNemar")
     assert found.p == pytest.approx(stats.binomtest(9, 11).pvalue)
     assert found.low is not None and found.high is not None
-    # inside the interval the score test keeps a difference, outside it does not
-    for bound in (found.low, found.high):
-        assert abs(score_statistic(9, 2, 100, bound)) == pytest.approx(Z, rel=1e-6)
+    assert (found.low, found.high) == pytest.approx(score_interval(9, 2, 100), abs=1e-9)
     assert found.low < 0.07 < found.high
 
 
-def score_statistic(gained: int, lost: int, n: int, delta: float) -> float:
-    """Tango's statistic with its nuisance parameter found by maximizing the likelihood numerically."""
+def rarer_share(gained: int, lost: int, n: int, delta: float) -> float:
+    """The likeliest share of the rarer kind of flip where the shares differ by `delta`: the root of the slope of the
+    likelihood."""
+    common, rarer = (gained, lost) if delta >= 0 else (lost, gained)
+    high = (1 - abs(delta)) / 2
+    parts = ((common, abs(delta), 1), (rarer, 0.0, 1), (n - gained - lost, 1 - abs(delta), -2))
 
-    def loss(share_lost: float) -> float:
-        share_gained = share_lost + delta
-        rest = 1 - share_lost - share_gained
-        parts = ((gained, share_gained), (lost, share_lost), (n - gained - lost, rest))
-        return -sum(count * math.log(max(share, 1e-300)) for count, share in parts if count)
+    def slope(share: float) -> float:
+        return sum(count * factor / (offset + factor * share) for count, offset, factor in parts if count)
 
-    low, high = max(0.0, -delta), (1 - delta) / 2
-    share = optimize.minimize_scalar(loss, bounds=(low, high), method="bounded", options={"xatol": 1e-12}).x
-    return (gained - lost - n * delta) / math.sqrt(n * (2 * share + delta - delta * delta))
+    inside = high * 1e-9
+    if slope(inside) <= 0:
+        return 0.0
+    return high if slope(high - inside) >= 0 else float(optimize.brentq(slope, inside, high - inside, xtol=1e-16))
+
+
+def score_interval(gained: int, lost: int, n: int) -> tuple[float, float]:
+    """Tango's interval, by its definition: between the two differences whose score statistic is ±1.96."""
+
+    def statistic(delta: float) -> float:
+        both = 2 * rarer_share(gained, lost, n, delta) + abs(delta)
+        distance = gained - lost - n * delta
+        return distance and distance / math.sqrt(n * (both - delta * delta))
+
+    estimate, end = (gained - lost) / n, 1 - 1e-9
+    low = optimize.brentq(lambda d: statistic(d) - Z, -end, min(estimate, end), xtol=1e-13) if lost < n else -1.0
+    high = optimize.brentq(lambda d: statistic(d) + Z, max(estimate, -end), end, xtol=1e-13) if gained < n else 1.0
+    return low, high
+
+
+SMALL = [(g, k - g, n) for n in (1, 2, 3, 5, 8, 13) for k in range(n + 1) for g in range(k + 1)]
+LARGE = [
+    (0, 0, 1500),
+    (1, 0, 1500),
+    (0, 1500, 1500),
+    (31, 60, 500),
+    (750, 750, 1500),
+    (4000, 3900, 11_000),
+    (0, 9, 11_000),
+]
+
+
+@pytest.mark.parametrize(("gained", "lost", "n"), SMALL + LARGE)
+def test_the_interval_of_any_table_is_tangos(gained: int, lost: int, n: int) -> None:
+    assert tango(gained, lost, n) == pytest.approx(score_interval(gained, lost, n), abs=1e-7)
+
+
+def test_the_interval_of_a_published_table_is_the_published_one() -> None:
+    """Airway hyper-responsiveness (Bentur et al. 2009): R's PropCIs, `scoreci.mp(7, 1, 21)`, has -0.517 to -0.026."""
+    assert tango(1, 7, 21) == pytest.approx((-0.517, -0.026), abs=5e-4)
 
 
 def test_no_flip_is_no_certainty() -> None:
