@@ -19,7 +19,7 @@ class Nothing:
         self.claims += 1
         return None, self.missing
 
-    async def look(self):
+    async def look(self, *, idle):
         pass
 
 

@@ -62,7 +62,7 @@ class Claims:
                 pause, idle = WAIT_FIRST, 0.0
                 continue
             if not missing:
-                await self._twins.look()
+                await self._twins.look(idle=not self._in_flight())
                 if not self._in_flight():
                     if under_way:  # what was being given back while the claim looked may be pending now
                         continue

@@ -1,8 +1,10 @@
-"""Asks samples once more that another worker is very slow with, when this worker has nothing else to do.
+"""Asks samples once more that another worker is very slow with, when this worker has nothing of its own to do.
 
 Only where a second answer is equal to the first by the request alone, and never a sample that any dead engine had. The
 answer goes to the worker that holds the sample, which takes whichever comes first and cancels the other. A sample is a
-straggler once it was in another engine for longer than 99 of 100 take, from when this worker first saw it there.
+straggler once it was in another engine for longer than 99 of 100 take, from when this worker first saw it there. While
+this worker's own are in its engine, a twin would slow them: and of an engine that has just begun, nobody knows how long
+its samples take.
 """
 
 from __future__ import annotations
@@ -86,8 +88,8 @@ class Twins:
         """Seconds after which a sample is a straggler."""
         return max(LEAST_SECONDS, self._pace.usual() or self._sharing.usual())
 
-    async def look(self) -> None:
-        """Ask what has become a straggler, and end what its own worker has answered meanwhile."""
+    async def look(self, *, idle: bool) -> None:
+        """Ask what has become a straggler if this worker is `idle`; end what its own worker has answered meanwhile."""
         if self._never or self.group is None:
             return
         there = await asyncio.to_thread(self._in_other_engines)
@@ -97,7 +99,10 @@ class Twins:
                 task.cancel()
         now = time.monotonic()
         self._seen = {place: self._seen.get(place, now) for place in there}
-        due = sorted((since, key) for (_, key), since in self._seen.items() if since <= now - self.patience)
+        if not idle:
+            return
+        late = [(since, key) for (_, key), since in self._seen.items() if since <= now - self.patience]
+        due = sorted(late, key=lambda each: (each[0], each[1][0], -each[1][1]))  # an engine begins with the first rows
         room = self._asker.window_size - self._asker.in_engine - self._asker.rendering
         for _, key in due:
             if room <= 0:
