@@ -67,9 +67,17 @@ def test_a_job_without_an_answer_takes_what_its_pace_says_or_as_long_again_as_ot
     assert forecast.seconds_of_job(job("a", 20, None), at_it, NOW) is None
     assert forecast.seconds_of_job(job("a", 20, 1.0), [worker()], NOW) is None, "nobody is at it"
     answers = [worker(in_flight=8, spans=asked(6.0, 1.0, 10))]
-    assert forecast.seconds_of_job(job("a", 20, 9.0), answers, NOW) == 10.0
+    assert forecast.seconds_of_job(job("a", 20, 0.5), answers, NOW) == 9.0
+    moved_on = [worker(in_flight=8, spans=asked(99.0, 60.0, 10))]
+    assert forecast.seconds_of_job(job("a", 20, 0.5), moved_on, NOW) is None
+    assert forecast.seconds_of_job(job("a", 1, 0.5, open=False), moved_on, NOW) == 12.0, "its last one is overdue"
     closed = job("a", 20, 0.01, known=False, open=False)
     assert forecast.seconds_left([closed], [*at_it, worker()], {}, NOW) == 6.0, "nobody can help with it"
+
+
+def test_a_job_that_has_only_begun_is_not_told_by_its_first_answers_alone() -> None:
+    begun = worker(in_flight=8, spans=asked(9.0, 0.0, 9) | asked(9.0, 0.0, 90, name="other"))
+    assert forecast.seconds_left([job("a", 100, 0.1, open=False)], [begun], {}, NOW) == pytest.approx(10.0)
 
 
 @pytest.mark.parametrize(("oldest", "seconds"), [(3.0, 9.0), (60.0, 12.0)])

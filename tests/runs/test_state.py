@@ -135,14 +135,15 @@ def test_a_job_has_the_rate_of_those_who_answer_of_it_now() -> None:
         "a": ServingSpan(first=NOW - 10, last=NOW, answered=50),
         "b": ServingSpan(first=NOW - 99, last=NOW - 60, answered=9),
     }
-    shards = {"a": ShardCounts(pending=1, done=1, done_samples=50)}
+    shards = {"a": ShardCounts(pending=1, done=1, done_samples=50), "b": ShardCounts(pending=1)}
     gone = worker("w1", spans=spans)
-    a, b = folded(shards, (worker(spans=spans, in_flight=8), gone), ("w0",), supervisor()).jobs
+    known = supervisor(answered={"a": Answered(50, 10.0), "b": Answered(9, 39.0)})
+    a, b = folded(shards, (worker(spans=spans, in_flight=8), gone), ("w0",), known).jobs
     assert a.rate == 5.0
     assert a.eta == pytest.approx(10.0)
     assert (b.rate, b.eta) == (0.0, None)
     last = {"a": ShardCounts(claimed=1, done=1, done_samples=99)}
-    assert folded(last, (worker(spans=spans, in_flight=1),), ("w0",), supervisor()).jobs[0].eta == 1.0
+    assert folded(last, (worker(spans=spans, in_flight=1),), ("w0",), known).jobs[0].eta == 1.0
 
 
 def test_without_a_supervisor_a_score_is_what_the_summary_says() -> None:

@@ -18,7 +18,7 @@ SOON = 1.0
 OVERDUE = 0.2
 """The share of its age that a sample takes longer which has outlived what is usual: long ones are of a long tail."""
 FRESH = 30.0
-"""Seconds since a job's last answer for which its rate is shown."""
+"""Seconds since a job's last answer for which its rate is shown, and for which its worker is taken to go on with it."""
 
 
 class Waiting(Struct, frozen=True):
@@ -59,20 +59,18 @@ def seconds_left(
 
 
 def seconds_of_job(job: Waiting, workers: Sequence[WorkerStatus], now: float) -> float | None:
-    """Return the seconds until those who are at `job` have answered it; None while nobody is.
+    """Return the seconds until those who are at `job` have answered it; None while nobody is, or nothing tells.
 
-    Before its first answer it takes what its pace says; and where that is a pace of other data sets, as long again
-    as it has been waited for.
+    What has passed since its last answer, or since it was first asked, is off; and where its pace is that of other data
+    sets, it takes as long again as it has been waited for.
     """
-    asked = [span for w in workers if w.phase in SERVING and w.in_flight and (span := w.spans.get(job.name))]
-    if not asked or not job.left:
+    spans = [span for w in workers if w.phase in SERVING and w.in_flight and (span := w.spans.get(job.name))]
+    at_it = [span for span in spans if not (job.open and span.answered and now - span.last > FRESH)]
+    if not at_it or not job.left or job.pace is None:
         return None
-    if rate := sum(rate_of_job(job.name, worker, now) for worker in workers):
-        return max(SOON, job.left / rate)
-    if job.pace is None or any(span.answered for span in asked):
-        return None
-    waited = max(now - span.first for span in asked)
-    needed = job.left * job.pace.seconds / len(asked)
+    last = max((span.last for span in at_it if span.answered), default=min(span.first for span in at_it))
+    waited = max(0.0, now - last)
+    needed = job.left * job.pace.seconds / len(at_it)
     return max(SOON, max(needed - waited, OVERDUE * waited) if job.pace.known else max(needed, waited))
 
 
