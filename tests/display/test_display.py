@@ -844,6 +844,10 @@ def test_a_long_name_is_whole_where_the_bar_has_room_for_it() -> None:
     named = run(jobs=(job("LongNamedBenchmark_DEV_EN_V11"), job("short")))
     assert "LongNamedBenchmark_DEV_EN_V11 " in "\n".join(drawn(named, 120))
     assert "LongNamedBenchmark_…" in "\n".join(drawn(named, 80))
+    longest = "A_benchmark_of_46_letters_or_so_DEV_EN_V11_abcd"
+    wide = "\n".join(drawn(run(jobs=(job(longest[:46], metric="relaxed_accuracy"),)), 160))
+    assert f"{longest[:46]} " in wide and "relaxed accuracy" in wide
+    assert "━" * 5 in wide
 
 
 def test_a_high_screen_shows_more_of_what_happened_and_of_each_worker() -> None:

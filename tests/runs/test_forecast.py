@@ -50,7 +50,7 @@ def test_it_falls_before_the_first_answer_and_grows_once_that_is_overdue() -> No
         first = worker(in_flight=8, spans=asked(seconds))
         return forecast.seconds_left([job("a", 100)], [first], {}, NOW)
 
-    assert [at(0.0), at(4.0), at(50.0)] == pytest.approx([10.0, 6.0, 10.0])
+    assert [at(0.0), at(4.0), at(50.0)] == pytest.approx([10.0, 6.0, 25.0])
 
 
 def test_nothing_is_promised_of_a_job_of_which_nothing_is_known() -> None:
@@ -70,7 +70,7 @@ def test_a_job_without_an_answer_takes_what_its_pace_says_or_as_long_again_as_ot
     assert forecast.seconds_of_job(job("a", 20, 0.5), answers, NOW) == 9.0
     moved_on = [worker(in_flight=8, spans=asked(99.0, 60.0, 10))]
     assert forecast.seconds_of_job(job("a", 20, 0.5), moved_on, NOW) is None
-    assert forecast.seconds_of_job(job("a", 1, 0.5, open=False), moved_on, NOW) == 12.0, "its last one is overdue"
+    assert forecast.seconds_of_job(job("a", 1, 0.5, open=False), moved_on, NOW) == 30.0, "its last one is overdue"
     closed = job("a", 20, 0.01, known=False, open=False)
     assert forecast.seconds_left([closed], [*at_it, worker()], {}, NOW) == 6.0, "nobody can help with it"
 
@@ -80,7 +80,7 @@ def test_a_job_that_has_only_begun_is_not_told_by_its_first_answers_alone() -> N
     assert forecast.seconds_left([job("a", 100, 0.1, open=False)], [begun], {}, NOW) == pytest.approx(10.0)
 
 
-@pytest.mark.parametrize(("oldest", "seconds"), [(3.0, 9.0), (60.0, 12.0)])
+@pytest.mark.parametrize(("oldest", "seconds"), [(3.0, 9.0), (60.0, 30.0)])
 def test_the_last_sample_is_waited_for_by_what_is_usual(oldest: float, seconds: float) -> None:
     last = worker(in_flight=1, oldest=oldest, usual=12.0)
     assert forecast.seconds_left([job("a", 1)], [last], {}, NOW) == pytest.approx(seconds)

@@ -190,16 +190,18 @@ def _job_cells(job: JobState) -> dict[str, Part]:
 
 
 def _job_columns(width: int, names: int, *, several_models: bool) -> list[Column]:
-    """Return the columns; where a name is long, its column takes up to 10 cells of the bar, on a screen with room."""
+    """Return the columns; where a name is long, its column takes up to 10 cells of the bar on a wide screen, 16 on a
+    wider one.
+    """
     wide, wider = width >= WIDE, width >= WIDER
     least = 30 if wider else 20 if wide else 20 - 5 * several_models
-    head = [Column("job", max(least, min(names, least + 10)) if wide else least)]
+    head = [Column("job", max(least, min(names, least + (16 if wider else 10))) if wide else least)]
     if several_models:
         head += [Column("model", 24 if wider else 16 if wide else 10)]
     tail = [Column("done", 17 if wide else 13, "right")]
     tail += [Column("%", 4, "right"), Column("rate", 8, "right")] if wide else []
     tail += [Column("eta", 7, "right"), Column("failed", 6, "right"), Column("score", 13 if wide else 11, "right")]
-    tail += [Column("metric", 12)] if wider else []
+    tail += [Column("metric", 16)] if wider else []
     used = sum(c.width for c in head + tail) + 2 * (len(head) + len(tail))
     return [*head, Column("progress", max(4, width - used)), *tail]
 

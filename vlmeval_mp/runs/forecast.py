@@ -15,8 +15,9 @@ from vlmeval_mp.runs.paces import Pace
 
 SOON = 1.0
 """The least estimate, in seconds, while a sample is left."""
-OVERDUE = 0.2
-"""The share of its age that a sample takes longer which has outlived what is usual: long ones are of a long tail."""
+OVERDUE = 0.5
+"""The share of its age that a sample takes longer which has outlived what is usual: long ones are of a long tail, so
+that the older one is, the longer it still takes."""
 FRESH = 30.0
 """Seconds since a job's last answer for which its rate is shown, and for which its worker is taken to go on with it."""
 

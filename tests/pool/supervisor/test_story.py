@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tests.runs.test_state import NOW, snapshot, supervisor, worker
 from vlmeval_mp.core.records import Counts, ServingSpan, Summary, TimeSpent
-from vlmeval_mp.pool.supervisor.story import Story, scored, total
+from vlmeval_mp.pool.supervisor.story import Story, name_of, scored, total
 from vlmeval_mp.runs.state import ShardCounts, fold
 
 
@@ -50,3 +50,8 @@ def test_the_end_says_what_it_came_to() -> None:
     state = fold(snapshot(settled, supervised=supervisor(finished=("a", "b"), ended=NOW)), NOW)
     text = total(state, TimeSpent(samples=150, serving=30.0))
     assert text == "finished: 150 of 150 samples in 1m 00s, 2 failed; 5.0 samples/s"
+
+
+def test_a_model_is_named_in_events_only_where_there_are_several():
+    assert name_of("m", "MMStar", alone=True) == "MMStar"
+    assert name_of("m", "MMStar", alone=False) == "m on MMStar"

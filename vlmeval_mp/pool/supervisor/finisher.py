@@ -56,6 +56,7 @@ class Finisher:
         self._paths = paths
         self._rules = {j.name: results.rules_of(asked, j) for j in record.jobs}
         self._jobs = {j.name: j for j in record.jobs}
+        self._alone = len({j.model for j in record.jobs}) == 1
         self._datasets: dict[str, Dataset] = {}
         self._indexes: dict[str, Index] = {}
         self._verdicts = {name: Verdicts(rules) for name, rules in self._rules.items()}
@@ -156,7 +157,8 @@ class Finisher:
         self._tallies[job.name] = live.tally()
         if made:
             self._decide(job, done.shard.first, made)
-        self.news.extend((f"{job.model} on {job.dataset}: {text}", "warning") for text in live.news())
+        name = story.name_of(job.model, job.dataset, alone=self._alone)
+        self.news.extend((f"{name}: {text}", "warning") for text in live.news())
 
     def _stopping_of(self, asked: RunSpec, job: Job) -> Stopping:
         rules = self._rules[job.name]
@@ -183,9 +185,7 @@ class Finisher:
                 if summary.problem:
                     self.error = self.error or VlmevalError(f"{job.model} on {job.dataset}: {summary.problem}")
                 self._tallies[job.name] = self._running[job.name].published(summary)
-                self.news.append(
-                    (story.scored(summary, alone=len({j.model for j in self._jobs.values()}) == 1), "info")
-                )
+                self.news.append((story.scored(summary, alone=self._alone), "info"))
             else:
                 results.write_predictions(folder, merged)
         of_jobs: tuple[dict[str, Any], ...] = (

@@ -33,9 +33,14 @@ class Story:
             yield "first answer" + (f" {duration(min(answers) - begun)} after the start" if begun else "")
 
 
+def name_of(model: str, dataset: str, *, alone: bool) -> str:
+    """Return how an event names a job; `alone`: there is one model, which needs no name."""
+    return dataset if alone else f"{model} on {dataset}"
+
+
 def scored(summary: Summary, *, alone: bool) -> str:
-    """Return `DigitsMCQ done: 91.2 ± 1.4`; `alone`: there is one model, which needs no name."""
-    name = summary.dataset if alone else f"{summary.model} on {summary.dataset}"
+    """Return `DigitsMCQ done: 91.2 ± 1.4`."""
+    name = name_of(summary.model, summary.dataset, alone=alone)
     if summary.problem:
         return f"{name} done, without a score: {summary.problem}"
     value, interval = summary.metrics.get(summary.primary_metric), summary.bounds or summary.interval
