@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 import webbrowser
 from pathlib import Path
 
@@ -47,3 +50,18 @@ def test_a_page_is_opened_only_where_there_is_a_screen(tmp_path: Path, monkeypat
     assert opened == []
     report.open_page(tmp_path / "index.html", {"DISPLAY": ":0"})
     assert opened == [(tmp_path / "index.html").as_uri()]
+
+
+def test_the_browser_that_is_named_shows_the_report_of_a_launch_without_a_screen(tmp_path: Path) -> None:
+    browser = tmp_path / "browser"
+    browser.write_text(f'#!/bin/sh\necho "$@" > {tmp_path / "opened"}\n')
+    browser.chmod(0o755)
+    tsv = choice_tsv(tmp_path / "x.tsv", 4)
+    launch = ["launch", "--model", "fake", "--engine", "fake", "--data", str(tsv), "--run", "r", "--plain", "--open"]
+    here = {name: value for name, value in os.environ.items() if name not in report.SCREENS}
+    subprocess.run(
+        [sys.executable, "-m", "vlmeval_mp.cli", *launch, "--jobs", str(tmp_path / "jobs"), "--device", "cpu"],
+        env=here | {"BROWSER": str(browser)}, check=True, timeout=120,
+    )  # fmt: skip
+    page = tmp_path / "jobs" / "r" / "report" / "index.html"
+    assert (tmp_path / "opened").read_text().strip() == page.as_uri()

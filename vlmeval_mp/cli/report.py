@@ -14,6 +14,8 @@ from vlmeval_mp.cli.wanted import jobs_of
 from vlmeval_mp.core.errors import EXIT_COMPLETE
 from vlmeval_mp.core.paths import RunPaths
 
+SCREENS = ("DISPLAY", "WAYLAND_DISPLAY", "BROWSER")
+"""Variables that tell of a screen or of a way to one."""
 EXAMPLES = """\
 examples:
   vlmeval-mp report                                the latest run
@@ -69,9 +71,12 @@ def make(paths: RunPaths, *, inline_bytes: int = 16 << 20, pictures: bool = True
 
 
 def open_page(page: Path, environ: Mapping[str, str]) -> None:
-    """Show a page in the user's browser; do nothing where there is no screen."""
+    """Show a page in the user's browser, the one that $BROWSER names first; do nothing where there is no screen.
+
+    An editor on another machine sets $BROWSER without a screen, and shows the page over there.
+    """
     import webbrowser
 
-    if sys.platform.startswith("linux") and not (environ.get("DISPLAY") or environ.get("WAYLAND_DISPLAY")):
+    if sys.platform.startswith("linux") and not any(environ.get(name) for name in SCREENS):
         return
     webbrowser.open(page.as_uri())
