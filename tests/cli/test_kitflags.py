@@ -112,6 +112,8 @@ def test_what_the_judge_is_given_is_what_vlmevalkit_gives_it():
 
 def test_an_extra_body_is_an_argument_of_the_api_engine():
     assert spec_wanted("--extra-body", '{"seed": 1}').engine_args == {"extra_body": {"seed": 1}}
+    both = spec_wanted("--extra-body", '{"a": 1}', "--engine-args", '{"timeout": 9, "extra_body": {"a": 0, "b": 2}}')
+    assert both.engine_args == {"timeout": 9, "extra_body": {"a": 1, "b": 2}}
 
 
 def test_the_judges_arguments_reach_the_evaluator_and_change_no_answer(tmp_path):

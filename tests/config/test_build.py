@@ -38,6 +38,16 @@ def test_a_flag_selects_among_the_entries_of_the_config():
     assert [m.path for m in build(value, models=("b",)).models] == ["/b"]
 
 
+def test_the_fields_of_extra_bodies_add_up_and_leave_out_what_the_run_says():
+    value = CONFIG | {"engine_args": {"extra_body": {"a": 1, "b": 1}}}
+    (model,) = build(value, engine_args={"extra_body": {"b": 2}}).models
+    assert model.engine_args == {"extra_body": {"a": 1, "b": 2}}
+    assert value["engine_args"] == {"extra_body": {"a": 1, "b": 1}}
+    for field in ("model", "messages", "stream", "n"):
+        with pytest.raises(ConfigError, match=f"^engine_args: extra_body cannot have '{field}': "):
+            build(CONFIG | {"engine_args": {"extra_body": {field: 1}}})
+
+
 def test_engine_arguments_and_sampling_are_merged_from_outside_in():
     value = {
         "model": {"m": {"engine_args": {"b": 2}, "sampling": {"max_tokens": 7}}},

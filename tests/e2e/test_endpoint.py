@@ -55,6 +55,16 @@ def test_a_base_url_is_all_that_an_endpoint_needs(place):
     assert [p.name for p in place.paths.logs.glob("w*.log")] == ["w0.log"]
 
 
+def test_an_extra_body_is_in_every_request_and_says_nothing_that_the_run_says(place):
+    with endpoint() as server:
+        body = {"chat_template_kwargs": {"enable_thinking": False}, "top_k": 5}
+        launch(place, "--base-url", server.url, "--limit", "3", "--extra-body", json.dumps(body))
+        assert [{key: sent.get(key) for key in body} for sent in server.bodies] == [body] * 3
+        asked = launch(place, "--base-url", server.url, "--extra-body", '{"model": "other"}', code=2)
+        assert "extra_body cannot have 'model': name the model with --model" in asked.stderr
+        assert len(server.bodies) == 3
+
+
 def test_a_vlmevalkit_config_of_an_api_model_runs_as_it_is(place, tmp_path):
     with endpoint() as server:
         entry = {

@@ -69,7 +69,7 @@ class SpecWanted:
             engine=arguments.engine,
             use_vllm=arguments.use_vllm,
             base_url=arguments.base_url or "",
-            engine_args=arguments.engine_args | ({"extra_body": arguments.extra_body} if arguments.extra_body else {}),
+            engine_args=_engine_args(arguments),
             limit=arguments.limit,
             run=arguments.run,
             scoring=arguments.scoring,
@@ -178,6 +178,15 @@ def devices_of(arguments: argparse.Namespace) -> DevicesWanted:
         retry=arguments.retry,
         render_processes=arguments.render_processes,
     )
+
+
+def _engine_args(arguments: argparse.Namespace) -> Json:
+    """Return `--engine-args`, with the fields of `--extra-body` in its `extra_body`."""
+    given: Json = arguments.engine_args
+    if not arguments.extra_body:
+        return given
+    body = given.get("extra_body")
+    return given | {"extra_body": (body if isinstance(body, dict) else {}) | arguments.extra_body}
 
 
 def jobs_of(arguments: argparse.Namespace) -> JobsPaths:

@@ -19,6 +19,15 @@ from vlmeval_mp.core.named import CLASS
 from vlmeval_mp.core.paths import slug
 from vlmeval_mp.core.records import DataSpec, Json, ModelSpec, RunSpec, Sampling
 
+BODY = "extra_body"
+"""The engine argument whose fields are added to every request at an endpoint."""
+NO_BODY = {
+    "model": "name the model with --model or in the config",
+    "messages": "the prompts are those of the data sets",
+    "stream": "answers are taken whole",
+    "n": "each sample is answered once",
+}
+"""Fields of a request that no `BODY` can have, and why."""
 ORDER = 1
 """The seed of the random order in which a job is asked that may be stopped early."""
 
@@ -154,7 +163,7 @@ def _model(name: str, entry: ModelEntry, top: Config, flags: Overrides, default_
         (flags.engine_args, "--engine-args"),
     ):
         credentials.refuse(place, given)
-        args |= given
+        args = _with_body(args, given, place)
     if flags.base_url:
         credentials.refuse_address("--base-url", flags.base_url)
         args["base_url"] = flags.base_url
@@ -175,6 +184,21 @@ def _model(name: str, entry: ModelEntry, top: Config, flags: Overrides, default_
         processor=entry.processor,
         reasoning=entry.reasoning,
     )
+
+
+def _with_body(args: Json, given: Json, place: str) -> Json:
+    """Return engine arguments with more of them; the fields of two `extra_body` add up, the later ones count.
+
+    Raises:
+        ConfigError: an `extra_body` says what only the run can say.
+    """
+    before, body = args.get(BODY), given.get(BODY)
+    if not isinstance(body, dict):
+        return args | given
+    for field_, why in NO_BODY.items():
+        if field_ in body:
+            raise ConfigError(f"{place}: {BODY} cannot have {field_!r}: {why}")
+    return args | given | {BODY: (before if isinstance(before, dict) else {}) | body}
 
 
 def _dataset(name: str, entry: DataEntry, top: Config, flags: Overrides) -> DataSpec:
