@@ -1,5 +1,7 @@
 """Devices are chosen by id, grouped for tensor parallelism, and reach a worker through its environment only."""
 
+import os
+import subprocess
 import sys
 from types import SimpleNamespace
 
@@ -118,6 +120,21 @@ def test_a_worker_on_a_gpu_has_one_openmp_thread_unless_the_user_chose():
     assert gpus.worker_environment({"CUDA_VISIBLE_DEVICES": "5"}, group)["CUDA_VISIBLE_DEVICES"] == "0"
     (shared,) = gpus.cpu_groups(1, [0, 1, 2])
     assert gpus.worker_environment({"OMP_NUM_THREADS": "6"}, shared)["OMP_NUM_THREADS"] == "3"
+
+
+def test_a_worker_that_may_not_write_bytecode_beside_the_sources_keeps_it_in_the_users_cache(tmp_path):
+    (group,) = gpus.cpu_groups(1, [0])
+    outer = {"PATH": os.environ["PATH"], "HOME": "/nowhere", "XDG_CACHE_HOME": str(tmp_path)}
+    assert "PYTHONPYCACHEPREFIX" not in gpus.worker_environment(outer, group)
+    outer["PYTHONDONTWRITEBYTECODE"] = "1"
+    env = gpus.worker_environment(outer, group)
+    (tmp_path / "lib").mkdir()
+    (tmp_path / "lib" / "library.py").write_text("")
+    subprocess.run([sys.executable, "-c", "import library"], env=env, cwd=tmp_path / "lib", check=True)
+    assert [p.name for p in (tmp_path / "lib").iterdir()] == ["library.py"]
+    assert list((tmp_path / "vlmeval-mp" / "bytecode").rglob("library.*.pyc"))
+    theirs = gpus.worker_environment(outer | {"PYTHONPYCACHEPREFIX": "/theirs"}, group)
+    assert (theirs["PYTHONPYCACHEPREFIX"], theirs["PYTHONDONTWRITEBYTECODE"]) == ("/theirs", "1")
 
 
 def test_a_host_without_gpus_says_so():

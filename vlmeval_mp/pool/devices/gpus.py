@@ -277,7 +277,19 @@ def worker_environment(environ: Mapping[str, str], group: DeviceGroup) -> dict[s
     """Return a worker's environment: `environ` without torchrun's variables (vLLM would try to join that group)."""
     env = {k: v for k, v in environ.items() if k not in TORCHRUN_VARIABLES and not k.startswith("TORCHELASTIC_")}
     chosen = {k: v for k, v in group.env.items() if not (group.device == "cuda" and k in ONE_THREAD and k in env)}
-    return env | chosen | {"PYTHONUNBUFFERED": "1"}
+    return env | chosen | _bytecode(environ) | {"PYTHONUNBUFFERED": "1"}
+
+
+def _bytecode(environ: Mapping[str, str]) -> dict[str, str]:
+    """Return what lets a worker keep its libraries' bytecode in the user's cache, where it may not beside the sources.
+
+    Images of containers set PYTHONDONTWRITEBYTECODE and come without bytecode, and then each process of each worker
+    compiles vLLM again: 28 seconds of CPU instead of 11. On an H200 a worker had its weights after 67 s instead of 32.
+    """
+    cache = environ.get("XDG_CACHE_HOME") or (f"{environ['HOME']}/.cache" if environ.get("HOME") else "")
+    if not environ.get("PYTHONDONTWRITEBYTECODE") or environ.get("PYTHONPYCACHEPREFIX") or not cache:
+        return {}
+    return {"PYTHONDONTWRITEBYTECODE": "", "PYTHONPYCACHEPREFIX": f"{cache}/vlmeval-mp/bytecode"}
 
 
 def require_gpus(found: Sequence[GpuStats]) -> None:
