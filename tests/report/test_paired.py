@@ -140,6 +140,17 @@ def test_samples_that_share_a_picture_count_together() -> None:
     assert together.low == pytest.approx(0.5 - stats.t.ppf(0.975, 5) * error)
 
 
+@pytest.mark.parametrize("kind", ["all lost", "one each way in each picture", "none"])
+def test_groups_that_differ_alike_are_no_certainty(kind: str) -> None:
+    flips = {"all lost": (0, 40), "one each way in each picture": (20, 20), "none": (0, 0)}[kind]
+    first, second = sides(*flips, 40)
+    found = paired(first, second, [place % 20 for place in range(40)])
+    assert found.clusters == 20 and found.low is not None and found.high is not None
+    # as if each picture were one sample
+    assert (found.low, found.high) == pytest.approx(score_interval(flips[0] // 2, flips[1] // 2, 20), abs=1e-7)
+    assert found.low < found.high and found.low <= found.difference <= found.high
+
+
 def test_graded_scores_have_the_paired_t_interval() -> None:
     first, second = [0.2, 0.5, 1.0, 0.0, 0.4], [0.3, 0.9, 1.0, 0.1, 0.1]
     found = paired(first, second, range(5))

@@ -4,13 +4,15 @@ Right or wrong is tested as McNemar's test does, exactly (McNemar 1947; the bino
 score interval of Tango (1998, "Equivalence test and confidence interval for the difference in proportions for the
 paired-sample design"), which says something also where nothing flipped. Where samples share a picture or video, their
 differences are added up within it and the signs of these sums are flipped (Fisher's randomization test), again exactly
-where the sums are whole; the interval is then cluster-robust with G - 1 degrees of freedom. Graded scores likewise.
+where the sums are whole; the interval is then cluster-robust with G - 1 degrees of freedom, or, where all G groups of
+right or wrong differ alike, that of Tango over G samples. Graded scores likewise.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 Z = 1.959963984540054
@@ -64,11 +66,18 @@ def paired(first: Sequence[float], second: Sequence[float], clusters: Sequence[i
     else:
         p, test = sign_flip(sums)
         interval = _robust(differences, clusters, len(groups))
-        if binary and not (gained or lost):
-            interval = tango(0, 0, len(groups))
+        if binary and len(groups) > 1 and _alike(groups, clusters, n):
+            # nothing varies between the groups, which is no certainty: each is taken for one sample
+            interval = tango(gained * len(groups) / n, lost * len(groups) / n, len(groups))
     low, high = interval or (None, None)
     means = math.fsum(first) / n, math.fsum(second) / n
     return PairedTest(n, *means, math.fsum(differences) / n, low, high, p, test, gained, lost, len(groups))
+
+
+def _alike(sums: Mapping[int, float], clusters: Sequence[int], n: int) -> bool:
+    """Return whether each group differs by the same per sample, which leaves no variance between them."""
+    sizes, mean = Counter(clusters), math.fsum(sums.values()) / n
+    return all(abs(total - mean * sizes[number]) < _ROUNDING for number, total in sums.items())
 
 
 def mcnemar(gained: int, lost: int) -> float:
@@ -81,7 +90,7 @@ def mcnemar(gained: int, lost: int) -> float:
     return min(1.0, 2 * total / (1 << n) if n < 1000 else math.exp(math.log(2 * total) - n * math.log(2)))
 
 
-def tango(gained: int, lost: int, n: int) -> tuple[float, float]:
+def tango(gained: float, lost: float, n: int) -> tuple[float, float]:
     """Return Tango's score interval of (gained - lost) / n: every difference that a score test does not refuse."""
 
     def statistic(delta: float) -> float:
