@@ -45,6 +45,12 @@ def test_terminal_escapes_and_progress_bars_do_not_get_through(paths, capsys):
     assert capsys.readouterr().out == "red  evil\n100% done\n"
 
 
+def test_lines_that_end_in_a_carriage_return_too_are_shown(paths, capsys):
+    paths.log("w0").write_bytes(b"ERROR Traceback (most recent call last):\r\nERROR KeyError\n10%\r90%\r\n")
+    logs.show(paths, "0", lines=5, follow=False)
+    assert capsys.readouterr().out == "ERROR Traceback (most recent call last):\nERROR KeyError\n90%\n"
+
+
 def test_zero_lines_show_nothing(paths, capsys):
     logs.show(paths, "0", lines=0, follow=False)
     assert capsys.readouterr().out == ""

@@ -118,4 +118,5 @@ def _print(path: Path, text: str, several: bool) -> None:
 
 def _clean_lines(text: str) -> Iterator[str]:
     for line in text.split("\n")[:-1] if text.endswith("\n") else filter(None, text.split("\n")):
-        yield CONTROL.sub("", line.rsplit("\r", 1)[-1])
+        shown = line.rstrip("\r").rsplit("\r", 1)[-1]  # the last state of a progress bar; vLLM ends some lines in \r\n
+        yield CONTROL.sub("", shown)
