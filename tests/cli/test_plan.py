@@ -104,6 +104,12 @@ def test_a_machine_that_cannot_run_it_and_a_judge_that_is_not_asked_are_said(pla
     assert "time: unknown until a launch" in out
 
 
+def test_a_run_that_is_answered_needs_no_time(place, capsys):
+    assert main.main(place.words("launch", "--plain", "--run", "done")) == EXIT_COMPLETE
+    main.main(place.words("plan", "--run", "done"))
+    assert "time: every sample has its answer, so nothing is asked" in capsys.readouterr().out
+
+
 @pytest.mark.slow
 def test_after_one_launch_the_plan_of_another_run_is_within_half_again_of_what_it_takes(place):
     """Samples of 40 ms each, four at a time: sleeping decides, so that a busy machine changes little."""

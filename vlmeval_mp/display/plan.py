@@ -86,6 +86,8 @@ def _tokens(job: JobPlan, context: int) -> tuple[str, str, str, str, str]:
 
 
 def _time(plan: Plan) -> str:
+    if all(job.answered == job.samples for job in plan.jobs):
+        return "time: every sample has its answer, so nothing is asked"
     if plan.seconds is None:
         return "time: unknown until a launch of this model on this machine has answered something"
     starts = [model.startup for model in plan.models if model.startup]
