@@ -75,6 +75,11 @@ def test_the_same_warning_about_many_entries_is_one_line():
     [
         ("fake", '{"latencyy": 1}', "engine 'fake' has no argument 'latencyy'; did you mean 'latency'?"),
         ("vllm", '{"max_modl_len": 1}', "engine 'vllm' has no argument 'max_modl_len'; did you mean 'max_model_len'?"),
+        (
+            "fake",
+            '{"dtype": "float32"}',
+            "has no argument 'dtype', which belongs to vllm and transformers; leave it out",
+        ),
         ("openai", '{"timeot": 1}', "engine 'openai' has no argument 'timeot'; did you mean 'timeout'?"),
     ],
 )

@@ -12,7 +12,7 @@ import importlib.util
 from pathlib import Path
 from typing import Any
 
-from vlmeval_mp.core.errors import refuse_unknown
+from vlmeval_mp.core.errors import ConfigError, refuse_unknown
 from vlmeval_mp.engines.registry import ENGINES
 
 
@@ -20,11 +20,19 @@ def refuse_misspelt(where: str, engine: str, given: dict[str, Any]) -> None:
     """Check the names of the arguments `given` to `engine`.
 
     Raises:
-        ConfigError: one is unknown; the message names the nearest.
+        ConfigError: one is unknown; the message names the nearest, or the engines that know it.
     """
     known = names(ENGINES[engine].arguments) if given else ()
-    if known:
-        refuse_unknown(f"{where}: engine {engine!r} has no argument", given, known)
+    if not known:
+        return
+    for name in given:
+        theirs = [] if name in known else [e for e, entry in ENGINES.items() if name in names(entry.arguments)]
+        if theirs:
+            raise ConfigError(
+                f"{where}: engine {engine!r} has no argument {name!r}, which belongs to {' and '.join(theirs)}; "
+                "leave it out where it stands, or choose such an engine"
+            )
+    refuse_unknown(f"{where}: engine {engine!r} has no argument", given, known)
 
 
 @functools.cache
