@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import multiprocessing
 import signal
 import subprocess
@@ -29,7 +30,7 @@ def engine_that_raises(error: Exception, *, errored: bool = False) -> Any:
         raise error
 
     engine: Any = VllmEngine(EngineSpec(MODEL))
-    engine._llm = SimpleNamespace(add_request=add_request, errored=errored)
+    engine._llm = SimpleNamespace(add_request=add_request, errored=errored, output_handler=None)
     engine._rendering = lambda _: {"type": "token"}
     return engine
 
@@ -108,6 +109,16 @@ async def test_an_engine_is_closed_although_its_child_has_gone_and_was_collected
     engine._llm.shutdown = lambda: ends.append("shut down")
     await engine.close()
     assert ends == ["shut down"]
+
+
+async def test_nobody_waits_for_an_engines_answers_when_it_is_shut_down() -> None:
+    """vLLM's task would log the end of the engine as its death, with a traceback, although all went well."""
+    engine = engine_that_raises(ValueError("unused"))
+    engine._llm.output_handler = waiting = asyncio.create_task(asyncio.Event().wait())
+    waits: list[bool] = []
+    engine._llm.shutdown = lambda: waits.append(waiting.cancelled() or waiting.cancelling() > 0)
+    await engine.close()
+    assert waits == [True]
 
 
 def test_a_family_is_a_process_and_all_below_it_and_nothing_where_it_has_gone() -> None:

@@ -190,6 +190,8 @@ class VllmEngine(HasPool):
             llm, self._llm = self._llm, None
             children = multiprocessing.active_children()
             left = processes.family(child.pid for child in children if child.pid)
+            if llm.output_handler is not None:  # else it may log the end of its engine as a death, traceback and all
+                llm.output_handler.cancel()
             await asyncio.to_thread(llm.shutdown)
             processes.end(left, children)
 
