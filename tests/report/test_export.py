@@ -93,7 +93,7 @@ async def test_a_missing_package_is_named_with_its_install_line(
     for name in ("pyarrow", "wandb"):
         monkeypatch.setitem(__import__("sys").modules, name, None)
     assert main.main(["export", str(run.root), "--format", form]) == DependencyError.exit_code
-    assert f"pip install 'vlmeval-mp[{extra}]'" in capsys.readouterr().err
+    assert f"scripts/install {extra} (or: pip install 'vlmeval-mp[{extra}]')" in capsys.readouterr().err
 
 
 async def test_export_writes_where_it_is_told_and_text_on_the_terminal(

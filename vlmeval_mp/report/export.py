@@ -165,7 +165,8 @@ def _parquet(found: Sequence[Table]) -> bytes:
         from pyarrow import parquet
     except ImportError:
         raise DependencyError(
-            "parquet files need pyarrow, which is not installed: pip install 'vlmeval-mp[parquet]'"
+            "parquet files need pyarrow, which is not installed: "
+            "scripts/install parquet (or: pip install 'vlmeval-mp[parquet]')"
         ) from None
     table = found[0]
     columns = {name: [_whole(row[place]) for row in table.rows] for place, name in enumerate(table.columns)}

@@ -23,7 +23,8 @@ def write(run: RunView, folder: Path) -> Path:
         import wandb
     except ImportError:
         raise DependencyError(
-            "wandb-offline needs wandb, which is not installed: pip install 'vlmeval-mp[wandb]'"
+            "wandb-offline needs wandb, which is not installed: "
+            "scripts/install wandb (or: pip install 'vlmeval-mp[wandb]')"
         ) from None
     folder.mkdir(parents=True, exist_ok=True)
     config = {"spec": msgspec.to_builtins(run.record.spec), "provenance": run.record.provenance}

@@ -29,7 +29,9 @@ from vlmeval_mp.core.records import Json
 
 SERVER = Path(__file__).with_name("child") / "server.py"
 VARIABLE = "VLMEVALKIT_PYTHON"
-INSTALL = "pip install 'vlmeval-mp[vlmevalkit]' && pip install --no-deps ms-vlmeval==0.0.20"
+INSTALL = (
+    "scripts/install vlmevalkit (or: pip install 'vlmeval-mp[vlmevalkit]' && pip install --no-deps ms-vlmeval==0.0.20)"
+)
 SILENCE_SECONDS = 900.0
 """Seconds that a row's prompt may take; a child that is silent for longer is ended."""
 EVALUATE_SECONDS = 6 * 3600.0

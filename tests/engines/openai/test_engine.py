@@ -421,7 +421,7 @@ def test_without_its_library_the_engine_names_the_install_line() -> None:
         "except errors.DependencyError as error: print(error, error.exit_code)"
     )
     done = subprocess.run([sys.executable, "-c", code], env=os.environ, capture_output=True, text=True, check=True)
-    assert "pip install 'vlmeval-mp[api]' 3" in done.stdout
+    assert "pip install 'vlmeval-mp[api]') 3" in done.stdout
 
 
 async def test_pictures_do_not_wait_for_the_threads_that_commit(server: Endpoint) -> None:

@@ -23,7 +23,7 @@ from vlmeval_mp.scoring.strict.choice import score_choice
 from vlmeval_mp.scoring.strict.openended import key, read_open, references
 
 PACKAGE = "math_verify"
-INSTALL = "pip install 'vlmeval-mp[maths]'"
+INSTALL = "scripts/install maths (or: pip install 'vlmeval-mp[maths]')"
 LONGEST = 300
 
 _COSTLY = re.compile(r"\^[^+\-*/=,;$]*\^|\^\s*[{(]?\s*-?\d{4,}|\d\s*!|[)}]\s*!|\d{41,}|\*\*")
