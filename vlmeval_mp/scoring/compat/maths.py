@@ -22,7 +22,7 @@ RUNS_CODE = "needs a judge, unless ms-vlmeval finds it right by running the answ
 
 
 def judged(sample: Sample, prediction: Prediction) -> Score:  # noqa: ARG001 - one signature for every scorer
-    """MMVet: every row is a judge's."""
+    """MLVU_OpenEnded, TempCompass_Captioning: every row is a judge's."""
     return verdict(sample, None, note=JUDGE)
 
 
