@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import importlib
 import os
 import re
@@ -11,7 +12,11 @@ from pathlib import Path
 
 import pytest
 
+from vlmeval_mp.cli import main
+
 ROOT = Path(__file__).resolve().parents[2]
+FOREIGN = {"--allowed-local-media-path", "--no-deps"}
+"""Flags of other programs: `vllm serve` and pip."""
 FETCHED = re.compile(
     r"<(?:script|img|iframe|source)[^>]*\ssrc=\"(https?:)?//|<link[^>]*rel=\"stylesheet\"[^>]*href=\"https?://"
 )
@@ -48,6 +53,38 @@ def documents() -> list[Path]:
 def test_every_path_of_ours_that_a_page_names_is_there(page: Path) -> None:
     named = re.findall(r"`((?:vlmeval_mp|tests|scripts)/[^`\s]*)", page.read_text(encoding="utf-8"))
     assert [path for path in named if not (ROOT / path).exists()] == []
+
+
+def options(parser: argparse.ArgumentParser) -> set[str]:
+    """The flags of a parser and of its subcommands."""
+    below = [action for action in parser._actions if isinstance(action, argparse._SubParsersAction)]
+    inner = [options(each) for action in below for each in action.choices.values()]
+    return set().union(*(action.option_strings for action in parser._actions), *inner)
+
+
+@pytest.mark.parametrize("page", documents(), ids=lambda page: str(page.relative_to(ROOT)))
+def test_every_flag_that_a_page_names_is_one_of_ours(page: Path) -> None:
+    known = set().union(*(options(main.parser([verb])) for verb in main.VERBS)) | FOREIGN
+    scripts = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "scripts").iterdir() if path.is_file())
+    named = set(re.findall(r"(?<![\w-])--[a-z][a-z0-9-]+", page.read_text(encoding="utf-8")))
+    assert sorted(flag for flag in named - known if f'"{flag}"' not in scripts) == []
+
+
+@pytest.mark.parametrize("page", documents(), ids=lambda page: str(page.relative_to(ROOT)))
+def test_every_link_within_the_repository_leads_somewhere(page: Path) -> None:
+    lost = []
+    for link in re.findall(r"\]\((?!https?://)([^)\s]+)\)", page.read_text(encoding="utf-8")):
+        path, _, heading = link.partition("#")
+        target = page.parent / path if path else page
+        if not target.exists() or (heading and heading not in headings(target)):
+            lost.append(link)
+    assert lost == []
+
+
+def headings(page: Path) -> list[str]:
+    """The anchors of a page, as GitHub and mkdocs make them."""
+    lines = re.findall(r"^#+ (.*)$", page.read_text(encoding="utf-8"), re.MULTILINE)
+    return [re.sub(r"[^\w\- ]", "", line.lower()).replace(" ", "-") for line in lines]
 
 
 def test_every_test_that_the_page_of_faults_names_is_in_its_file() -> None:
