@@ -151,6 +151,14 @@ def test_groups_that_differ_alike_are_no_certainty(kind: str) -> None:
     assert found.low < found.high and found.low <= found.difference <= found.high
 
 
+def test_no_interval_of_right_or_wrong_goes_beyond_all() -> None:
+    first, second = sides(0, 39, 40)
+    found = paired(first, second, [place // 2 for place in range(40)])
+    error = math.sqrt(((np.array([-2.0] * 19 + [-1.0]) + 2 * 39 / 40) ** 2).sum() * 20 / 19) / 40
+    assert found.low == -1.0 and found.difference == pytest.approx(-39 / 40)
+    assert found.high == pytest.approx(-39 / 40 + stats.t.ppf(0.975, 19) * error)
+
+
 def test_graded_scores_have_the_paired_t_interval() -> None:
     first, second = [0.2, 0.5, 1.0, 0.0, 0.4], [0.3, 0.9, 1.0, 0.1, 0.1]
     found = paired(first, second, range(5))

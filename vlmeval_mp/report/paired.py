@@ -69,6 +69,8 @@ def paired(first: Sequence[float], second: Sequence[float], clusters: Sequence[i
         if binary and len(groups) > 1 and _alike(groups, clusters, n):
             # nothing varies between the groups, which is no certainty: each is taken for one sample
             interval = tango(gained * len(groups) / n, lost * len(groups) / n, len(groups))
+        if binary and interval:
+            interval = max(-1.0, interval[0]), min(1.0, interval[1])
     low, high = interval or (None, None)
     means = math.fsum(first) / n, math.fsum(second) / n
     return PairedTest(n, *means, math.fsum(differences) / n, low, high, p, test, gained, lost, len(groups))
