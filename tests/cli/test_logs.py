@@ -51,6 +51,12 @@ def test_lines_that_end_in_a_carriage_return_too_are_shown(paths, capsys):
     assert capsys.readouterr().out == "ERROR Traceback (most recent call last):\nERROR KeyError\n90%\n"
 
 
+def test_an_empty_log_shows_nothing(paths, capsys):
+    paths.log("w0").write_text("")
+    logs.show(paths, None, lines=5, follow=False)
+    assert capsys.readouterr().out == "supervisor: started\n"
+
+
 def test_zero_lines_show_nothing(paths, capsys):
     logs.show(paths, "0", lines=0, follow=False)
     assert capsys.readouterr().out == ""

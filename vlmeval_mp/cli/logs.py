@@ -93,7 +93,7 @@ def _tail(path: Path, lines: int) -> tuple[str, int]:
         end = file.seek(0, 2)
         file.seek(max(0, end - TAIL_BYTES))
         text = _decode(file)
-    kept = text.split("\n")[:-1] if text.endswith("\n") else text.split("\n")
+    kept = text.removesuffix("\n").split("\n") if text else []
     return "".join(f"{line}\n" for line in kept[-lines:] if lines > 0), end
 
 
