@@ -14,7 +14,7 @@ from vllm.renderers import ChatParams
 
 from vlmeval_mp.core.errors import RequestError
 from vlmeval_mp.core.records import Part, Request, TextPart, VideoPart
-from vlmeval_mp.engines import chattemplate
+from vlmeval_mp.engines import argchecks, chattemplate
 
 CACHE_GIB = 0.25
 """GiB of processed media that a render process keeps; vLLM's default of 4 would be taken by each of them."""
@@ -24,6 +24,7 @@ class Rendering:
     """Renders requests with vLLM's `renderer`."""
 
     def __init__(self, renderer: Any) -> None:
+        argchecks.remember()
         self._renderer = renderer
         self._special = chattemplate.Special(renderer.get_tokenizer())
 
