@@ -30,7 +30,7 @@ from vlmeval_mp.core.records import Completion, RenderedInput, Request, Sampling
 from vlmeval_mp.engines import chattemplate, hub
 from vlmeval_mp.engines.base import EngineSpec, Ruler
 from vlmeval_mp.engines.renderpool import HasPool, RenderPool
-from vlmeval_mp.engines.vllm import arguments, measuring, processes
+from vlmeval_mp.engines.vllm import arguments, measuring, plugin, processes
 from vlmeval_mp.engines.vllm.rendering import Rendering, is_refusal
 
 SMALL_PIXELS = 1 << 14
@@ -76,6 +76,7 @@ class VllmEngine(HasPool):
         # nothing is in flight any more when an engine is closed, so that its processes need not be waited for
         os.environ.setdefault("VLLM_WORKER_SHUTDOWN_TIMEOUT_SECONDS", "1")
         if self.spec.device == "cpu":
+            os.environ[plugin.NAPS] = "1"
             os.environ["OMP_NUM_THREADS"] = "1"  # threads that spin starve others; vLLM gives its model worker its own
         others = multiprocessing.active_children()
         args = arguments.of(self.spec)
