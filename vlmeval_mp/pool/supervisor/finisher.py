@@ -15,6 +15,7 @@ from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
+from importlib import import_module
 from typing import Any
 
 from vlmeval_mp.core.errors import StorageError, VlmevalError
@@ -69,7 +70,8 @@ class Finisher:
         self._finished: list[str] = []
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="finisher")
         self._waiting: deque[tuple[Callable[..., None], tuple[object, ...]]] = deque()
-        self._at_work: Future[None] | None = None
+        # while the workers load: imported at the first score, it would take a core from them as they answer
+        self._at_work: Future[Any] | None = self._pool.submit(import_module, "scipy.special") if scored else None
 
     def advance(self, shards: Mapping[str, ShardCounts], done: Mapping[str, Done]) -> None:
         """Take up shards that became done, and jobs of which every sample is settled."""
