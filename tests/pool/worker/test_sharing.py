@@ -27,7 +27,7 @@ def another(paths, name, **status):
 
 def sharing_of(paths, name="w0"):
     record = read_record(paths)
-    return Sharing(paths, Queue(paths.queue), owners.current(), name, "fake", record.jobs)
+    return Sharing(paths, Queue(paths.queue), owners.current(), name, "fake", [job.name for job in record.jobs])
 
 
 def test_a_share_is_rounded_up():

@@ -186,7 +186,7 @@ def _on_gpu(model: ModelSpec, found: Sequence[GpuStats], tp: int, workers: int) 
         free,
         tp=tp,
         workers=workers,
-        default=entry(model.engine).gpu_window or entry(model.engine).window,
+        default=entry(model.engine).window,
         utilization=share,
         dtype=str(model.engine_args.get("dtype", "")),
     )

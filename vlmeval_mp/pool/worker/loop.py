@@ -24,6 +24,7 @@ from vlmeval_mp.core.paths import JobsPaths, RunPaths
 from vlmeval_mp.core.records import Job, Json, Phase, RunRecord, Sample, WorkerStatus
 from vlmeval_mp.datasets.store import Dataset
 from vlmeval_mp.engines.base import HasLimits
+from vlmeval_mp.pool.worker import ordering
 from vlmeval_mp.pool.worker.alone import Alone
 from vlmeval_mp.pool.worker.asking import Asker
 from vlmeval_mp.pool.worker.assignment import Assignment
@@ -90,8 +91,8 @@ class Worker:
         self.message = self.ended_by = ""
         self.in_flight = 0
         self.limits: Json = {}
-        mine = list(self.jobs.values())
-        self.sharing = Sharing(paths, self.queue, self.owner, assignment.name, assignment.model, mine)
+        ordered = ordering.largest_first(self.jobs, self.datasets)
+        self.sharing = Sharing(paths, self.queue, self.owner, assignment.name, assignment.model, ordered)
         self.giver = Giver(self.queue, self.recorder, self.sharing)
         self.tasks: dict[Key, tuple[HeldShard, asyncio.Task[None]]] = {}
         self.twins = Twins(

@@ -15,7 +15,7 @@ from collections.abc import Sequence
 
 from vlmeval_mp.core import jsonfiles
 from vlmeval_mp.core.paths import RunPaths
-from vlmeval_mp.core.records import Job, SupervisorStatus, WorkerStatus
+from vlmeval_mp.core.records import SupervisorStatus, WorkerStatus
 from vlmeval_mp.runs.owners import Owner
 from vlmeval_mp.runs.queue import Queue
 from vlmeval_mp.runs.shards import Entry
@@ -54,15 +54,15 @@ def most_to_hold(left: int, pending: int, workers: int, window: int) -> int:
 
 
 class Sharing:
-    """Claims for one worker called `name` that serves `jobs` of `model`, the largest job first.
+    """Claims for one worker called `name` that serves `jobs` of `model`, one after the other.
 
     For `patience` seconds from the first claim on, workers that still load have a share, too.
     """
 
-    def __init__(self, paths: RunPaths, queue: Queue, owner: Owner, name: str, model: str, jobs: Sequence[Job]) -> None:
+    def __init__(self, paths: RunPaths, queue: Queue, owner: Owner, name: str, model: str, jobs: Sequence[str]) -> None:
         self.patience = PATIENCE
         self._paths, self._queue, self._owner, self._name, self._model = paths, queue, owner, name, model
-        self._jobs = [job.name for job in sorted(jobs, key=lambda job: -job.samples)]
+        self._jobs = list(jobs)
         self._others: list[WorkerStatus] = []
         self._workers = 1
         self._read_at = self._began = 0.0
