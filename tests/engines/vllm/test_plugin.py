@@ -3,8 +3,10 @@
 import os
 import subprocess
 import sys
+import textwrap
 import time
 from importlib.metadata import entry_points
+from pathlib import Path
 
 import pytest
 
@@ -26,9 +28,38 @@ def waits_by(**environ):
     return done.stdout.split()[-2:]
 
 
-def test_vllm_finds_the_plugin():
+def test_vllm_finds_the_plugin_unless_it_is_left_out(monkeypatch):
     (found,) = [each for each in entry_points(group="vllm.general_plugins") if each.name == "vlmeval-mp"]
     assert found.load() is plugin.register
+    monkeypatch.delenv("VLLM_PLUGINS", raising=False)
+    assert plugin.is_loaded()
+    monkeypatch.setenv("VLLM_PLUGINS", "another,vlmeval-mp")
+    assert plugin.is_loaded()
+    monkeypatch.setenv("VLLM_PLUGINS", "another")
+    assert not plugin.is_loaded()
+
+
+NICENESS = """
+import multiprocessing, os, sys, threading, time
+from vlmeval_mp.engines.vllm import processes
+child = multiprocessing.get_context("spawn").Process(target=time.sleep, args=(60,), daemon=True)
+child.start()
+threading.Thread(target=time.sleep, args=(60,), daemon=True).start()
+processes.give_way(naps=bool(int(sys.argv[1])))
+print(os.getpriority(os.PRIO_PROCESS, os.getpid()), os.getpriority(os.PRIO_PROCESS, child.pid))
+print({os.getpriority(os.PRIO_PROCESS, int(thread)) for thread in os.listdir("/proc/self/task")})
+"""
+
+
+@pytest.mark.parametrize(("naps", "feeder", "scheduler"), [("1", 4, 0), ("0", 0, 5)])
+def test_the_one_that_uses_a_core_only_for_its_work_goes_first(tmp_path, naps, feeder, scheduler):
+    script = tmp_path / "niceness.py"
+    script.write_text("if __name__ == '__main__':\n" + textwrap.indent(NICENESS, "    "))
+    env = os.environ | {"PYTHONPATH": str(Path(__file__).parents[3])}
+    done = subprocess.run([sys.executable, script, naps], env=env, capture_output=True, text=True, timeout=60)
+    usual = os.getpriority(os.PRIO_PROCESS, os.getpid())
+    expected = [str(usual + feeder), str(usual + scheduler), f"{{{usual + feeder}}}"]
+    assert done.stdout.split() == expected, done.stderr
 
 
 @pytest.mark.slow

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import os
 import time
+from importlib.metadata import entry_points
 
+GROUP, NAME = "vllm.general_plugins", "vlmeval-mp"
 NAPS = "VLMEVAL_MP_NAPS"
 """Environment variable: set by a worker on the CPU, read by the processes of its vLLM."""
 NAP_SECONDS = 0.0002
@@ -22,6 +24,13 @@ def register() -> None:
 
     if hasattr(shm_broadcast, "sched_yield"):  # what it calls between two looks; other versions of vLLM keep theirs
         shm_broadcast.sched_yield = nap
+
+
+def is_loaded() -> bool:
+    """Return whether vLLM loads this plugin: the package is installed, and VLLM_PLUGINS does not leave it out."""
+    wanted = os.environ.get("VLLM_PLUGINS")
+    there = any(each.name == NAME for each in entry_points(group=GROUP))
+    return there and (wanted is None or NAME in wanted.split(","))
 
 
 def nap() -> None:

@@ -12,22 +12,34 @@ from multiprocessing.process import BaseProcess
 import psutil
 
 SCHEDULER_NICE = 5
+FEEDER_NICE = 4
+"""On two cores, means of two runs: 133 samples/s with this, 125 without any niceness, 115 with the scheduler's."""
 KILL_SECONDS = 5.0
 EXIT_SECONDS = 0.5
 """Time for the exit code of a process that has died to be known."""
 
 
-def give_way() -> None:
-    """Let this process, which feeds vLLM's scheduler, have a core before the scheduler, which spins while it waits.
+def give_way(*, naps: bool) -> None:
+    """Decide who goes first where this process and the engine that it feeds share a few cores.
 
-    Niceness is a property of threads; those that are started later inherit it.
+    An engine that `naps` while it waits has a core only for its work, which everybody waits for: it goes before this
+    process. One that spins gives way, or nothing would be there for it to do.
     """
+    if naps:
+        _make_nicer(os.getpid(), FEEDER_NICE)
+        return
     for scheduler in multiprocessing.active_children():
-        with contextlib.suppress(psutil.NoSuchProcess):
-            for thread in psutil.Process(scheduler.pid).threads():
-                with contextlib.suppress(ProcessLookupError):
-                    nicer = os.getpriority(os.PRIO_PROCESS, thread.id) + SCHEDULER_NICE
-                    os.setpriority(os.PRIO_PROCESS, thread.id, nicer)  # the kernel takes what is above 19 for 19
+        if scheduler.pid:
+            _make_nicer(scheduler.pid, SCHEDULER_NICE)
+
+
+def _make_nicer(pid: int, by: int) -> None:
+    """Raise the niceness of every thread of a process; those that are started later inherit it."""
+    with contextlib.suppress(psutil.NoSuchProcess):
+        for thread in psutil.Process(pid).threads():
+            with contextlib.suppress(ProcessLookupError):
+                nicer = os.getpriority(os.PRIO_PROCESS, thread.id) + by
+                os.setpriority(os.PRIO_PROCESS, thread.id, nicer)  # the kernel takes what is above 19 for 19
 
 
 def family(pids: Iterable[int]) -> list[psutil.Process]:
