@@ -187,6 +187,13 @@ def test_data_sets_that_only_a_judge_scores_are_said_where_none_is_named(tmp_pat
     assert scoring.remarks(scored_by_a_judge(tmp_path, judge), {}, scored=False) == []
 
 
+def test_where_vlmevalkit_cannot_be_started_that_is_a_warning_and_no_end(tmp_path, monkeypatch):
+    monkeypatch.setenv("VLMEVALKIT_PYTHON", "/nowhere/python")
+    spec = scored_by_a_judge(tmp_path)
+    found = scoring.remarks(spec, {})
+    assert any("VLMEvalKit scores it, and is not there" in remark.text for remark in found)
+
+
 def test_a_judge_that_is_named_or_of_our_own_is_enough(tmp_path, monkeypatch):
     found = scoring.remarks(scored_by_a_judge(tmp_path, "gpt-4o"), {"OPENAI_API_KEY": "sk-x"})
     assert [remark.about for remark in found] == ["captions"]

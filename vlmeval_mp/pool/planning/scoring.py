@@ -50,8 +50,13 @@ def _lacks_judge(data: DataSpec, judge: str) -> str:
     if data.scorer == JUDGED and judge not in JUDGES:
         which = f"name one with --judge: {', '.join(JUDGES)}" if JUDGES else "docs/extending.md tells how to add one"
         return f"scored by a judge alone, and there is none; {which}"
-    known = registry.known().get(Path(data.path).stem) if data.scorer == EVALUATOR else None
-    if known is None or not known.judge or judge not in BY_RULES or (known.judge == "or rules" and judge):
+    if data.scorer != EVALUATOR or judge not in BY_RULES:
+        return ""
+    try:
+        known = registry.known().get(Path(data.path).stem)
+    except VlmevalError:  # VLMEvalKit is not there, which `_judge` says
+        return ""
+    if known is None or not known.judge or (known.judge == "or rules" and judge):
         return ""
     rules = ", or --judge exact_matching for VLMEvalKit's rules in its place" if known.judge == "or rules" else ""
     return f"scored by VLMEvalKit with a judge, and none is named: give --judge NAME ({AT}){rules}; {LATER}"
