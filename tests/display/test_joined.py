@@ -30,3 +30,5 @@ def test_figures_quotes_and_letters_of_options_do_not_part_what_is_alike() -> No
     ]
     assert joined.alike([("a", LETTERS), ("b", LETTERS)]) == [f"a and b: {LETTERS}"]
     assert joined.alike([]) == []
+    texts = "it's 3 of 5; the model's answers", "it's 3 of 5 too long for the model's answers"
+    assert len(joined.alike([("a", texts[0]), ("b", texts[1])])) == 2, "an apostrophe begins no quote"

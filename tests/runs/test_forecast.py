@@ -71,6 +71,8 @@ def test_a_job_without_an_answer_takes_what_its_pace_says_or_as_long_again_as_ot
     moved_on = [worker(in_flight=8, spans=asked(99.0, 60.0, 10))]
     assert forecast.seconds_of_job(job("a", 20, 0.5), moved_on, NOW) is None
     assert forecast.seconds_of_job(job("a", 1, 0.5, open=False), moved_on, NOW) == 30.0, "its last one is overdue"
+    alone = [worker(in_flight=8, spans=asked(99.0, 1.0, 10)), *moved_on]
+    assert forecast.seconds_of_job(job("a", 100, 1.0, open=False), alone, NOW) == 99.0, "one has left it to the other"
     closed = job("a", 20, 0.01, known=False, open=False)
     assert forecast.seconds_left([closed], [*at_it, worker()], {}, NOW) == 6.0, "nobody can help with it"
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 
 SHOWN = 4
 """Names in one line; of more, one less and how many others there are."""
-_OWN = re.compile(r"'[^']*'|\d[\d.,]*\d|\d|\b[A-Z]\b|\(index [^)]*\)")
+_OWN = re.compile(r"(?<!\w)'[^']*'(?!\w)|\d[\d.,]*\d|\d|\b[A-Z]\b|\(index [^)]*\)")
 
 
 def same(lines: Iterable[tuple[str, str]]) -> list[str]:

@@ -66,7 +66,8 @@ def seconds_of_job(job: Waiting, workers: Sequence[WorkerStatus], now: float) ->
     sets, it takes as long again as it has been waited for.
     """
     spans = [span for w in workers if w.phase in SERVING and w.in_flight and (span := w.spans.get(job.name))]
-    at_it = [span for span in spans if not (job.open and span.answered and now - span.last > FRESH)]
+    fresh = [span for span in spans if not span.answered or now - span.last <= FRESH]
+    at_it = fresh or ([] if job.open else spans)
     if not at_it or not job.left or job.pace is None:
         return None
     last = max((span.last for span in at_it if span.answered), default=min(span.first for span in at_it))

@@ -38,10 +38,18 @@ def of_jobs(
         if (pace := _own(answered.get(job.name), earlier.get(job.name), left.get(job.name, 0)))
     }
     of_any = _mean(answered.values())
+    by_model: dict[str, dict[str, float]] = {job.model: {} for job in jobs}
+    seen: dict[str, list[Answered]] = {job.model: [] for job in jobs}
+    for job in jobs:
+        if job.name in own:
+            by_model[job.model][job.dataset] = own[job.name]
+        if job.name in answered:
+            seen[job.model].append(answered[job.name])
+    of_models = {model: _mean(each) for model, each in seen.items()}
     found = {}
     for job in jobs:
-        of_model = _mean(answered[j.name] for j in jobs if j.model == job.model and j.name in answered)
-        compared, alike = _with_other_models(job, jobs, own)
+        of_model = of_models[job.model]
+        compared, alike = (None, None) if job.name in own else _with_other_models(job, by_model)
         if seconds := own.get(job.name) or compared:
             found[job.name] = Pace(seconds)
         elif seconds := of_model or usual.get(job.model):
@@ -64,16 +72,12 @@ def _mean(answered: Iterable[Answered]) -> float | None:
     return sum(a.seconds for a in each) / sum(a.samples for a in each) if each else None
 
 
-def _with_other_models(job: Job, jobs: Sequence[Job], own: Mapping[str, float]) -> tuple[float | None, float | None]:
+def _with_other_models(job: Job, own: Mapping[str, Mapping[str, float]]) -> tuple[float | None, float | None]:
     """Return the pace of the same data set with other models: as those that have other data sets in common with this
-    model tell, and as it is there.
+    model tell, and as it is there. `own` has the paces of data sets by model.
     """
-
-    def of(model: str) -> dict[str, float]:
-        return {j.dataset: own[j.name] for j in jobs if j.model == model and j.name in own}
-
-    mine = of(job.model)
-    others = [theirs for model in {j.model for j in jobs} - {job.model} if job.dataset in (theirs := of(model))]
+    mine = own[job.model]
+    others = [theirs for model, theirs in own.items() if model != job.model and job.dataset in theirs]
     compared = [
         theirs[job.dataset] * sum(mine[d] for d in common) / sum(theirs[d] for d in common)
         for theirs in others
