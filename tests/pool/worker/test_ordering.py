@@ -24,7 +24,7 @@ def order(tmp_path, *tsvs):
     paths, _, _ = submit.submit(fake_spec(*tsvs), jobs)
     found = {job.name: job for job in read_record(paths).jobs}
     datasets = {name: Dataset(jobs.datasets / job.folder) for name, job in found.items()}
-    return [found[name].dataset for name in ordering.largest_first(found, datasets)]
+    return [found[name].dataset for name in ordering.most_to_read_first(found, datasets)]
 
 
 def test_few_large_pictures_come_before_many_small_ones_and_these_before_texts(tmp_path):

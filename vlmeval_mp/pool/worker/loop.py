@@ -91,7 +91,7 @@ class Worker:
         self.message = self.ended_by = ""
         self.in_flight = 0
         self.limits: Json = {}
-        ordered = ordering.largest_first(self.jobs, self.datasets)
+        ordered = ordering.most_to_read_first(self.jobs, self.datasets)
         self.sharing = Sharing(paths, self.queue, self.owner, assignment.name, assignment.model, ordered)
         self.giver = Giver(self.queue, self.recorder, self.sharing)
         self.tasks: dict[Key, tuple[HeldShard, asyncio.Task[None]]] = {}

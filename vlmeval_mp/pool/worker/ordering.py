@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
+from vlmeval_mp.core.errors import VlmevalError
 from vlmeval_mp.core.records import Job, Media, Sample
 from vlmeval_mp.datasets.store import Dataset
 
@@ -17,15 +18,20 @@ LOOKED_AT = 16
 """Samples of a job, evenly spaced, that stand for all."""
 
 
-def largest_first(jobs: Mapping[str, Job], datasets: Mapping[str, Dataset]) -> list[str]:
+def most_to_read_first(jobs: Mapping[str, Job], datasets: Mapping[str, Dataset]) -> list[str]:
     """Return the names of `jobs`, those with most bytes of text and media first; equal ones as they came."""
+    if len(jobs) < 2:
+        return list(jobs)
     return sorted(jobs, key=lambda name: -_bytes(jobs[name].samples, datasets[name]))
 
 
 def _bytes(count: int, dataset: Dataset) -> float:
-    """Return about how many bytes the first `count` samples of `dataset` are."""
+    """Return about how many bytes the first `count` samples of `dataset` are; 0 where they cannot be read."""
     rows = range(0, count, -(-count // LOOKED_AT)) if count else range(0)
-    seen = [_size(dataset.samples(row, row)[0], dataset.folder) for row in rows]
+    try:
+        seen = [_size(dataset.samples(row, row)[0], dataset.folder) for row in rows]
+    except (VlmevalError, ValueError):  # whoever asks them says it
+        return 0.0
     return count * sum(seen) / len(seen) if seen else 0.0
 
 

@@ -67,6 +67,11 @@ class Sharing:
         self._workers = 1
         self._read_at = self._began = 0.0
 
+    @property
+    def order(self) -> Sequence[str]:
+        """The names of the jobs, first those that are claimed first."""
+        return self._jobs
+
     def claim(self, own: int, window: int) -> tuple[Entry | None, int]:
         """Claim what this worker may have, given `own` samples that it holds without an answer and its window.
 

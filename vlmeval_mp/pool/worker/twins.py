@@ -102,7 +102,7 @@ class Twins:
         if not idle:
             return
         late = [(since, key) for (_, key), since in self._seen.items() if since <= now - self.patience]
-        due = sorted(late, key=lambda each: (each[0], each[1][0], -each[1][1]))  # an engine begins with the first rows
+        due = sorted(late, key=self._last_first)
         room = self._asker.window_size - self._asker.in_engine - self._asker.rendering
         for _, key in due:
             if room <= 0:
@@ -112,6 +112,11 @@ class Twins:
                 if self._files.begin(*key):
                     self._begin(key)
                     room -= 1
+
+    def _last_first(self, late: tuple[float, Key]) -> tuple[float, int, int]:
+        """Order samples that were seen at one look: an engine comes to the first rows of the first job by itself."""
+        since, (job, row) = late
+        return since, -self._sharing.order.index(job), -row
 
     def _in_other_engines(self) -> set[tuple[str, Key]]:
         """Return the owners and keys of what other workers of this model wait for at the end of a run, without any
