@@ -16,23 +16,23 @@ PLAIN = (str, int, float, type(None))
 
 def remember() -> None:
     """Replace the check of transformers' processors; where a version has another one, leave that."""
-    from transformers import image_processing_utils, processing_utils
+    from transformers import image_processing_utils, processing_utils, video_processing_utils
 
-    for module in (processing_utils, image_processing_utils):
+    for module in (processing_utils, image_processing_utils, video_processing_utils):
         check = getattr(module, "validate_typed_dict", None)
         if check is not None and not hasattr(check, "remembers"):
             module.validate_typed_dict = once(check)
 
 
 def once(check: Check) -> Check:
-    """Return a check of (schema, arguments) that lets pass what `check` has let pass before; refusals are repeated."""
+    """Return a check of (schema, data) that lets pass what `check` has let pass before; refusals are repeated."""
     passed: set[tuple[Any, str]] = set()
 
-    def checked(schema: Any, arguments: dict[str, Any]) -> None:
-        key = (schema, repr(arguments)) if _plain(arguments) else None
+    def checked(schema: Any, data: dict[str, Any]) -> None:
+        key = (schema, repr(data)) if _plain(data) else None
         if key in passed:
             return
-        check(schema, arguments)
+        check(schema, data)
         if len(passed) >= MOST:
             passed.clear()
         if key is not None:

@@ -100,10 +100,11 @@ class Extras:
         chosen = engine._llm.vllm_config.scheduler_config
         assert (chosen.max_num_seqs, chosen.max_num_batched_tokens) == (256, 4096)
 
-    async def test_what_feeds_the_scheduler_goes_before_it_on_a_cpu(self, engine: Engine) -> None:
+    async def test_an_engine_that_naps_never_goes_after_what_feeds_it(self, engine: Engine) -> None:
         mine = os.getpriority(os.PRIO_PROCESS, 0)
         niceness = [os.getpriority(os.PRIO_PROCESS, child.pid) for child in multiprocessing.active_children()]
-        assert niceness == [mine + 5]
+        assert mine >= 4 and len(niceness) == 1
+        assert niceness[0] in (mine - 4, mine), "a further engine of this process begins as nice as it is by then"
 
 
 class TestVllmContract(EngineContract, Extras, Digits):

@@ -32,11 +32,14 @@ def test_vllm_finds_the_plugin_unless_it_is_left_out(monkeypatch):
     (found,) = [each for each in entry_points(group="vllm.general_plugins") if each.name == "vlmeval-mp"]
     assert found.load() is plugin.register
     monkeypatch.delenv("VLLM_PLUGINS", raising=False)
-    assert plugin.is_loaded()
+    assert plugin.works()
     monkeypatch.setenv("VLLM_PLUGINS", "another,vlmeval-mp")
-    assert plugin.is_loaded()
+    assert plugin.works()
     monkeypatch.setenv("VLLM_PLUGINS", "another")
-    assert not plugin.is_loaded()
+    assert not plugin.works()
+    monkeypatch.delenv("VLLM_PLUGINS")
+    monkeypatch.delattr("vllm.distributed.device_communicators.shm_broadcast.sched_yield")
+    assert not plugin.works(), "a vLLM that waits in another way"
 
 
 NICENESS = """

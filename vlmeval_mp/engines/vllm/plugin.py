@@ -26,11 +26,16 @@ def register() -> None:
         shm_broadcast.sched_yield = nap
 
 
-def is_loaded() -> bool:
-    """Return whether vLLM loads this plugin: the package is installed, and VLLM_PLUGINS does not leave it out."""
+def works() -> bool:
+    """Return whether vLLM's processes sleep below this worker.
+
+    They do if the package is installed, VLLM_PLUGINS does not leave the plugin out, and vLLM waits as it is known to.
+    """
+    from vllm.distributed.device_communicators import shm_broadcast
+
     wanted = os.environ.get("VLLM_PLUGINS")
     there = any(each.name == NAME for each in entry_points(group=GROUP))
-    return there and (wanted is None or NAME in wanted.split(","))
+    return there and (wanted is None or NAME in wanted.split(",")) and hasattr(shm_broadcast, "sched_yield")
 
 
 def nap() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import multiprocessing
 import os
 import time
@@ -26,11 +27,17 @@ def give_way(*, naps: bool) -> None:
     process. One that spins gives way, or nothing would be there for it to do.
     """
     if naps:
-        _make_nicer(os.getpid(), FEEDER_NICE)
+        _give_way_once()
         return
     for scheduler in multiprocessing.active_children():
         if scheduler.pid:
             _make_nicer(scheduler.pid, SCHEDULER_NICE)
+
+
+@functools.cache
+def _give_way_once() -> None:
+    """Make this process nicer: only root could undo it, and further engines of it would add up."""
+    _make_nicer(os.getpid(), FEEDER_NICE)
 
 
 def _make_nicer(pid: int, by: int) -> None:
