@@ -1,6 +1,7 @@
 """Devices are chosen by id, grouped for tensor parallelism, and reach a worker through its environment only."""
 
 import os
+import py_compile
 import subprocess
 import sys
 from types import SimpleNamespace
@@ -122,7 +123,20 @@ def test_a_worker_on_a_gpu_has_one_openmp_thread_unless_the_user_chose():
     assert gpus.worker_environment({"OMP_NUM_THREADS": "6"}, shared)["OMP_NUM_THREADS"] == "3"
 
 
-def test_a_worker_that_may_not_write_bytecode_beside_the_sources_keeps_it_in_the_users_cache(tmp_path):
+def test_bytecode_that_is_there_is_used_where_it_is(tmp_path, monkeypatch):
+    (tmp_path / "large_library.py").write_text("")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.setattr(gpus, "LARGE_LIBRARIES", ("no_such_library", "large_library"))
+    outer = {"HOME": str(tmp_path), "PYTHONDONTWRITEBYTECODE": "1"}
+    (group,) = gpus.cpu_groups(1, [0])
+    prefix = f"{tmp_path}/.cache/vlmeval-mp/bytecode"
+    assert gpus.worker_environment(outer, group)["PYTHONPYCACHEPREFIX"] == prefix
+    py_compile.compile(str(tmp_path / "large_library.py"))
+    assert "PYTHONPYCACHEPREFIX" not in gpus.worker_environment(outer, group)
+
+
+def test_a_worker_that_may_not_write_bytecode_beside_the_sources_keeps_it_in_the_users_cache(tmp_path, monkeypatch):
+    monkeypatch.setattr(gpus, "LARGE_LIBRARIES", ())
     (group,) = gpus.cpu_groups(1, [0])
     outer = {"PATH": os.environ["PATH"], "HOME": "/nowhere", "XDG_CACHE_HOME": str(tmp_path)}
     assert "PYTHONPYCACHEPREFIX" not in gpus.worker_environment(outer, group)

@@ -37,10 +37,10 @@ def test_more_gpus_per_worker_hold_more():
 
 
 def test_gpus_that_are_not_needed_together_are_said_to_answer_more_apart():
-    assert "one GPU holds that too: --tp 1 has a worker on each" in on_gpu(EIGHT_B, tp=2).note
-    assert "--tp 1" not in on_gpu(EIGHT_B, tp=1).note
-    assert "--tp 1" not in on_gpu(SEVENTY_B, tp=4).note, "one GPU does not hold it"
-    assert "--tp 1" not in on_gpu(EIGHT_B, tp=2, total=24 * GB).note, "one GPU would hold a smaller window only"
+    assert "one GPU holds that too: a worker on each" in on_gpu(EIGHT_B, tp=2).note
+    assert "holds that too" not in on_gpu(EIGHT_B, tp=1).note
+    assert "holds that too" not in on_gpu(SEVENTY_B, tp=4).note, "one GPU does not hold it"
+    assert "holds that too" not in on_gpu(EIGHT_B, tp=2, total=24 * GB).note, "one GPU would hold a smaller window only"
 
 
 @pytest.mark.parametrize(("tp", "advice"), [(1, "--tp 4 has 4 x 80 GB"), (2, "--tp 4 has 4 x 80 GB")])

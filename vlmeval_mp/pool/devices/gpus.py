@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import importlib.util
 import os
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -280,14 +281,26 @@ def worker_environment(environ: Mapping[str, str], group: DeviceGroup) -> dict[s
     return env | chosen | _bytecode(environ) | {"PYTHONUNBUFFERED": "1"}
 
 
+LARGE_LIBRARIES = ("torch", "vllm")
+"""Those whose bytecode tells whether this installation has any."""
+
+
+def _has_bytecode(library: str) -> bool:
+    """Return whether the file that an import of `library` runs first has bytecode beside it."""
+    found = importlib.util.find_spec(library)
+    return bool(found and found.origin and Path(importlib.util.cache_from_source(found.origin)).exists())
+
+
 def _bytecode(environ: Mapping[str, str]) -> dict[str, str]:
     """Return what lets a worker keep its libraries' bytecode in the user's cache, where it may not beside the sources.
 
-    Images of containers set PYTHONDONTWRITEBYTECODE and come without bytecode, and then each process of each worker
+    Some images of containers set PYTHONDONTWRITEBYTECODE and come without bytecode. Each process of each worker then
     compiles vLLM again: 28 seconds of CPU instead of 11. On an H200 a worker had its weights after 67 s instead of 32.
     """
     cache = environ.get("XDG_CACHE_HOME") or (f"{environ['HOME']}/.cache" if environ.get("HOME") else "")
     if not environ.get("PYTHONDONTWRITEBYTECODE") or environ.get("PYTHONPYCACHEPREFIX") or not cache:
+        return {}
+    if any(map(_has_bytecode, LARGE_LIBRARIES)):  # with another place for it, what is there would not be used
         return {}
     return {"PYTHONDONTWRITEBYTECODE": "", "PYTHONPYCACHEPREFIX": f"{cache}/vlmeval-mp/bytecode"}
 

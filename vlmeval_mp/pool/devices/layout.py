@@ -127,7 +127,7 @@ def _tensor_parallel(model: ModelSpec, wanted: DevicesWanted) -> int:
 
 
 def _refuse_unfilled(tp: Mapping[str, int], wanted: DevicesWanted, count: int) -> None:
-    """Raise `ConfigError` where `count` GPUs are too few for a model, or some would be idle from start to end."""
+    """Raise `ConfigError` where `count` GPUs are too few for a model, or are no multiple of what all models take."""
     for model, width in tp.items():
         unused = count > width and count % width and len(set(tp.values())) == 1
         if width > count or unused:

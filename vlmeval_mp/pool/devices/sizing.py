@@ -34,7 +34,7 @@ HOST_SHARE = 0.5
 """Share of the host's free memory, after the workers', that waiting pictures may take."""
 CPU_WORKERS = 4
 """Most workers on the CPU unless told otherwise."""
-FASTER_ALONE = "; one GPU holds that too: --tp 1 has a worker on each, which answers more"
+FASTER_ALONE = "; one GPU holds that too: a worker on each, with tensor_parallel_size 1, answers more"
 """Measured on two H200s (8 B parameters, 1280 px): a worker on each 23.5 samples/s, one worker on both 10.6."""
 MOST_RENDER_PROCESSES = 8
 CPU_WORKER = 3_500_000_000
