@@ -64,7 +64,7 @@ def test_without_the_package_a_run_is_refused_before_anything_is_asked(
     monkeypatch.setattr(
         importlib.util, "find_spec", lambda name, *more: None if name == "math_verify" else find(name, *more)
     )
-    with pytest.raises(DependencyError, match=r"math-verify needs math_verify, which is not installed: pip install"):
+    with pytest.raises(DependencyError, match="needs math_verify, which is not installed: scripts/install"):
         submit.resolved_data(DataSpec(name="d", path=str(data), scorer="math-verify"))
     assert main(["eval", "--predictions", str(data), "--scorer", "math-verify", "--out", str(tmp_path / "o")]) == 3
     assert mathverify.INSTALL in capsys.readouterr().err

@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING
 from vlmeval_mp.cli import flags, kitflags, outcome
 from vlmeval_mp.cli.specs import rescored
 from vlmeval_mp.cli.wanted import NumbersWanted, Scoring, jobs_of, judge_args
-from vlmeval_mp.core import credentials
 from vlmeval_mp.core.errors import EXIT_COMPLETE, EXIT_INCOMPLETE, ConfigError, VlmevalError
 from vlmeval_mp.core.paths import RunPaths
 
@@ -77,6 +76,7 @@ def add_parser(verbs: flags.Verbs) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Score the named run, the latest one, or the file of `--predictions`."""
+    from vlmeval_mp.core import credentials
     from vlmeval_mp.runs import find
 
     numbers, judge = NumbersWanted.of(arguments), judge_args(arguments)

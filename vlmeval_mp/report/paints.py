@@ -11,12 +11,12 @@ from dataclasses import dataclass
 HUES = 8
 """Colours that the style sheet has: `--job-0`, `--job-1`, …"""
 TEXTURES = ("plain", "stripes", "dots", "bars")
-"""What is drawn over a hue, as `time.html` has it."""
+"""Patterns that are drawn over a hue, as `time.html` has them."""
 
 
 @dataclass(frozen=True, slots=True)
 class Paint:
-    """What one data set is drawn with; `id` names the pattern."""
+    """The hue and texture of one data set; `id` names the pattern."""
 
     id: str
     hue: int

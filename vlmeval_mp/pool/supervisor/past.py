@@ -51,7 +51,7 @@ def launches(
 
 @dataclass(frozen=True, slots=True)
 class Usual:
-    """What earlier launches took: the seconds until a worker of each model was ready, by stage and in all, and
+    """The times of earlier launches: the seconds until a worker of each model was ready, by stage and in all, and
     worker-seconds per sample: `paces` of jobs, `model_paces` over all data sets of a model.
     """
 
