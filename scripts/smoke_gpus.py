@@ -309,9 +309,9 @@ def mixed(checks: Checks, host: Host) -> None:
     sizes = {name: {len(seen.told[w]) for w, model in seen.models.items() if model == name} for name in (MODEL, WIDE)}
     checks.that(sizes == {MODEL: {1}, WIDE: {2}}, f"workers of each model had this many GPUs: {sizes}")
     checks.that(not seen.shared, f"no GPU had two workers at a time: {short(seen.shared, host.found)}")
-    if any(seen.held.values()):
+    if any(seen.held.values()):  # one that had little to do may have come and gone between two looks
         checks.that(
-            seen.held == seen.told,
+            all(held <= seen.told[worker] for worker, held in seen.held.items()),
             "by NVML they held " + "; ".join(f"{w}: GPU {short(u, host.found)}" for w, u in sorted(seen.held.items())),
         )
     check_answers(checks, host, "mixed")
