@@ -77,22 +77,28 @@ def on_gpu(
     if utilization is None and total - used < UTILIZATION * total:
         suggested = max(0.05, int((total - used - GPU_SLACK) / total * 100) / 100)
     share = utilization or suggested or UTILIZATION
-    room = tp * (share * total - GPU_RESERVE) - need
+    each = share * total - GPU_RESERVE
+    room = tp * each - need
     about, cards = _about(weights, need, dtype, cpu=False), f"{tp} x {_gb(total)}" if tp > 1 else _gb(total)
     if room <= 0:
-        least = next((n for n in (1, 2, 4, 8, 16) if n * (share * total - GPU_RESERVE) > need), 0)
+        least = next((n for n in (1, 2, 4, 8, 16) if n * each > need), 0)
         advice = f"--tp {least} has {least} x {_gb(total)}" if least else "no number of such GPUs up to 16 has that"
         kind = f" in {NAMES[_chosen(weights, dtype, cpu=False)]}" if weights.dtype in NAMES else ""
         return Sizing(
             default, warning=f"needs about {_gb(need)}{kind}, and {cards} cannot hold that beside its work; {advice}"
         )
-    fits = int(DEEP * room / (TOKENS * (weights.kv_token or KV_TOKEN)))
+    fits = _fitting(weights, room)
     carried = int(HOST_SHARE * host / max(1, workers) / PICTURE)
     window = max(SMALLEST, min(default, fits, carried))
     free = f", {_gb(used)} of it taken by others" if suggested else ""
     note = f"window {window}: {about} on {cards}{free}{_why(window, default, fits, carried)}"
-    alone = int(DEEP * (share * total - GPU_RESERVE - need) / (TOKENS * (weights.kv_token or KV_TOKEN)))
+    alone = _fitting(weights, each - need)
     return Sizing(window, 0, suggested, note + (FASTER_ALONE if tp > 1 and alone >= window else ""))
+
+
+def _fitting(weights: Weights, room: float) -> int:
+    """Return how many samples in flight `room` bytes of KV cache are for."""
+    return int(DEEP * room / (TOKENS * (weights.kv_token or KV_TOKEN)))
 
 
 def on_cpu(weights: Weights, host: int, cores: int, *, asked: int, default: int, dtype: str = "") -> Sizing:
