@@ -40,6 +40,7 @@ from vlmeval_mp.pool.devices import gpus
 SOON = 5.0
 """Seconds after which no process of a killed worker may be left."""
 CHECKS = ("one", "forms", "all", "kill", "tp", "mixed")
+FOR_ONE = frozenset({"one", "forms"})
 MODEL, WIDE = "demo", "wide"
 
 
@@ -231,17 +232,18 @@ def one(checks: Checks, host: Host) -> None:
 
 
 def forms(checks: Checks, host: Host) -> None:
-    last, first = host.found[-1], host.found[0]
-    for name, which, mask in (
+    last = host.found[-1]
+    mask = ",".join(str(g.index) for g in (last, *host.found[:-1]))
+    for name, which, outer in (
         ("by-index", str(last.index), ""),
         ("by-uuid", last.uuid, ""),
-        ("in-mask", "0", f"{last.index},{first.index}"),
+        ("in-mask", "0", mask),
         ("in-uuid-mask", "all", last.uuid),
     ):
         before = host.used()
-        launch = host.start(name, which, "--limit", "8", mask=mask)
+        launch = host.start(name, which, "--limit", "8", mask=outer)
         seen = host.watch(name, launch, before)
-        what = f"--gpus {which}" + (f" within {gpus.MASK}={mask}" if mask else "")
+        what = f"--gpus {which}" + (f" within {gpus.MASK}={outer}" if outer else "")
         checks.that(host.finish(launch) == 0, f"{what}: ended ({host.log(name)})")
         check_held(checks, host, seen, {"w0": {last.uuid}})
         host.wait_until_free(before, [last.uuid])
@@ -347,8 +349,8 @@ def main() -> int:
     gpus.require_gpus(found)
     for gpu in found:
         print(f"GPU {gpu.index}: {gpu.name}, {gpu.memory_total / 2**30:.0f} GiB, {gpu.uuid}")
-    if len(found) < 2:
-        print("two GPUs or more are needed; scripts/smoke-gpu is for one")
+    if len(found) < 2 and not FOR_ONE.issuperset(options.only):
+        print(f"two GPUs or more are needed; one will do for --only {' '.join(sorted(FOR_ONE))} and scripts/smoke-gpu")
         return 2
     checks, host = Checks(), Host(options, found)
     for name in options.only:

@@ -60,3 +60,11 @@ def test_a_worker_on_a_gpu_that_was_not_named_is_noticed(tmp_path, monkeypatch):
     assert code == 1, said
     assert "FAIL by NVML they held w0: GPU 0,1" in said
     assert "FAIL memory was taken on GPU 0,1 and no other" in said
+
+
+@pytest.mark.slow
+def test_on_one_gpu_the_checks_that_need_two_are_refused_and_the_others_run(tmp_path):
+    code, said = smoke(tmp_path, 1, 0.5, 8, "forms")
+    assert code == 0, said
+    code, said = smoke(tmp_path, 1, 0.02, 8, "forms", "all")
+    assert (code, "one will do for --only forms one" in said) == (2, True), said
