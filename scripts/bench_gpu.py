@@ -56,6 +56,7 @@ def main() -> int:
     parser.add_argument("--data", type=Path, default=Path("/work/shared/data"), help="folder of MCQ_mini, VQA_mini")
     parser.add_argument("--work", type=Path, default=Path("bench-gpu.out"), help="models, pictures, runs, results")
     parser.add_argument("--repeat", type=int, default=0, help="copies of each picture (default: 8 for 2b, 2 for 7b)")
+    parser.add_argument("--questions", type=int, default=1, help="about each picture, one after the other")
     parser.add_argument("--limit-seconds", type=float, default=540, help="for each side")
     parser.add_argument("--engine-args", type=json.loads, default={}, help="further ones, for every side")
     parser.add_argument("--render-processes", default="auto")
@@ -93,7 +94,7 @@ def prepare(options: argparse.Namespace, model: str) -> None:
     table = pictures_of(options, model)
     if not table.exists():
         sources = [options.data / f"{name}.tsv" for name in ("MCQ_mini", "VQA_mini")]
-        rows = made.pictures(size, options.repeat or size.repeat, sources, table)
+        rows = made.pictures(size, options.repeat or size.repeat, sources, table, options.questions)
         say(model=model, side="files", samples=rows, seconds=round(time.monotonic() - began, 1))
 
 
@@ -106,8 +107,12 @@ def engine_args(options: argparse.Namespace, model: str) -> dict[str, Any]:
 
 
 def pictures_of(options: argparse.Namespace, model: str) -> Path:
+    return Path(options.work / "data" / f"{set_name(options, model)}.tsv")
+
+
+def set_name(options: argparse.Namespace, model: str) -> str:
     repeat = options.repeat or made.SIZES[model].repeat
-    return Path(options.work / "data" / f"bench{model}x{repeat}.tsv")
+    return f"bench{model}x{repeat}" + (f"q{options.questions}" if options.questions > 1 else "")
 
 
 def run(options: argparse.Namespace, model: str, side: str) -> dict[str, Any] | None:
@@ -189,8 +194,7 @@ def run_name(options: argparse.Namespace, model: str) -> str:
     stamp = options.work / "stamp"
     if not stamp.exists():
         stamp.write_text(str(int(time.time())))
-    repeat = options.repeat or made.SIZES[model].repeat
-    return f"bench{model}x{repeat}-{stamp.read_text()}"
+    return f"{set_name(options, model)}-{stamp.read_text()}"
 
 
 def launch_command(options: argparse.Namespace, model: str) -> list[str]:

@@ -126,8 +126,8 @@ def _config(size: Size, ids: dict[str, int]) -> Any:
 # --- pictures ----------------------------------------------------------------------------------------------------
 
 
-def pictures(size: Size, repeat: int, sources: list[Path], path: Path) -> int:
-    """Write a TSV of questions about pictures, `repeat` times those of `sources`; return how many rows it has."""
+def pictures(size: Size, repeat: int, sources: list[Path], path: Path, questions: int = 1) -> int:
+    """Write a TSV of `questions` about each picture, `repeat` times those of `sources`; return how many rows it has."""
     rows = list(_rows(sources)) or list(_noise())
     path.parent.mkdir(parents=True, exist_ok=True)
     number = 0
@@ -138,9 +138,10 @@ def pictures(size: Size, repeat: int, sources: list[Path], path: Path) -> int:
             for images, question in rows:
                 cells = [_encoded(image, size.side, number, place) for place, image in enumerate(images)]
                 cell = cells[0] if len(cells) == 1 else str(cells)
-                text = " ".join(f"{question} #{copy}".split()).replace('"', "'")
-                file.write(f'{number}\t"{cell}"\t"{text}"\tnone\n')
-                number += 1
+                for which in range(questions):
+                    text = " ".join(f"{question} #{copy}.{which}".split()).replace('"', "'")
+                    file.write(f'{number}\t"{cell}"\t"{text}"\tnone\n')
+                    number += 1
     part.rename(path)
     return number
 
