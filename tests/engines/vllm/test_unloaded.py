@@ -11,6 +11,7 @@ import time
 from types import SimpleNamespace
 from typing import Any
 
+import psutil
 import pytest
 from PIL import Image
 
@@ -106,7 +107,7 @@ async def test_an_engine_is_closed_although_its_child_has_gone_and_was_collected
     monkeypatch.setattr(multiprocessing, "active_children", lambda: [ghost])
     engine = engine_that_raises(ValueError("no connection"), errored=True)
     ends: list[str] = []
-    engine._llm.shutdown = lambda: ends.append("shut down")
+    engine._llm.shutdown = lambda _: ends.append("shut down")
     await engine.close()
     assert ends == ["shut down"]
 
@@ -116,7 +117,7 @@ async def test_nobody_waits_for_an_engines_answers_when_it_is_shut_down() -> Non
     engine = engine_that_raises(ValueError("unused"))
     engine._llm.output_handler = waiting = asyncio.create_task(asyncio.Event().wait())
     waits: list[bool] = []
-    engine._llm.shutdown = lambda: waits.append(waiting.cancelled() or waiting.cancelling() > 0)
+    engine._llm.shutdown = lambda _: waits.append(waiting.cancelled() or waiting.cancelling() > 0)
     await engine.close()
     assert waits == [True]
 
@@ -146,6 +147,24 @@ def test_what_is_ended_is_collected_by_whoever_started_it() -> None:
     end(family([child.pid]), [child])
     assert child.exitcode == -signal.SIGKILL
     assert child not in multiprocessing.active_children(), "the next engine of this process would take it for its own"
+
+
+def test_what_nobody_collects_is_not_waited_for() -> None:
+    from vlmeval_mp.engines.vllm.processes import end, family
+
+    code = "import subprocess, time; p = subprocess.Popen(['sleep', '60']); print(p.pid, flush=True); time.sleep(60)"
+    parent = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
+    assert parent.stdout is not None
+    with parent.stdout as stdout:
+        child = int(stdout.readline())
+    try:
+        began = time.monotonic()
+        end(family([child]))
+        assert time.monotonic() - began < 3
+        assert psutil.Process(child).status() == psutil.STATUS_ZOMBIE
+    finally:
+        parent.kill()
+        parent.wait()
 
 
 async def test_an_exit_code_that_is_known_a_moment_later_counts() -> None:

@@ -36,6 +36,8 @@ from vlmeval_mp.engines.vllm.rendering import Rendering, is_refusal
 SMALL_PIXELS = 1 << 14
 """Pixels of a request's images up to which processing them is quicker than handing them to a thread and back."""
 DEATH_CHECK_SECONDS = 0.5
+SHUTDOWN_SECONDS = 1.0
+"""Time for vLLM's processes to leave by themselves; its default of 5 goes by unused on a GPU, at every worker's end."""
 
 
 class VllmEngine(HasPool):
@@ -193,7 +195,7 @@ class VllmEngine(HasPool):
             left = processes.family(child.pid for child in children if child.pid)
             if llm.output_handler is not None:  # else it may log the end of its engine as a death, traceback and all
                 llm.output_handler.cancel()
-            await asyncio.to_thread(llm.shutdown)
+            await asyncio.to_thread(llm.shutdown, SHUTDOWN_SECONDS)
             processes.end(left, children)
 
     async def _prompt(self, request: Request) -> Any:

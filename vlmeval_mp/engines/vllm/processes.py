@@ -64,7 +64,8 @@ def end(processes: Sequence[psutil.Process], children: Sequence[BaseProcess] = (
     """Kill what is left of `processes` and see it gone: vLLM gives up on a child that does not leave by itself.
 
     Those of them that are `children` of multiprocessing's are collected by it alone. If psutil did that, their exit
-    codes would be lost, and multiprocessing would count them as alive for ever.
+    codes would be lost, and multiprocessing would count them as alive for ever. Others may stay zombies until whoever
+    inherited them collects them, in some containers for ever.
     """
     for process in processes:
         with contextlib.suppress(psutil.NoSuchProcess):
@@ -72,7 +73,17 @@ def end(processes: Sequence[psutil.Process], children: Sequence[BaseProcess] = (
     for child in children:
         child.join(KILL_SECONDS)
     theirs = {child.pid for child in children}
-    psutil.wait_procs([process for process in processes if process.pid not in theirs], timeout=KILL_SECONDS)
+    others = [process for process in processes if process.pid not in theirs]
+    deadline = time.monotonic() + KILL_SECONDS
+    while any(map(_runs, others)) and time.monotonic() < deadline:
+        time.sleep(0.01)
+
+
+def _runs(process: psutil.Process) -> bool:
+    try:
+        return bool(process.is_running() and process.status() != psutil.STATUS_ZOMBIE)
+    except psutil.NoSuchProcess:
+        return False
 
 
 def exit_code(core: Sequence[BaseProcess]) -> int:
