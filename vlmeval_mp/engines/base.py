@@ -46,7 +46,8 @@ class Engine(Protocol):
     `generate` raises `RequestError` when this request alone cannot be served, and `EngineError` when the engine is
     unusable from now on: `UnavailableError` if a fresh one would be no better off. `notice` is what it waits for now,
     if anything; it is cheap, and read from any thread. `whole_videos`: it opens video files itself (`Request.origin`
-    says which), so that they are not decoded for it. An engine may also be `CanRender`.
+    says which), so that they are not decoded for it. An engine may also be `CanRender` or
+    `RendersInPlace`.
     """
 
     whole_videos: bool
@@ -75,6 +76,16 @@ class CanRender(Protocol):
     def renders(self) -> bool: ...
 
     async def render(self, draft: Draft) -> Request: ...
+
+
+@runtime_checkable
+class RendersInPlace(Protocol):
+    """An engine that can make its input of an opened request ahead of time, in any thread, for `generate` to take.
+
+    `rendered` raises what `generate` would say of the request.
+    """
+
+    def rendered(self, request: Request) -> Request: ...
 
 
 @dataclass(frozen=True, slots=True)

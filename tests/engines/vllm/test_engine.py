@@ -15,7 +15,7 @@ from tests.engines.vllm.digits import Digits
 from vlmeval_mp.core.errors import ConfigError, EngineError, EngineKilledError, RequestError
 from vlmeval_mp.core.records import Draft, MediaLimits, Request
 from vlmeval_mp.engines import registry
-from vlmeval_mp.engines.base import Engine, EngineSpec, NotRenderedError
+from vlmeval_mp.engines.base import Engine, EngineSpec, NotRenderedError, RendersInPlace
 
 pytestmark = [pytest.mark.vllm, pytest.mark.timeout(900)]
 pytest.importorskip("vllm")
@@ -51,6 +51,16 @@ class Extras:
         assert isinstance(by_id["novel"], RequestError)
         assert isinstance(by_id["crowd"], RequestError)
         assert "2048" in str(by_id["novel"])
+
+    async def test_requests_rendered_in_several_threads_are_answered_alike(self, engine: Engine) -> None:
+        assert isinstance(engine, RendersInPlace)
+        asked = [ask(str(n), f"Question {n}?", (picture(n, (40 + n, 40)),)) for n in range(12)]
+        alone = [(await engine.generate(request)).text for request in asked]
+        ready = await asyncio.gather(*(asyncio.to_thread(engine.rendered, request) for request in asked))
+        assert [(request.images, request.nbytes) for request in ready] == [((), 3 * (40 + n) * 40) for n in range(12)]
+        assert [c.text for c in await asyncio.gather(*map(engine.generate, ready))] == alone
+        with pytest.raises(RequestError):
+            await asyncio.to_thread(engine.rendered, ask("thread", "What?", (picture(1, (1500, 3)),)))
 
     async def test_a_picture_of_a_refused_request_can_still_be_asked_about(self, engine: Engine) -> None:
         shared = picture(17)

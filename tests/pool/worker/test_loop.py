@@ -2,8 +2,11 @@
 
 import asyncio
 import base64
+import dataclasses
 import io
 import signal
+import threading
+import time
 
 import pytest
 from PIL import Image
@@ -11,7 +14,7 @@ from PIL import Image
 from tests.builders import fake_run, fake_spec, text_tsv, worker_for
 from vlmeval_mp.core.errors import EXIT_DISK, EXIT_NO_WORKER, EXIT_USAGE, RequestError, StorageError
 from vlmeval_mp.core.paths import JobsPaths
-from vlmeval_mp.core.records import Prediction
+from vlmeval_mp.core.records import Prediction, RenderedInput
 from vlmeval_mp.pool.worker.__main__ import live
 from vlmeval_mp.runs import inflight, owners, submit
 from vlmeval_mp.runs.checkpoint import Checkpoint
@@ -148,6 +151,64 @@ def test_a_data_set_s_own_processor_arguments_go_with_its_requests_only(tmp_path
     worker.engine.generate = generate
     assert asyncio.run(live(worker)) == 0
     assert seen == {"OCRBench": {"min_pixels": 9}, "other": {}}
+
+
+def picture_run(folder, samples):
+    """Return the paths of a run whose samples have a picture each."""
+    buffer = io.BytesIO()
+    Image.new("RGB", (20, 20)).save(buffer, "PNG")
+    cell = base64.b64encode(buffer.getvalue()).decode()
+    rows = "".join(f"{row}\t{cell}\tq{row}\ta\n" for row in range(samples))
+    (folder / "pictures.tsv").write_text("index\timage\tquestion\tanswer\n" + rows)
+    return submit.submit(fake_spec(folder / "pictures.tsv"), JobsPaths(folder / "jobs"))[0]
+
+
+def test_an_engine_that_renders_in_place_gets_its_own_input_and_its_refusal_costs_one_sample(tmp_path):
+    paths = picture_run(tmp_path, 20)
+    worker = worker_for(paths, read_record(paths))
+    threads, taken, real = set(), [], worker.engine.generate
+
+    def rendered(request):
+        threads.add(threading.current_thread() is threading.main_thread())
+        if request.id == "7":
+            raise RequestError("too large")
+        return dataclasses.replace(request, images=(), rendered=RenderedInput(request.images[0].size, request.nbytes))
+
+    async def generate(request):
+        taken.append((request.images, request.rendered.take()))
+        return await real(request)
+
+    worker.engine.rendered, worker.engine.generate = rendered, generate
+    assert asyncio.run(live(worker)) == 0
+    assert taken == [((), (20, 20))] * 19
+    assert threads == {False}, "the event loop is free for answers meanwhile"
+    assert [(p.index, p.error) for p in outcome(paths) if p.error] == [("7", "too large")]
+    assert worker.asker._preparer._held == 0
+
+
+def test_a_worker_that_drains_opens_and_renders_nothing_more(tmp_path):
+    paths = picture_run(tmp_path, 40)
+    worker = worker_for(paths, read_record(paths), window=2)
+    calls, at_drain = [], []
+
+    def rendered(request):
+        calls.append(request.id)
+        time.sleep(0.02)
+        return dataclasses.replace(request, images=(), rendered=RenderedInput(None, request.nbytes))
+
+    real = worker.outcomes.record
+
+    def record(held, prediction):
+        real(held, prediction)
+        if not at_drain:
+            at_drain.append(len(calls))
+            worker.drain()
+
+    worker.engine.rendered, worker.outcomes.record = rendered, record
+    assert asyncio.run(live(worker)) == 0
+    busy = worker.asker._preparer._threads
+    assert len(calls) <= at_drain[0] + busy < 40
+    assert worker.counts.failed == 0
 
 
 def test_the_window_is_kept_full_and_never_exceeded(tmp_path):

@@ -57,12 +57,15 @@ class Draft:
 
 
 class RenderedInput:
-    """An engine's own input, made of a request's messages and media ahead of time. It is taken once, by `generate`."""
+    """An engine's own input, made of a request's messages and media ahead of time. It is taken once, by `generate`.
 
-    __slots__ = ("_value",)
+    `nbytes` are those of the decoded pixels that it was made of, where the worker itself opened them.
+    """
 
-    def __init__(self, value: Any) -> None:
-        self._value = value
+    __slots__ = ("_value", "nbytes")
+
+    def __init__(self, value: Any, nbytes: int = 0) -> None:
+        self._value, self.nbytes = value, nbytes
 
     def take(self) -> Any:
         """Return the value and forget it, so that its memory is free as soon as the engine has it."""
@@ -77,8 +80,8 @@ class Request:
     `images` are the decoded RGB pictures of the `ImagePart`s in order of appearance, `videos` those of the
     `VideoPart`s; `videos` is empty for an engine that takes videos whole. A last message of the assistant is the
     beginning of the answer, which the engine continues. `processor` holds what this request's pictures are processed
-    with besides the engine's own arguments. `rendered` is there if a render process has opened the media and made the
-    engine's own input of them; then `images` and `videos` are empty.
+    with besides the engine's own arguments. `rendered` is there if the media were opened and made the engine's own
+    input ahead of time; then `images` and `videos` are empty.
     """
 
     id: str
@@ -92,7 +95,9 @@ class Request:
 
     @property
     def nbytes(self) -> int:
-        """Bytes of decoded pixels that this request keeps in memory."""
+        """Bytes of decoded pixels that this request keeps in memory, or was rendered from."""
+        if self.rendered is not None:
+            return self.rendered.nbytes
         return sum(i.width * i.height * 3 for i in self.images) + sum(int(v.pixels.nbytes) for v in self.videos)
 
 

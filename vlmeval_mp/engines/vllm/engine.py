@@ -14,6 +14,7 @@ import itertools
 import multiprocessing
 import os
 import signal
+import threading
 from multiprocessing.process import BaseProcess
 from typing import Any
 
@@ -33,8 +34,6 @@ from vlmeval_mp.engines.renderpool import HasPool, RenderPool
 from vlmeval_mp.engines.vllm import arguments, measuring, plugin, processes
 from vlmeval_mp.engines.vllm.rendering import Rendering, is_refusal
 
-SMALL_PIXELS = 1 << 14
-"""Pixels of a request's images up to which processing them is quicker than handing them to a thread and back."""
 DEATH_CHECK_SECONDS = 0.5
 SHUTDOWN_SECONDS = 1.0
 """Time for vLLM's processes to leave by themselves; its default of 5 goes by unused on a GPU, at every worker's end."""
@@ -54,7 +53,7 @@ class VllmEngine(HasPool):
         self._llm: Any = None
         self._rendering: Rendering | None = None
         self._context = 0
-        self._turn = asyncio.Lock()
+        self._turn, self._lock = asyncio.Lock(), threading.Lock()
         self._waiting: set[asyncio.Timeout] = set()
         self._watch: asyncio.Task[None] | None = None
         self._core: list[BaseProcess] = []
@@ -201,21 +200,27 @@ class VllmEngine(HasPool):
     async def _prompt(self, request: Request) -> Any:
         """Return the request as vLLM's engine takes it: rendered one by one, each handed on before the next begins.
 
-        Small pictures are rendered right here: handing them to a thread and back takes longer.
+        A text is rendered right here, unless that would have to wait: handing it to a thread and back takes longer.
         """
         async with self._turn:
             await asyncio.sleep(0)  # answers are looked after between any two
-            if sum(i.width * i.height for i in request.images) <= SMALL_PIXELS and not request.videos:
-                return self._render(request)
-            return await asyncio.to_thread(self._render, request)
+            if request.images or request.videos or self._lock.locked():
+                return await asyncio.to_thread(self._render, request)
+            return self._render(request)
 
     def rendered(self, request: Request) -> Request:
-        """Return `request` rendered right here, for `generate` at any later time."""
-        return dataclasses.replace(request, images=(), videos=(), rendered=RenderedInput(self._render(request)))
+        """Return `request` rendered right here, for `generate` at any later time.
+
+        Raises:
+            RequestError: the template, the tokenizer or the processor refuses the request.
+        """
+        rendered = RenderedInput(self._render(request), request.nbytes)
+        return dataclasses.replace(request, images=(), videos=(), rendered=rendered)
 
     def _render(self, request: Request) -> Any:
         assert self._rendering is not None
-        return self._rendering(request)
+        with self._lock:  # a tokenizer serves one thread at a time
+            return self._rendering(request)
 
     def _sampling(self, sampling: Sampling) -> SamplingParams:
         found = self._params.get(sampling)

@@ -32,7 +32,7 @@ from vlmeval_mp.core.records import (
 )
 from vlmeval_mp.datasets.store import Dataset
 from vlmeval_mp.engines import registry
-from vlmeval_mp.engines.base import CanRender, Engine, EngineSpec, NotRenderedError
+from vlmeval_mp.engines.base import CanRender, Engine, EngineSpec, NotRenderedError, RendersInPlace
 from vlmeval_mp.pool.worker import refusals
 from vlmeval_mp.pool.worker.assignment import Assignment
 from vlmeval_mp.pool.worker.preparing import Preparer
@@ -220,7 +220,18 @@ class Asker:
         if isinstance(self.engine, CanRender) and self.engine.renders:
             with contextlib.suppress(NotRenderedError):
                 return await self.engine.render(draft)
-        return await self._preparer.prepare(partial(media.open_draft, draft), long=takes_long(draft))
+        return await self._preparer.prepare(partial(self._opened, draft), long=takes_long(draft))
+
+    def _opened(self, draft: Draft) -> Request:
+        """Return the request of `draft` with its media open, and rendered where the engine does that; in any thread.
+
+        Decoding and rendering in one go keeps them in step: pictures that are decoded far ahead take the cores from
+        rendering, and the engine gets them one by one. While the worker drains, nobody will ask what comes of it.
+        """
+        if self._draining:
+            return Request(draft.id, draft.messages, draft.sampling, origin=draft.origin)
+        request = media.open_draft(draft)
+        return self.engine.rendered(request) if isinstance(self.engine, RendersInPlace) else request
 
     # --- the engine and how videos go to it ------------------------------------------------------------------------
 
