@@ -56,7 +56,7 @@ def main() -> int:
     parser.add_argument("--data", type=Path, default=Path("/work/shared/data"), help="folder of MCQ_mini, VQA_mini")
     parser.add_argument("--work", type=Path, default=Path("bench-gpu.out"), help="models, pictures, runs, results")
     parser.add_argument("--repeat", type=int, default=0, help="copies of each picture (default: 8 for 2b, 2 for 7b)")
-    parser.add_argument("--questions", type=int, default=1, help="about each picture, one after the other")
+    parser.add_argument("--questions", type=int, default=1, help="questions about each picture, in consecutive rows")
     parser.add_argument("--limit-seconds", type=float, default=540, help="for each side")
     parser.add_argument("--engine-args", type=json.loads, default={}, help="further ones, for every side")
     parser.add_argument("--render-processes", default="auto")

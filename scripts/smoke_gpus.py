@@ -350,7 +350,8 @@ def main() -> int:
     for gpu in found:
         print(f"GPU {gpu.index}: {gpu.name}, {gpu.memory_total / 2**30:.0f} GiB, {gpu.uuid}")
     if len(found) < 2 and not FOR_ONE.issuperset(options.only):
-        print(f"two GPUs or more are needed; one will do for --only {' '.join(sorted(FOR_ONE))} and scripts/smoke-gpu")
+        only = " ".join(c for c in CHECKS if c in FOR_ONE)
+        print(f"these checks need two GPUs or more; on one run --only {only}, or scripts/smoke-gpu")
         return 2
     checks, host = Checks(), Host(options, found)
     for name in options.only:

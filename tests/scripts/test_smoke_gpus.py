@@ -67,4 +67,4 @@ def test_on_one_gpu_the_checks_that_need_two_are_refused_and_the_others_run(tmp_
     code, said = smoke(tmp_path, 1, 0.5, 8, "forms")
     assert code == 0, said
     code, said = smoke(tmp_path, 1, 0.02, 8, "forms", "all")
-    assert (code, "one will do for --only forms one" in said) == (2, True), said
+    assert (code, "on one run --only one forms" in said) == (2, True), said

@@ -1,8 +1,8 @@
 """The samples that an engine works on right now, in a small mapped file that outlives the worker.
 
-A worker notes a sample when it hands it to its engine and strikes it out when the answer comes: a few bytes in a mapped
-page, which the kernel keeps when the process is killed. After a death the supervisor reads whom to suspect. The file is
-lost with the host, and with it only a suspicion.
+A worker notes a sample when it hands it to its engine and strikes it out when the answer comes, and notes it too while
+one of its threads opens the media: a few bytes in a mapped page, which the kernel keeps when the process is killed.
+After a death the supervisor reads whom to suspect. The file is lost with the host, and with it only a suspicion.
 """
 
 from __future__ import annotations
@@ -38,9 +38,10 @@ class InFlight:
 
     @contextlib.contextmanager
     def holds(self, job: int, row: int) -> Iterator[None]:
-        """Note `row` of the run's job number `job` for as long as the context lasts."""
-        place = self._free.pop() if self._free else None
-        if place is None:
+        """Note `row` of the run's job number `job` for as long as the context lasts. In any thread."""
+        try:
+            place = self._free.pop()
+        except IndexError:
             yield
             return
         _PLACE.pack_into(self._page, place, job + 1, row)

@@ -122,6 +122,37 @@ async def test_nobody_waits_for_an_engines_answers_when_it_is_shut_down() -> Non
     assert waits == [True]
 
 
+async def test_one_thread_renders_at_a_time_and_a_text_does_not_stop_the_event_loop() -> None:
+    import torch
+
+    engine = engine_that_raises(ValueError("unused"))
+    inside, most, ticks = 0, 0, 0
+
+    def render(_: object) -> dict[str, Any]:
+        nonlocal inside, most
+        inside += 1
+        most = max(most, inside)
+        time.sleep(0.03)
+        inside -= 1
+        return {"mm_kwargs": {"image": [{"pixels": SimpleNamespace(data=torch.zeros(7, dtype=torch.uint8))}]}}
+
+    async def tick() -> None:
+        nonlocal ticks
+        while True:
+            await asyncio.sleep(0.005)
+            ticks += 1
+
+    engine._rendering = render
+    ticking = asyncio.create_task(tick())
+    pictures = [asyncio.to_thread(engine.rendered, ask(str(n), "?")) for n in range(6)]
+    text = asyncio.create_task(asyncio.sleep(0.01, engine))
+    ready = await asyncio.gather(*pictures, (await text)._prompt(ask("text", "?")))
+    ticking.cancel()
+    assert most == 1
+    assert [request.nbytes for request in ready[:6]] == [7] * 6
+    assert ticks > 15, "seven renderings of 30 ms went by in threads"
+
+
 def test_a_family_is_a_process_and_all_below_it_and_nothing_where_it_has_gone() -> None:
     from vlmeval_mp.engines.vllm.processes import family
 

@@ -172,10 +172,12 @@ def test_an_engine_that_renders_in_place_gets_its_own_input_and_its_refusal_cost
         threads.add(threading.current_thread() is threading.main_thread())
         if request.id == "7":
             raise RequestError("too large")
-        return dataclasses.replace(request, images=(), rendered=RenderedInput(request.images[0].size, request.nbytes))
+        return dataclasses.replace(request, images=(), rendered=RenderedInput(request.images[0].size, 50))
 
     async def generate(request):
+        before = worker.asker._preparer._held
         taken.append((request.images, request.rendered.take()))
+        assert worker.asker._preparer._held == before - 50, "its memory is the engine's now"
         return await real(request)
 
     worker.engine.rendered, worker.engine.generate = rendered, generate
@@ -184,6 +186,37 @@ def test_an_engine_that_renders_in_place_gets_its_own_input_and_its_refusal_cost
     assert threads == {False}, "the event loop is free for answers meanwhile"
     assert [(p.index, p.error) for p in outcome(paths) if p.error] == [("7", "too large")]
     assert worker.asker._preparer._held == 0
+
+
+def test_a_sample_is_suspected_while_its_media_are_opened_not_while_it_waits_for_that(tmp_path):
+    paths = picture_run(tmp_path, 30)
+    worker = worker_for(paths, read_record(paths), window=1)
+    noted = []
+
+    def rendered(request):
+        noted.append((int(request.id), [row for _, row in inflight.read(paths.in_flight("w0"))]))
+        return dataclasses.replace(request, images=(), rendered=RenderedInput(None))
+
+    worker.engine.rendered = rendered
+    assert asyncio.run(live(worker)) == 0
+    assert len(noted) == 30
+    assert all(row in rows and len(rows) <= 1 + worker.asker.openers for row, rows in noted)
+    assert inflight.read(paths.in_flight("w0")) == []
+
+
+def test_a_panic_while_rendering_ends_the_worker_as_one_in_the_engine_does(tmp_path):
+    class Panic(BaseException):
+        pass
+
+    def rendered(request):
+        raise Panic("index out of bounds")
+
+    paths = picture_run(tmp_path, 5)
+    worker = worker_for(paths, read_record(paths))
+    worker.engine.rendered = rendered
+    with pytest.raises(BaseExceptionGroup) as caught:
+        asyncio.run(asyncio.wait_for(live(worker), 20))
+    assert caught.group_contains(Panic)
 
 
 def test_a_worker_that_drains_opens_and_renders_nothing_more(tmp_path):

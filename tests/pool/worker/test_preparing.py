@@ -242,7 +242,9 @@ def test_no_more_long_things_are_made_than_memory_is_for() -> None:
 
 def test_a_worker_says_which_samples_take_long(tmp_path: Path) -> None:
     paths = fake_run(tmp_path, 2)
-    asker = worker_for(paths, read_record(paths)).asker
+    worker = worker_for(paths, read_record(paths))
+    asker, (job,) = worker.asker, worker.jobs.values()
+    (sample,) = worker.datasets[job.name].samples(0, 0)
     said = []
 
     async def prepare(_make: object, *, long: bool) -> None:
@@ -252,7 +254,8 @@ def test_a_worker_says_which_samples_take_long(tmp_path: Path) -> None:
 
     async def open_both() -> None:
         for part in (VideoPart(media=Media(kind="video", file="a.mp4")), ImagePart(media=Media(kind="image"))):
-            await asker._open(Draft("a", (Message(role="user", parts=(part,)),), Sampling(), tmp_path, MediaLimits()))
+            draft = Draft("a", (Message(role="user", parts=(part,)),), Sampling(), tmp_path, MediaLimits())
+            await asker._open(job, sample, draft)
 
     asyncio.run(open_both())
     assert said == [True, False]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -59,17 +60,19 @@ class Draft:
 class RenderedInput:
     """An engine's own input, made of a request's messages and media ahead of time. It is taken once, by `generate`.
 
-    `nbytes` are those of the decoded pixels that it was made of, where the worker itself opened them.
+    `nbytes` is its memory where the worker's own count has to include it. `on_take` is called once it is taken.
     """
 
-    __slots__ = ("_value", "nbytes")
+    __slots__ = ("_value", "nbytes", "on_take")
 
     def __init__(self, value: Any, nbytes: int = 0) -> None:
         self._value, self.nbytes = value, nbytes
+        self.on_take: Callable[[], None] = lambda: None
 
     def take(self) -> Any:
         """Return the value and forget it, so that its memory is free as soon as the engine has it."""
         value, self._value = self._value, None
+        self.on_take()
         return value
 
 
@@ -80,8 +83,8 @@ class Request:
     `images` are the decoded RGB pictures of the `ImagePart`s in order of appearance, `videos` those of the
     `VideoPart`s; `videos` is empty for an engine that takes videos whole. A last message of the assistant is the
     beginning of the answer, which the engine continues. `processor` holds what this request's pictures are processed
-    with besides the engine's own arguments. `rendered` is there if the media were opened and made the engine's own
-    input ahead of time; then `images` and `videos` are empty.
+    with besides the engine's own arguments. `rendered` is there if the engine's own input was made of the media
+    ahead of time; then `images` and `videos` are empty.
     """
 
     id: str
@@ -95,7 +98,7 @@ class Request:
 
     @property
     def nbytes(self) -> int:
-        """Bytes of decoded pixels that this request keeps in memory, or was rendered from."""
+        """Bytes that this request keeps in memory: decoded pixels, or the input that was made of them."""
         if self.rendered is not None:
             return self.rendered.nbytes
         return sum(i.width * i.height * 3 for i in self.images) + sum(int(v.pixels.nbytes) for v in self.videos)

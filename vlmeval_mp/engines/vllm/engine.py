@@ -32,7 +32,7 @@ from vlmeval_mp.engines import chattemplate, hub
 from vlmeval_mp.engines.base import EngineSpec, Ruler
 from vlmeval_mp.engines.renderpool import HasPool, RenderPool
 from vlmeval_mp.engines.vllm import arguments, measuring, plugin, processes
-from vlmeval_mp.engines.vllm.rendering import Rendering, is_refusal
+from vlmeval_mp.engines.vllm.rendering import Rendering, is_refusal, tensor_bytes
 
 DEATH_CHECK_SECONDS = 0.5
 SHUTDOWN_SECONDS = 1.0
@@ -202,11 +202,15 @@ class VllmEngine(HasPool):
 
         A text is rendered right here, unless that would have to wait: handing it to a thread and back takes longer.
         """
+        assert self._rendering is not None
         async with self._turn:
             await asyncio.sleep(0)  # answers are looked after between any two
-            if request.images or request.videos or self._lock.locked():
-                return await asyncio.to_thread(self._render, request)
-            return self._render(request)
+            if not request.images and not request.videos and self._lock.acquire(blocking=False):
+                try:
+                    return self._rendering(request)
+                finally:
+                    self._lock.release()
+            return await asyncio.to_thread(self._render, request)
 
     def rendered(self, request: Request) -> Request:
         """Return `request` rendered right here, for `generate` at any later time.
@@ -214,7 +218,8 @@ class VllmEngine(HasPool):
         Raises:
             RequestError: the template, the tokenizer or the processor refuses the request.
         """
-        rendered = RenderedInput(self._render(request), request.nbytes)
+        made = self._render(request)
+        rendered = RenderedInput(made, tensor_bytes(made.get("mm_kwargs")))
         return dataclasses.replace(request, images=(), videos=(), rendered=rendered)
 
     def _render(self, request: Request) -> Any:

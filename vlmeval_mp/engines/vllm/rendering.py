@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+from collections.abc import Mapping
 from typing import Any
 
 from vllm.renderers import ChatParams
@@ -86,6 +87,17 @@ def build(config: Any) -> Rendering:
     with contextlib.suppress(Exception):  # only warm-up
         renderer.warmup(ChatParams())
     return Rendering(renderer)
+
+
+def tensor_bytes(value: Any) -> int:
+    """Return the bytes of the tensors in `value`: vLLM's processed media, nested by modality, item and field."""
+    if isinstance(value, Mapping):
+        return sum(map(tensor_bytes, value.values()))
+    if isinstance(value, (list, tuple)):
+        return sum(map(tensor_bytes, value))
+    if hasattr(value, "nbytes"):
+        return int(value.nbytes)
+    return tensor_bytes(value.data) if hasattr(value, "data") else 0
 
 
 def media(request: Request) -> tuple[dict[str, Any], dict[str, Any]]:

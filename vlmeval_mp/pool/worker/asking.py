@@ -43,7 +43,11 @@ from vlmeval_mp.requests.videoas import VideoAs
 log = logging.getLogger("vlmeval_mp.worker")
 
 PREPARED_BYTES = 1 << 30
-"""Decoded pixels in memory above which nothing further is prepared."""
+"""Decoded pixels, and inputs made of them, in this process's memory above which nothing further is prepared."""
+MOST_OPENERS = 8
+"""Threads that open media, and render them where the engine does that in place."""
+
+Noted = Callable[[Job, Sample], AbstractContextManager[None]]
 
 
 class Refusal(Prediction, frozen=True):
@@ -55,7 +59,8 @@ class Asker:
 
     `in_engine` counts the requests that the engine has now, `rendering` those that are being prepared for it; `changed`
     is called whenever either changes. `tokens_in` and `tokens_out` are those of all answers so far. `datasets` are
-    those of `jobs` by job name. `in_flight` is entered with a sample while the engine has it.
+    those of `jobs` by job name. `in_flight` is entered with a sample while the engine has it, and
+    `opening`, in a thread, while its media are opened.
 
     Raises:
         ConfigError: the engine refuses its arguments.
@@ -68,9 +73,10 @@ class Asker:
         jobs: Mapping[str, Job],
         datasets: Mapping[str, Dataset],
         assignment: Assignment,
-        in_flight: Callable[[Job, Sample], AbstractContextManager[None]] = lambda *_: nullcontext(),
+        in_flight: Noted = lambda *_: nullcontext(),
+        opening: Noted = lambda *_: nullcontext(),
     ) -> None:
-        self._noted = in_flight
+        self._noted, self._noted_opening = in_flight, opening
         self._spec, self._model, self._datasets = spec, model, datasets
         by_name = {d.name: d for d in spec.datasets}
         self._data = {name: by_name[job.dataset] for name, job in jobs.items()}
@@ -85,7 +91,8 @@ class Asker:
         self._draining = self._folds = self._takes_system = False
         if self._roles() != prompts.ONE_TURN and registry.refuses_system(model.engine, model.path):
             self._fold("its chat template refuses one")
-        self._preparer = Preparer[Request](min(8, len(os.sched_getaffinity(0))), PREPARED_BYTES)
+        self.openers = min(MOST_OPENERS, len(os.sched_getaffinity(0)))
+        self._preparer = Preparer[Request](self.openers, PREPARED_BYTES)
 
     def drain(self) -> None:
         """Give the engine nothing more; `predict` returns None for a sample that the engine does not have yet."""
@@ -128,9 +135,12 @@ class Asker:
 
     async def _ask(self, job: Job, sample: Sample, draft: Draft) -> Completion | None:
         """Return what the engine says to `draft`; None if `drain` was called before the engine had it."""
-        request = await self._render(draft)
-        nbytes = request.nbytes
-        try:
+        request = await self._render(job, sample, draft)
+        held = contextlib.ExitStack()
+        held.callback(self._preparer.release, request.nbytes)
+        if request.rendered is not None:
+            request.rendered.on_take = held.close
+        with held:
             async with self.window:
                 if self._draining:
                     return None
@@ -140,8 +150,6 @@ class Asker:
                         return await self.engine.generate(request)
                 finally:
                     self._count(in_engine=-1)
-        finally:
-            self._preparer.release(nbytes)
 
     async def _ask_folded(self, job: Job, sample: Sample, draft: Draft, refusal: RequestError) -> Completion | None:
         """Ask `draft` again with its system turn inside the user's turn, if the engine refused the system turn.
@@ -170,17 +178,12 @@ class Asker:
         self.rendering += rendering
         self.changed()
 
-    async def _render(self, draft: Draft) -> Request:
+    async def _render(self, job: Job, sample: Sample, draft: Draft) -> Request:
         self._count(rendering=1)
         try:
-            return await self._prepare(draft)
+            return await self._open(job, sample, draft) if sample.media else _without_media(draft)
         finally:
             self._count(rendering=-1)
-
-    async def _prepare(self, draft: Draft) -> Request:
-        if draft.origin is None or not draft.origin.sample.media:
-            return Request(draft.id, draft.messages, draft.sampling, origin=draft.origin)
-        return await self._open(draft)
 
     def _roles(self) -> str:
         """Return what becomes of roles; `roles: user` in a config means that there is no other turn at all."""
@@ -215,23 +218,26 @@ class Asker:
             origin=SampleOrigin(sample, data, folder),
         )
 
-    async def _open(self, draft: Draft) -> Request:
+    async def _open(self, job: Job, sample: Sample, draft: Draft) -> Request:
         """Return the request of `draft`: rendered, where the engine has processes for it, else with its media open."""
         if isinstance(self.engine, CanRender) and self.engine.renders:
             with contextlib.suppress(NotRenderedError):
                 return await self.engine.render(draft)
-        return await self._preparer.prepare(partial(self._opened, draft), long=takes_long(draft))
+        return await self._preparer.prepare(partial(self._opened, job, sample, draft), long=takes_long(draft))
 
-    def _opened(self, draft: Draft) -> Request:
+    def _opened(self, job: Job, sample: Sample, draft: Draft) -> Request:
         """Return the request of `draft` with its media open, and rendered where the engine does that; in any thread.
 
         Decoding and rendering in one go keeps them in step: pictures that are decoded far ahead take the cores from
         rendering, and the engine gets them one by one. While the worker drains, nobody will ask what comes of it.
         """
         if self._draining:
-            return Request(draft.id, draft.messages, draft.sampling, origin=draft.origin)
-        request = media.open_draft(draft)
-        return self.engine.rendered(request) if isinstance(self.engine, RendersInPlace) else request
+            return _without_media(draft)
+        with self._noted_opening(job, sample):  # a decoder or a processor may take this process with it
+            request = media.open_draft(draft)
+            if self._draining or not isinstance(self.engine, RendersInPlace):
+                return request
+            return self.engine.rendered(request)
 
     # --- the engine and how videos go to it ------------------------------------------------------------------------
 
@@ -258,6 +264,10 @@ class Asker:
         if job not in self._videos:
             self._videos[job] = videoas.of_job(self._model, self._data[job], opens_files=self.engine.whole_videos)
         return self._videos[job]
+
+
+def _without_media(draft: Draft) -> Request:
+    return Request(draft.id, draft.messages, draft.sampling, origin=draft.origin)
 
 
 def failed(sample: Sample, reason: str) -> Prediction:

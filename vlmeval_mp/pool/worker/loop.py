@@ -16,6 +16,7 @@ import logging
 import signal
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager
 from functools import partial
 
 import msgspec
@@ -77,9 +78,10 @@ class Worker:
         model = next(m for m in record.spec.models if m.name == assignment.model)
         self.numbers = {j.name: number for number, j in enumerate(record.jobs)}
         self.pace, self.stages = Pace(), stages or Stages(paths.log(assignment.name))
-        self.asker = Asker(record.spec, model, self.jobs, self.datasets, assignment, self._in_engine)
+        self.asker = Asker(record.spec, model, self.jobs, self.datasets, assignment, self._in_engine, self._opening)
         self.engine = self.asker.engine
-        self.in_flight_file = InFlight(paths.in_flight(assignment.name), self.asker.window_size)
+        places = self.asker.window_size + self.asker.openers
+        self.in_flight_file = InFlight(paths.in_flight(assignment.name), places)
         self.ahead = asyncio.Semaphore(self.asker.window_size + AHEAD)
         self.queue = Queue(paths.queue)
         self.recorder = Recorder(paths, self.queue, assignment.name)
@@ -182,6 +184,9 @@ class Worker:
         self.giver.begun(job.name, sample.row)
         with self.in_flight_file.holds(self.numbers[job.name], sample.row), self.pace.measures():
             yield
+
+    def _opening(self, job: Job, sample: Sample) -> AbstractContextManager[None]:
+        return self.in_flight_file.holds(self.numbers[job.name], sample.row)
 
     def _under_way(self) -> int:
         """Return how many samples are being asked and shards being cut: while there are any, this worker stays."""

@@ -1,9 +1,10 @@
-"""Threads that decode what the engine will be asked next, while the event loop goes on.
+"""Threads that prepare what the engine will be asked next, while the event loop goes on.
 
 Handing one small picture to a thread and its pixels back costs several times what decoding it does. So a thread takes
 as many as wait, one after the other, and hands over what is ready every few milliseconds; further threads join only
-while work is left after that time, as it is with large pictures and videos. Those are known to be long beforehand, and
-never have the last thread while small ones come too. Knows nothing of what is prepared.
+while work is left after that time, as it is with large pictures and videos, and where pictures are rendered as well.
+What takes long is known beforehand, and never has the last thread while small things come too. Knows nothing of what
+is prepared.
 """
 
 from __future__ import annotations
@@ -123,7 +124,7 @@ class Preparer(Generic[T]):
 
     def _work(self, loop: asyncio.AbstractEventLoop) -> None:
         """Prepare until nothing waits or memory is short; runs in the thread."""
-        ready: list[tuple[asyncio.Future[T], T | Exception]] = []
+        ready: list[tuple[asyncio.Future[T], T | BaseException]] = []
         since = time.monotonic()
         while not self._is_full() and (taken := self._take()):
             (make, outcome), long = taken
@@ -137,22 +138,22 @@ class Preparer(Generic[T]):
                 ready, since = [], time.monotonic()
         loop.call_soon_threadsafe(self._hand_over, loop, ready, True)
 
-    def _make(self, make: Callable[[], T], long: bool) -> T | Exception:
-        made: T | Exception
+    def _make(self, make: Callable[[], T], long: bool) -> T | BaseException:
+        made: T | BaseException
         try:
             made = make()
-        except Exception as error:
+        except BaseException as error:  # a panic in Rust code is no `Exception`; whoever waits must know of it
             made = error
         with self._lock:
-            self._held += 0 if isinstance(made, Exception) else made.nbytes
+            self._held += 0 if isinstance(made, BaseException) else made.nbytes
             self._long_active -= long
         return made
 
     def _hand_over(
-        self, loop: asyncio.AbstractEventLoop, ready: list[tuple[asyncio.Future[T], T | Exception]], ended: bool
+        self, loop: asyncio.AbstractEventLoop, ready: list[tuple[asyncio.Future[T], T | BaseException]], ended: bool
     ) -> None:
         for outcome, made in ready:
-            if isinstance(made, Exception):
+            if isinstance(made, BaseException):
                 if not outcome.done():
                     outcome.set_exception(made)
             elif outcome.done():  # the task that waited was cancelled
