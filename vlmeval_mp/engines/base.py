@@ -46,8 +46,8 @@ class Engine(Protocol):
     `generate` raises `RequestError` when this request alone cannot be served, and `EngineError` when the engine is
     unusable from now on: `UnavailableError` if a fresh one would be no better off. `notice` is what it waits for now,
     if anything; it is cheap, and read from any thread. `whole_videos`: it opens video files itself (`Request.origin`
-    says which), so that they are not decoded for it. An engine may also be `CanRender` or
-    `RendersInPlace`.
+    says which), so that they are not decoded for it. An engine may also be `CanRender`
+    or `RendersInPlace`.
     """
 
     whole_videos: bool

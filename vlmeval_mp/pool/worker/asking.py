@@ -59,8 +59,8 @@ class Asker:
 
     `in_engine` counts the requests that the engine has now, `rendering` those that are being prepared for it; `changed`
     is called whenever either changes. `tokens_in` and `tokens_out` are those of all answers so far. `datasets` are
-    those of `jobs` by job name. `in_flight` is entered with a sample while the engine has it, and
-    `opening`, in a thread, while its media are opened.
+    those of `jobs` by job name. `in_flight` is entered with a sample while the engine has it, and `opening`,
+    in a thread, while its media are opened.
 
     Raises:
         ConfigError: the engine refuses its arguments.
