@@ -1,6 +1,8 @@
 """The command line as a user meets it, on the fake engine: launch, interrupt, resume, look, score again."""
 
+import base64
 import contextlib
+import io
 import json
 import os
 import random
@@ -11,6 +13,7 @@ import sys
 import time
 
 import pytest
+from PIL import Image
 
 from tests.builders import text_tsv
 from tests.faults.chaos import ENV, processes_of, workers_of
@@ -211,6 +214,27 @@ def test_samples_that_kill_are_found_in_few_restarts(tmp_path, killers, most):
     lines = [json.loads(line) for line in place.result("predictions.jsonl").splitlines()]
     assert [line["index"] for line in lines if "error" in line] == killers
     assert starts(place) - 1 <= most
+
+
+def test_a_picture_that_kills_whoever_opens_it_is_found_and_its_neighbours_are_answered(tmp_path, monkeypatch):
+    """A decoder's crash in a thread of the worker, before any engine has the sample."""
+    place, buffer = Place(tmp_path), io.BytesIO()
+    Image.new("RGB", (9, 9)).save(buffer, "PNG")
+    cell = base64.b64encode(buffer.getvalue()).decode()
+    rows = "".join(f"{row}\t{cell}\tq\ta\n" for row in range(30))
+    place.tsv.write_text("index\timage\tquestion\tanswer\n" + rows)
+    (tmp_path / "sitecustomize.py").write_text(
+        "import ctypes, sys\n"
+        "if 'vlmeval_mp.pool.worker' in sys.orig_argv:\n"
+        "    from vlmeval_mp.requests import media\n"
+        "    real = media.open_draft\n"
+        "    media.open_draft = lambda d: ctypes.string_at(0) if d.id == '5' else real(d)\n"
+    )
+    monkeypatch.setitem(ENV, "PYTHONPATH", str(tmp_path))
+    place.run("launch", "--max-workers", "1", "--engine-args", '{"latency": 0.05}', code=1)
+    lines = [json.loads(line) for line in place.result("predictions.jsonl").splitlines()]
+    assert [line["index"] for line in lines if "error" in line] == ["5"]
+    assert starts(place) - 1 <= 6
 
 
 @pytest.mark.timeout(200)
