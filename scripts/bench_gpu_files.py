@@ -139,8 +139,8 @@ def pictures(size: Size, repeat: int, sources: list[Path], path: Path, questions
                 cells = [_encoded(image, size.side, number, place) for place, image in enumerate(images)]
                 cell = cells[0] if len(cells) == 1 else str(cells)
                 for which in range(questions):
-                    number_of = f"{copy}.{which}" if questions > 1 else f"{copy}"
-                    text = " ".join(f"{question} #{number_of}".split()).replace('"', "'")
+                    label = f"{copy}.{which}" if questions > 1 else f"{copy}"
+                    text = " ".join(f"{question} #{label}".split()).replace('"', "'")
                     file.write(f'{number}\t"{cell}"\t"{text}"\tnone\n')
                     number += 1
     part.rename(path)

@@ -40,7 +40,8 @@ from vlmeval_mp.pool.devices import gpus
 SOON = 5.0
 """Seconds after which no process of a killed worker may be left."""
 CHECKS = ("one", "forms", "all", "kill", "tp", "mixed")
-FOR_ONE = frozenset({"one", "forms"})
+FOR_ONE = CHECKS[:2]
+"""Those that one GPU is enough for."""
 MODEL, WIDE = "demo", "wide"
 
 
@@ -349,9 +350,8 @@ def main() -> int:
     gpus.require_gpus(found)
     for gpu in found:
         print(f"GPU {gpu.index}: {gpu.name}, {gpu.memory_total / 2**30:.0f} GiB, {gpu.uuid}")
-    if len(found) < 2 and not FOR_ONE.issuperset(options.only):
-        only = " ".join(c for c in CHECKS if c in FOR_ONE)
-        print(f"these checks need two GPUs or more; on one run --only {only}, or scripts/smoke-gpu")
+    if len(found) < 2 and not set(FOR_ONE).issuperset(options.only):
+        print(f"these checks need two GPUs or more; on one run --only {' '.join(FOR_ONE)}, or scripts/smoke-gpu")
         return 2
     checks, host = Checks(), Host(options, found)
     for name in options.only:

@@ -1,9 +1,13 @@
-"""Small runs for tests: a text benchmark, a spec on the fake engine, a worker in this process."""
+"""Small runs for tests: a benchmark of texts or of pictures, a spec on the fake engine, a worker in this process."""
 
 from __future__ import annotations
 
+import base64
+import io
 from pathlib import Path
 from typing import Any
+
+from PIL import Image
 
 from vlmeval_mp.config.build import Overrides, build
 from vlmeval_mp.core.paths import JobsPaths, RunPaths
@@ -18,6 +22,20 @@ def text_tsv(path: Path, samples: int) -> Path:
     """A choice benchmark without pictures whose right answers alternate between A and B."""
     rows = (f"{i}\tIs {i} even?\tyes\tno\t{'AB'[i % 2]}" for i in range(samples))
     path.write_text("\n".join(["index\tquestion\tA\tB\tanswer", *rows]) + "\n")
+    return path
+
+
+def picture_cell() -> str:
+    """A small PNG as a TSV's `image` cell has it."""
+    buffer = io.BytesIO()
+    Image.new("RGB", (20, 20)).save(buffer, "PNG")
+    return base64.b64encode(buffer.getvalue()).decode()
+
+
+def picture_tsv(path: Path, samples: int) -> Path:
+    """An open benchmark whose samples have a picture each."""
+    rows = (f"{row}\t{picture_cell()}\tq{row}\ta" for row in range(samples))
+    path.write_text("\n".join(["index\timage\tquestion\tanswer", *rows]) + "\n")
     return path
 
 

@@ -1,8 +1,6 @@
 """The command line as a user meets it, on the fake engine: launch, interrupt, resume, look, score again."""
 
-import base64
 import contextlib
-import io
 import json
 import os
 import random
@@ -13,9 +11,8 @@ import sys
 import time
 
 import pytest
-from PIL import Image
 
-from tests.builders import text_tsv
+from tests.builders import picture_tsv, text_tsv
 from tests.faults.chaos import ENV, processes_of, workers_of
 from tests.helpers import wait_until
 from vlmeval_mp.core.paths import JobsPaths
@@ -218,11 +215,8 @@ def test_samples_that_kill_are_found_in_few_restarts(tmp_path, killers, most):
 
 def test_a_picture_that_kills_whoever_opens_it_is_found_and_its_neighbours_are_answered(tmp_path, monkeypatch):
     """A decoder's crash in a thread of the worker, before any engine has the sample."""
-    place, buffer = Place(tmp_path), io.BytesIO()
-    Image.new("RGB", (9, 9)).save(buffer, "PNG")
-    cell = base64.b64encode(buffer.getvalue()).decode()
-    rows = "".join(f"{row}\t{cell}\tq\ta\n" for row in range(30))
-    place.tsv.write_text("index\timage\tquestion\tanswer\n" + rows)
+    place = Place(tmp_path)
+    picture_tsv(place.tsv, 30)
     (tmp_path / "sitecustomize.py").write_text(
         "import ctypes, sys\n"
         "if 'vlmeval_mp.pool.worker' in sys.orig_argv:\n"

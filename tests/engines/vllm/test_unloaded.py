@@ -144,12 +144,14 @@ async def test_one_thread_renders_at_a_time_and_a_text_does_not_stop_the_event_l
 
     engine._rendering = render
     ticking = asyncio.create_task(tick())
-    pictures = [asyncio.to_thread(engine.rendered, ask(str(n), "?")) for n in range(6)]
-    text = asyncio.create_task(asyncio.sleep(0.01, engine))
-    ready = await asyncio.gather(*pictures, (await text)._prompt(ask("text", "?")))
+    pictures = asyncio.gather(*(asyncio.to_thread(engine.rendered, ask(str(n), "?")) for n in range(6)))
+    await asyncio.sleep(0.01)  # the first of them renders now
+    assert engine._lock.locked()
+    await engine._prompt(ask("text", "?"))
+    ready = await pictures
     ticking.cancel()
     assert most == 1
-    assert [request.nbytes for request in ready[:6]] == [7] * 6
+    assert [request.nbytes for request in ready] == [7] * 6
     assert ticks > 15, "seven renderings of 30 ms went by in threads"
 
 

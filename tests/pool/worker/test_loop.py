@@ -1,17 +1,14 @@
 """One worker in this process on the fake engine: what it answers, records, skips and leaves."""
 
 import asyncio
-import base64
 import dataclasses
-import io
 import signal
 import threading
 import time
 
 import pytest
-from PIL import Image
 
-from tests.builders import fake_run, fake_spec, text_tsv, worker_for
+from tests.builders import fake_run, fake_spec, picture_cell, picture_tsv, text_tsv, worker_for
 from vlmeval_mp.core.errors import EXIT_DISK, EXIT_NO_WORKER, EXIT_USAGE, RequestError, StorageError
 from vlmeval_mp.core.paths import JobsPaths
 from vlmeval_mp.core.records import Prediction, RenderedInput
@@ -132,12 +129,9 @@ def test_no_answer_and_no_heartbeat_spells_out_a_key(tmp_path, monkeypatch):
 
 
 def test_a_data_set_s_own_processor_arguments_go_with_its_requests_only(tmp_path):
-    buffer = io.BytesIO()
-    Image.new("RGB", (20, 20)).save(buffer, "PNG")
     tsvs = [tmp_path / "OCRBench.tsv", tmp_path / "other.tsv"]
     for tsv in tsvs:
-        picture = base64.b64encode(buffer.getvalue()).decode()
-        tsv.write_text(f"index\timage\tquestion\tanswer\n1\t{picture}\tq\t['x']\n")
+        tsv.write_text(f"index\timage\tquestion\tanswer\n1\t{picture_cell()}\tq\t['x']\n")
     own = {"OCRBench": {"min_pixels": 9}}
     spec = fake_spec(*tsvs, config={"model": {"fake": {"path": "fake", "processor": own}}})
     paths = submit.submit(spec, JobsPaths(tmp_path / "jobs"))[0]
@@ -155,12 +149,7 @@ def test_a_data_set_s_own_processor_arguments_go_with_its_requests_only(tmp_path
 
 def picture_run(folder, samples):
     """Return the paths of a run whose samples have a picture each."""
-    buffer = io.BytesIO()
-    Image.new("RGB", (20, 20)).save(buffer, "PNG")
-    cell = base64.b64encode(buffer.getvalue()).decode()
-    rows = "".join(f"{row}\t{cell}\tq{row}\ta\n" for row in range(samples))
-    (folder / "pictures.tsv").write_text("index\timage\tquestion\tanswer\n" + rows)
-    return submit.submit(fake_spec(folder / "pictures.tsv"), JobsPaths(folder / "jobs"))[0]
+    return submit.submit(fake_spec(picture_tsv(folder / "pictures.tsv", samples)), JobsPaths(folder / "jobs"))[0]
 
 
 def test_an_engine_that_renders_in_place_gets_its_own_input_and_its_refusal_costs_one_sample(tmp_path):
