@@ -53,6 +53,28 @@ class Digits:
         assert {id_: (ours[id_], theirs[id_]) for id_ in ours if ours[id_] != theirs[id_]} == {}
         assert len(set(ours.values())) >= 10, "too few different answers for an agreement to mean anything"
 
+    async def test_inputs_that_vllm_has_sent_make_room_for_the_next_ones(
+        self, engine: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """As vLLM 0.26 does, keep what was sent until more is sent; more is rendered only where there is room."""
+        core, sent = engine._llm.engine_core, []
+        add = core.add_request_async
+
+        async def added(request: Any) -> None:
+            core.free_pending_messages()
+            await add(request)
+            sent.append(request)
+
+        monkeypatch.setattr(core, "free_pending_messages", sent.clear, raising=False)
+        monkeypatch.setattr(core, "add_request_async", added)
+        monkeypatch.setattr(engine._pool, "_most_bytes", 0)
+
+        async def answer(draft: Draft) -> str:
+            return (await engine.generate(await engine.render(draft))).text
+
+        asked = list(drafts(tmp_path, "DigitsMCQ"))[:6]
+        assert all(await asyncio.wait_for(asyncio.gather(*map(answer, asked)), 60))
+
     async def test_answers_are_those_of_rendering_in_the_worker_while_every_process_is_killed(
         self, engine: Any, tmp_path: Path
     ) -> None:

@@ -34,7 +34,8 @@ from vlmeval_mp.engines.renderpool import HasPool, RenderPool
 from vlmeval_mp.engines.vllm import arguments, measuring, plugin, processes
 from vlmeval_mp.engines.vllm.rendering import Rendering, is_refusal, tensor_bytes
 
-DEATH_CHECK_SECONDS = 0.5
+LOOK_SECONDS = 0.5
+"""How often the engine is looked after."""
 SHUTDOWN_SECONDS = 1.0
 """Time for vLLM's processes to leave by themselves; its default of 5 goes by unused on a GPU, at every worker's end."""
 
@@ -97,7 +98,7 @@ class VllmEngine(HasPool):
         self._rendering = Rendering(self._llm.renderer)
         if self._pool is not None:
             self._pool.attach()
-        self._watch = asyncio.create_task(self._end_waiting_with_the_engine())
+        self._watch = asyncio.create_task(self._look_after_the_engine())
 
     def _load(self, args: AsyncEngineArgs) -> AsyncLLM:
         """Return the engine with its weights loaded; render processes get ready meanwhile, unless all is text."""
@@ -175,14 +176,21 @@ class VllmEngine(HasPool):
     def _exit_code(self) -> int:
         return processes.exit_code(self._core)
 
-    async def _end_waiting_with_the_engine(self) -> None:
-        """vLLM fails the requests it knows when a child dies; one that is just being added would wait for ever."""
+    async def _look_after_the_engine(self) -> None:
+        """Do from time to time what waits, in vLLM, for an occasion that may never come.
+
+        Version 0.26 lets go of an input that it has sent when it sends another; while such inputs fill the memory
+        there is for rendering, there is none to send. And vLLM fails the requests it knows when a child dies; one that
+        is just being added would wait for ever.
+        """
         while not self._llm.errored:
-            await asyncio.sleep(DEATH_CHECK_SECONDS)
+            if hasattr(self._llm.engine_core, "free_pending_messages"):
+                self._llm.engine_core.free_pending_messages()
+            await asyncio.sleep(LOOK_SECONDS)
         while True:
             for patience in self._waiting:
                 patience.reschedule(0)
-            await asyncio.sleep(DEATH_CHECK_SECONDS)
+            await asyncio.sleep(LOOK_SECONDS)
 
     async def close(self) -> None:
         if self._watch is not None:
