@@ -1,4 +1,4 @@
-"""vLLM's processes sleep while they wait for each other where a worker on the CPU asked for it, and nowhere else."""
+"""The plugin changes how vLLM's processes wait and take requests in where a worker asked for it, and nowhere else."""
 
 import os
 import subprocess
@@ -10,22 +10,30 @@ from pathlib import Path
 
 import pytest
 
-from vlmeval_mp.engines.vllm import plugin
+from vlmeval_mp.engines.vllm import plugin, turns
 
 pytest.importorskip("vllm")
 SHOW = """
+import sys
 import vllm.distributed.device_communicators.shm_broadcast as queue
 from vllm.plugins import load_general_plugins
+if "engine" in sys.argv:
+    from vllm.v1.engine import core
 load_general_plugins()
 print(queue.sched_yield.__module__, queue.sched_yield.__name__)
+if "engine" in sys.argv:
+    print(core.EngineCoreProc._process_input_queue.__module__, core.zmq.Poller.__module__)
+else:
+    print("vllm.v1.engine.core" in sys.modules)
 """
 
 
-def waits_by(**environ):
-    env = {k: v for k, v in os.environ.items() if k != plugin.NAPS} | {"VLLM_LOGGING_LEVEL": "ERROR"} | environ
-    done = subprocess.run([sys.executable, "-c", SHOW], env=env, capture_output=True, text=True, timeout=200)
+def shown(*argv, **environ):
+    env = {k: v for k, v in os.environ.items() if k not in (plugin.NAPS, plugin.TURNS)}
+    env |= {"VLLM_LOGGING_LEVEL": "ERROR"} | environ
+    done = subprocess.run([sys.executable, "-c", SHOW, *argv], env=env, capture_output=True, text=True, timeout=200)
     assert done.returncode == 0, done.stderr
-    return done.stdout.split()[-2:]
+    return [line.split() for line in done.stdout.splitlines()[-2:]]
 
 
 def test_vllm_finds_the_plugin_unless_it_is_left_out(monkeypatch):
@@ -68,8 +76,17 @@ def test_the_one_that_uses_a_core_only_for_its_work_goes_first(tmp_path, naps, f
 @pytest.mark.slow
 @pytest.mark.timeout(300)
 def test_only_below_a_worker_that_asks_for_it_processes_sleep_between_two_looks():
-    assert waits_by(**{plugin.NAPS: "1"}) == [plugin.__name__, "nap"]
-    assert waits_by() == ["vllm.distributed.utils", "sched_yield"]
+    assert shown(**{plugin.NAPS: "1"}) == [[plugin.__name__, "nap"], ["False"]]
+    assert shown() == [["vllm.distributed.utils", "sched_yield"], ["False"]]
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+def test_only_the_engine_of_a_worker_that_asks_for_it_takes_turns_with_its_requests():
+    theirs = ["vllm.distributed.utils", "sched_yield"]
+    assert shown("engine", **{plugin.TURNS: "1"}) == [theirs, [turns.__name__, turns.__name__]]
+    assert shown("engine") == [theirs, ["vllm.v1.engine.core", "zmq.sugar.poll"]]
+    assert shown(**{plugin.TURNS: "1"}) == [theirs, ["False"]], "a render process has no engine to load for this"
 
 
 def test_a_nap_leaves_the_core_to_others():

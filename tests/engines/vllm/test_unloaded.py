@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import multiprocessing
+import os
 import signal
 import subprocess
 import sys
@@ -19,6 +20,7 @@ from tests.engines.contract import MODEL, ask
 from tests.helpers import pid_of_the_dead
 from vlmeval_mp.core.errors import EngineError, EngineKilledError, RequestError
 from vlmeval_mp.engines.base import EngineSpec
+from vlmeval_mp.engines.vllm import plugin
 
 pytestmark = pytest.mark.vllm
 pytest.importorskip("vllm")
@@ -34,6 +36,13 @@ def engine_that_raises(error: Exception, *, errored: bool = False) -> Any:
     engine._llm = SimpleNamespace(add_request=add_request, errored=errored, output_handler=None)
     engine._rendering = lambda _: {"type": "token"}
     return engine
+
+
+def args_for(executor: str) -> Any:
+    """What `_load` takes of vLLM's arguments."""
+    parallel = SimpleNamespace(distributed_executor_backend=executor)
+    config = SimpleNamespace(model_config=SimpleNamespace(max_model_len=64), parallel_config=parallel)
+    return SimpleNamespace(create_engine_config=lambda _: config, enable_log_requests=False, disable_log_stats=True)
 
 
 async def test_vllms_own_refusals_are_the_requests_error() -> None:
@@ -74,10 +83,22 @@ def test_render_processes_are_started_where_there_are_media_and_before_the_weigh
     monkeypatch.setattr(module, "RenderPool", Pool)
     monkeypatch.setattr(module.AsyncLLM, "from_vllm_config", lambda *_, **__: events.append("weights"))
     spec = EngineSpec(MODEL, max_images=images, max_videos=videos, render_processes=processes)
-    config = SimpleNamespace(model_config=SimpleNamespace(max_model_len=64))
-    args = SimpleNamespace(create_engine_config=lambda _: config, enable_log_requests=False, disable_log_stats=True)
-    module.VllmEngine(spec)._load(args)  # type: ignore[arg-type]
+    module.VllmEngine(spec)._load(args_for("mp"))
     assert events == [*([f"pool of {expected}", "started"] if expected else []), "weights"]
+
+
+@pytest.mark.parametrize(("executor", "turns"), [("uni", "1"), ("mp", None), ("ray", None)])
+def test_an_engine_whose_model_is_in_the_process_of_its_scheduler_takes_turns_with_its_requests(
+    monkeypatch: pytest.MonkeyPatch, executor: str, turns: str | None
+) -> None:
+    from vlmeval_mp.engines.vllm import engine as module
+
+    monkeypatch.setenv(plugin.TURNS, "of another test")
+    monkeypatch.delenv(plugin.TURNS)
+    seen: list[str | None] = []
+    monkeypatch.setattr(module.AsyncLLM, "from_vllm_config", lambda *_, **__: seen.append(os.environ.get(plugin.TURNS)))
+    module.VllmEngine(EngineSpec(MODEL))._load(args_for(executor))
+    assert seen == [turns]
 
 
 async def test_whatever_a_dead_engine_says_is_the_engines_error() -> None:

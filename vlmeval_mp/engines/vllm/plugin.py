@@ -1,29 +1,41 @@
 """A plugin that vLLM loads in each of its processes; it changes something only below a worker that asks for it.
 
-vLLM's scheduler and its model's process wait for each other in a loop that gives the core away and takes it back at
-once. On a GPU's host there are cores for that. Of two cores it took a fifth from rendering and from the model.
+Naps: vLLM's scheduler and its model's process wait for each other in a loop that gives the core away and takes it back
+at once. On a GPU's host there are cores for that. Of two cores it took a fifth from rendering and from the model.
+
+Turns: where scheduler and model are one process, as on a single GPU, see `turns`.
 """
 
 from __future__ import annotations
 
 import os
+import sys
 import time
 from importlib.metadata import entry_points
+
+from vlmeval_mp.engines.vllm import turns
 
 GROUP, NAME = "vllm.general_plugins", "vlmeval-mp"
 NAPS = "VLMEVAL_MP_NAPS"
 """Environment variable: set by a worker on the CPU, read by the processes of its vLLM."""
+TURNS = "VLMEVAL_MP_TURNS"
+"""Environment variable: set by a worker whose model and scheduler are one process, read by that process."""
 NAP_SECONDS = 0.0002
 
 
 def register() -> None:
-    """Have processes that wait for each other sleep between two looks, where `NAPS` is set."""
-    if not os.environ.get(NAPS):
-        return
-    from vllm.distributed.device_communicators import shm_broadcast
+    """Have processes sleep while they wait for each other where `NAPS` is set, and threads take turns where `TURNS` is.
 
-    if hasattr(shm_broadcast, "sched_yield"):  # what it calls between two looks; other versions of vLLM keep theirs
-        shm_broadcast.sched_yield = nap
+    Versions of vLLM that wait, or take requests in, in another way keep theirs.
+    """
+    if os.environ.get(NAPS):
+        from vllm.distributed.device_communicators import shm_broadcast
+
+        if hasattr(shm_broadcast, "sched_yield"):  # what it calls between two looks
+            shm_broadcast.sched_yield = nap
+    core = sys.modules.get("vllm.v1.engine.core")  # the engine's process has it by now, render processes need it not
+    if os.environ.get(TURNS) and turns.known(core):
+        turns.install(core)
 
 
 def works() -> bool:
