@@ -33,8 +33,7 @@ import bench_gpu_files as made
 
 ENGINE_ARGS = {
     "load_format": "dummy", "dtype": "bfloat16", "max_model_len": 4096, "enable_prefix_caching": False,
-    "mm_processor_cache_gb": 0, "max_num_seqs": 256, "max_num_batched_tokens": 16384, "gpu_memory_utilization": 0.85,
-    "seed": 0,
+    "mm_processor_cache_gb": 0, "gpu_memory_utilization": 0.85, "seed": 0,
 }  # fmt: skip
 DEMO = ROOT / "vlmeval_mp" / "demo" / "model"
 DEMO_ARGS = {
