@@ -35,7 +35,7 @@ from vlmeval_mp.engines.vllm import arguments, measuring, plugin, processes
 from vlmeval_mp.engines.vllm.rendering import Rendering, is_refusal, tensor_bytes
 
 LOOK_SECONDS = 0.5
-"""How often the engine is looked after."""
+"""Time between two looks after the engine."""
 SHUTDOWN_SECONDS = 1.0
 """Time for vLLM's processes to leave by themselves; its default of 5 goes by unused on a GPU, at every worker's end."""
 

@@ -16,7 +16,7 @@ LONGEST_REST_SECONDS = 0.05
 
 
 class Turns:
-    """Who has the turn: the thread that computes, or the one that takes requests in."""
+    """Says which of two threads may work: the one that computes, or the one that takes requests in."""
 
     def __init__(self) -> None:
         self._changed = threading.Condition()
@@ -24,7 +24,7 @@ class Turns:
         self._taking = False
 
     def rest(self) -> None:
-        """The computing thread gives its turn away; what has come since its last rest is taken in meanwhile."""
+        """Computing thread: let the other one take in what has come since the last rest."""
         with self._changed:
             self._computing = False
             if self._taking:
@@ -32,17 +32,17 @@ class Turns:
                 self._changed.wait_for(lambda: not self._taking, LONGEST_REST_SECONDS)
 
     def compute(self) -> None:
-        """The computing thread takes its turn."""
+        """Computing thread: end the rest."""
         self._computing = True
 
     def take(self) -> None:
-        """The other thread has something to take in, and waits for its turn."""
+        """Other thread: wait for a rest, to take something in."""
         with self._changed:
             self._taking = True
             self._changed.wait_for(lambda: not self._computing)
 
     def taken(self) -> None:
-        """The other thread has taken in all that has come."""
+        """Other thread: say that all that has come is taken in."""
         if self._taking:
             with self._changed:
                 self._taking = False
