@@ -16,6 +16,7 @@ from vlmeval_mp.core.errors import ConfigError, EngineError, EngineKilledError, 
 from vlmeval_mp.core.records import Draft, MediaLimits, Request
 from vlmeval_mp.engines import registry
 from vlmeval_mp.engines.base import Engine, EngineSpec, NotRenderedError, RendersInPlace
+from vlmeval_mp.engines.vllm import plugin
 
 pytestmark = [pytest.mark.vllm, pytest.mark.timeout(900)]
 pytest.importorskip("vllm")
@@ -149,6 +150,27 @@ async def test_a_dead_child_process_is_an_engine_error_for_everyone() -> None:
         await engine.generate(ask("later", "?"))
     await engine.close()
     assert descendants() == {}
+
+
+async def test_requests_that_wait_for_the_end_of_a_step_are_answered_alike(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As on a single GPU, whose engine is one process; on the CPU only where the user says so."""
+    monkeypatch.setenv(plugin.GATE, "1")
+    engine = registry.engine_class("vllm")(EngineSpec(model=MODEL, args=ARGS))
+    await engine.start()
+    asked = [ask(str(n), f"Question {n}?", (picture(n),), max_tokens=8) for n in range(24)]
+    alone = [(await engine.generate(request)).text for request in asked[:8]]
+    leaving = asyncio.create_task(engine.generate(ask("gone", "Talk.", (picture(2),), max_tokens=1000)))
+    together = await asyncio.gather(*map(engine.generate, asked))
+    leaving.cancel()
+    assert [completion.text for completion in together[:8]] == alone
+    assert (await engine.generate(ask("next", "What?"))).completion_tokens
+    busy = [asyncio.create_task(engine.generate(ask(f"busy {n}", "Talk.", max_tokens=1000))) for n in range(4)]
+    await asyncio.sleep(0.3)
+    await engine.close()
+    assert descendants() == {}
+    for task in busy:
+        task.cancel()
+    await asyncio.gather(*busy, return_exceptions=True)
 
 
 def test_the_model_cannot_be_smuggled_in_as_an_argument() -> None:

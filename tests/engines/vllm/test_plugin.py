@@ -3,14 +3,13 @@
 import os
 import subprocess
 import sys
-import textwrap
 import time
 from importlib.metadata import entry_points
 from pathlib import Path
 
 import pytest
 
-from vlmeval_mp.engines.vllm import plugin, turns
+from vlmeval_mp.engines.vllm import intake, plugin
 
 pytest.importorskip("vllm")
 SHOW = """
@@ -29,7 +28,7 @@ else:
 
 
 def shown(*argv, **environ):
-    env = {k: v for k, v in os.environ.items() if k not in (plugin.NAPS, plugin.TURNS)}
+    env = {k: v for k, v in os.environ.items() if k not in (plugin.NAPS, plugin.GATE)}
     env |= {"VLLM_LOGGING_LEVEL": "ERROR"} | environ
     done = subprocess.run([sys.executable, "-c", SHOW, *argv], env=env, capture_output=True, text=True, timeout=200)
     assert done.returncode == 0, done.stderr
@@ -51,26 +50,47 @@ def test_vllm_finds_the_plugin_unless_it_is_left_out(monkeypatch):
 
 
 NICENESS = """
-import multiprocessing, os, sys, threading, time
+import multiprocessing, os, psutil, sys, threading, time
 from vlmeval_mp.engines.vllm import processes
-child = multiprocessing.get_context("spawn").Process(target=time.sleep, args=(60,), daemon=True)
-child.start()
-threading.Thread(target=time.sleep, args=(60,), daemon=True).start()
-processes.give_way(naps=bool(int(sys.argv[1])))
-print(os.getpriority(os.PRIO_PROCESS, os.getpid()), os.getpriority(os.PRIO_PROCESS, child.pid))
-print({os.getpriority(os.PRIO_PROCESS, int(thread)) for thread in os.listdir("/proc/self/task")})
+
+spawn = multiprocessing.get_context("spawn")
+
+def niceness(ids):
+    return {os.getpriority(os.PRIO_PROCESS, int(each)) for each in ids}
+
+def scheduler():
+    spawn.Process(target=time.sleep, args=(60,), daemon=True).start()
+    time.sleep(60)
+
+if __name__ == "__main__":
+    os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:int(sys.argv[2])])
+    child = spawn.Process(target=scheduler)
+    child.start()
+    while not (below := psutil.Process(child.pid).children()):
+        time.sleep(0.01)
+    threading.Thread(target=time.sleep, args=(60,), daemon=True).start()
+    processes.give_way(naps=bool(int(sys.argv[1])))
+    below = [process.pid for process in below]
+    print(niceness(os.listdir("/proc/self/task")), niceness([child.pid]), niceness(below), flush=True)
+    for process in psutil.Process().children(recursive=True):
+        process.kill()
 """
 
 
-@pytest.mark.parametrize(("naps", "feeder", "scheduler"), [("1", 4, 0), ("0", 0, 5)])
-def test_the_one_that_uses_a_core_only_for_its_work_goes_first(tmp_path, naps, feeder, scheduler):
+@pytest.mark.parametrize(
+    ("naps", "cores", "feeder", "scheduler", "model"),
+    [("1", 2, 4, 0, 0), ("0", 2, 0, 5, 0), ("1", 1, 0, 5, 5), ("0", 1, 0, 5, 5)],
+)
+def test_who_goes_first_depends_on_the_cores_and_on_who_spins(tmp_path, naps, cores, feeder, scheduler, model):
+    if len(os.sched_getaffinity(0)) < cores:
+        pytest.skip("needs two cores")
     script = tmp_path / "niceness.py"
-    script.write_text("if __name__ == '__main__':\n" + textwrap.indent(NICENESS, "    "))
+    script.write_text(NICENESS)
     env = os.environ | {"PYTHONPATH": str(Path(__file__).parents[3])}
-    done = subprocess.run([sys.executable, script, naps], env=env, capture_output=True, text=True, timeout=60)
+    argv = [sys.executable, script, naps, str(cores)]
+    done = subprocess.run(argv, env=env, capture_output=True, text=True, timeout=60)
     usual = os.getpriority(os.PRIO_PROCESS, os.getpid())
-    expected = [str(usual + feeder), str(usual + scheduler), f"{{{usual + feeder}}}"]
-    assert done.stdout.split() == expected, done.stderr
+    assert done.stdout.split() == [f"{{{usual + more}}}" for more in (feeder, scheduler, model)], done.stderr
 
 
 @pytest.mark.slow
@@ -82,11 +102,11 @@ def test_only_below_a_worker_that_asks_for_it_processes_sleep_between_two_looks(
 
 @pytest.mark.slow
 @pytest.mark.timeout(300)
-def test_only_the_engine_of_a_worker_that_asks_for_it_takes_turns_with_its_requests():
+def test_only_the_engine_of_a_worker_that_asks_for_it_has_requests_wait_for_the_end_of_a_step():
     theirs = ["vllm.distributed.utils", "sched_yield"]
-    assert shown("engine", **{plugin.TURNS: "1"}) == [theirs, [turns.__name__, turns.__name__]]
-    assert shown("engine") == [theirs, ["vllm.v1.engine.core", "zmq.sugar.poll"]]
-    assert shown(**{plugin.TURNS: "1"}) == [theirs, ["False"]], "a render process has no engine to load for this"
+    assert shown("engine", **{plugin.GATE: "1"}) == [theirs, [intake.__name__, intake.__name__]]
+    assert shown("engine", **{plugin.GATE: "0"}) == [theirs, ["vllm.v1.engine.core", "zmq.sugar.poll"]]
+    assert shown(**{plugin.GATE: "1"}) == [theirs, ["False"]], "a render process has no engine to load for this"
 
 
 def test_a_nap_leaves_the_core_to_others():

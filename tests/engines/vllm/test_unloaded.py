@@ -87,18 +87,22 @@ def test_render_processes_are_started_where_there_are_media_and_before_the_weigh
     assert events == [*([f"pool of {expected}", "started"] if expected else []), "weights"]
 
 
-@pytest.mark.parametrize(("executor", "turns"), [("uni", "1"), ("mp", None), ("ray", None)])
-def test_an_engine_whose_model_is_in_the_process_of_its_scheduler_takes_turns_with_its_requests(
-    monkeypatch: pytest.MonkeyPatch, executor: str, turns: str | None
+@pytest.mark.parametrize(
+    ("executor", "users", "expected"),
+    [("uni", None, "1"), ("uni", "0", "0"), ("mp", None, None), ("ray", None, None)],
+)
+def test_an_engine_whose_model_is_in_the_process_of_its_scheduler_has_requests_wait_for_the_end_of_a_step(
+    monkeypatch: pytest.MonkeyPatch, executor: str, users: str | None, expected: str | None
 ) -> None:
     from vlmeval_mp.engines.vllm import engine as module
 
-    monkeypatch.setenv(plugin.TURNS, "of another test")
-    monkeypatch.delenv(plugin.TURNS)
+    monkeypatch.setenv(plugin.GATE, users or "of another test")
+    if users is None:
+        monkeypatch.delenv(plugin.GATE)
     seen: list[str | None] = []
-    monkeypatch.setattr(module.AsyncLLM, "from_vllm_config", lambda *_, **__: seen.append(os.environ.get(plugin.TURNS)))
+    monkeypatch.setattr(module.AsyncLLM, "from_vllm_config", lambda *_, **__: seen.append(os.environ.get(plugin.GATE)))
     module.VllmEngine(EngineSpec(MODEL))._load(args_for(executor))
-    assert seen == [turns]
+    assert seen == [expected]
 
 
 async def test_whatever_a_dead_engine_says_is_the_engines_error() -> None:

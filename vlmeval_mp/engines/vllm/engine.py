@@ -106,7 +106,7 @@ class VllmEngine(HasPool):
         config = args.create_engine_config(usage)
         self._context = config.model_config.max_model_len
         if config.parallel_config.distributed_executor_backend == "uni":
-            os.environ[plugin.TURNS] = "1"
+            os.environ.setdefault(plugin.GATE, "1")
         if self.spec.render_processes and self.spec.max_images + self.spec.max_videos:
             import cloudpickle  # type: ignore[import-untyped]
 

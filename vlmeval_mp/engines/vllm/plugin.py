@@ -3,7 +3,7 @@
 Naps: vLLM's scheduler and its model's process wait for each other in a loop that gives the core away and takes it back
 at once. On a GPU's host there are cores for that. Of two cores it took a fifth from rendering and from the model.
 
-Turns: where scheduler and model are one process, as on a single GPU, see `turns`.
+Gate: where scheduler and model are one process, as on a single GPU, see `intake`.
 """
 
 from __future__ import annotations
@@ -13,18 +13,18 @@ import sys
 import time
 from importlib.metadata import entry_points
 
-from vlmeval_mp.engines.vllm import turns
+from vlmeval_mp.engines.vllm import intake
 
 GROUP, NAME = "vllm.general_plugins", "vlmeval-mp"
 NAPS = "VLMEVAL_MP_NAPS"
 """Environment variable: set by a worker on the CPU, read by the processes of its vLLM."""
-TURNS = "VLMEVAL_MP_TURNS"
-"""Environment variable: set by a worker whose model and scheduler are one process, read by that process."""
+GATE = "VLMEVAL_MP_GATE"
+"""Environment variable: 1 by a worker whose model and scheduler are one process, unless it is set; read there."""
 NAP_SECONDS = 0.0002
 
 
 def register() -> None:
-    """Have processes sleep while they wait for each other where `NAPS` is set, and threads take turns where `TURNS` is.
+    """Have processes sleep while they wait for each other where `NAPS` is set, and requests wait where `GATE` is 1.
 
     Versions of vLLM that wait, or take requests in, in another way keep theirs.
     """
@@ -33,9 +33,9 @@ def register() -> None:
 
         if hasattr(shm_broadcast, "sched_yield"):  # what it calls between two looks
             shm_broadcast.sched_yield = nap
-    core = sys.modules.get("vllm.v1.engine.core")  # the engine's process has it by now, render processes need it not
-    if os.environ.get(TURNS) and turns.known(core):
-        turns.install(core)
+    core = sys.modules.get("vllm.v1.engine.core")  # the engine's process has it by now; render processes do not need it
+    if os.environ.get(GATE) == "1" and intake.known(core):
+        intake.install(core)
 
 
 def works() -> bool:
