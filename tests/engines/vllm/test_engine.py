@@ -154,18 +154,21 @@ async def test_a_dead_child_process_is_an_engine_error_for_everyone() -> None:
 
 async def test_requests_that_wait_for_the_end_of_a_step_are_answered_alike(monkeypatch: pytest.MonkeyPatch) -> None:
     """As on a single GPU, whose engine is one process; on the CPU only where the user says so."""
+    assert plugin.works(), "the engine loads no plugin, nor the gate"
     monkeypatch.setenv(plugin.GATE, "1")
     engine = registry.engine_class("vllm")(EngineSpec(model=MODEL, args=ARGS))
     await engine.start()
-    asked = [ask(str(n), f"Question {n}?", (picture(n),), max_tokens=8) for n in range(24)]
+    asked = [ask(str(n), f"Question {n}?", (picture(n),)) for n in range(200)]
     alone = [(await engine.generate(request)).text for request in asked[:8]]
-    leaving = asyncio.create_task(engine.generate(ask("gone", "Talk.", (picture(2),), max_tokens=1000)))
-    together = await asyncio.gather(*map(engine.generate, asked))
-    leaving.cancel()
-    assert [completion.text for completion in together[:8]] == alone
+    together = [asyncio.create_task(engine.generate(request)) for request in asked]
+    await together[0]
+    assert together[-1].cancel(), "it was answered before it was left"
+    answered = await asyncio.gather(*together[:-1])
+    assert [completion.text for completion in answered[:8]] == alone
     assert (await engine.generate(ask("next", "What?"))).completion_tokens
-    busy = [asyncio.create_task(engine.generate(ask(f"busy {n}", "Talk.", max_tokens=1000))) for n in range(4)]
-    await asyncio.sleep(0.3)
+    busy = [asyncio.create_task(engine.generate(replace(request, id=f"busy {request.id}"))) for request in asked]
+    await busy[0]
+    assert not all(task.done() for task in busy)
     await engine.close()
     assert descendants() == {}
     for task in busy:

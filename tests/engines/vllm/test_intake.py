@@ -98,6 +98,7 @@ def test_what_comes_during_a_step_is_taken_in_after_it_and_all_of_it(engine):
         return engine.process.input_queue.empty()
 
     engine.body = body
+    assert seen(lambda: not engine.gate._inside)
     assert engine.step(), "but it waits at the gate"
     began = time.monotonic()
     engine.between_steps()

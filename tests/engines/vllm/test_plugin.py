@@ -69,7 +69,7 @@ if __name__ == "__main__":
     while not (below := psutil.Process(child.pid).children()):
         time.sleep(0.01)
     threading.Thread(target=time.sleep, args=(60,), daemon=True).start()
-    processes.give_way(naps=bool(int(sys.argv[1])))
+    processes.give_way([child], naps=bool(int(sys.argv[1])))
     below = [process.pid for process in below]
     print(niceness(os.listdir("/proc/self/task")), niceness([child.pid]), niceness(below), flush=True)
     for process in psutil.Process().children(recursive=True):
@@ -79,7 +79,7 @@ if __name__ == "__main__":
 
 @pytest.mark.parametrize(
     ("naps", "cores", "feeder", "scheduler", "model"),
-    [("1", 2, 4, 0, 0), ("0", 2, 0, 5, 0), ("1", 1, 0, 5, 5), ("0", 1, 0, 5, 5)],
+    [("1", 2, 4, 0, 0), ("0", 2, 0, 5, 0), ("1", 1, 0, 5, 5), ("0", 1, 0, 10, 5)],
 )
 def test_who_goes_first_depends_on_the_cores_and_on_who_spins(tmp_path, naps, cores, feeder, scheduler, model):
     if len(os.sched_getaffinity(0)) < cores:

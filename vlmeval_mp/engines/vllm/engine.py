@@ -94,7 +94,7 @@ class VllmEngine(HasPool):
         await asyncio.to_thread(self._llm.renderer.warmup, ChatParams())
         await self._llm.get_supported_tasks()  # asked of the engine's process; every request up to its answer would ask
         if self.spec.device == "cpu":
-            processes.give_way(naps=plugin.works())
+            processes.give_way(self._core, naps=plugin.works())
         self._rendering = Rendering(self._llm.renderer)
         if self._pool is not None:
             self._pool.attach()

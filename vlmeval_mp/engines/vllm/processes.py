@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import multiprocessing
 import os
 import time
 from collections.abc import Iterable, Sequence
@@ -24,23 +23,24 @@ EXIT_SECONDS = 0.5
 """Time for the exit code of a process that has died to be known."""
 
 
-def give_way(*, naps: bool) -> None:
-    """Decide who goes first where this process and the engine that it feeds share a few cores.
+def give_way(schedulers: Sequence[BaseProcess], *, naps: bool) -> None:
+    """Decide who goes first where this process and the engine that it feeds, its schedulers, share a few cores.
 
     On a single core this process does: a step takes little longer for many requests than for one, and they come
     together only while the engine waits. On more, an engine that `naps` while it waits has a core only for its work,
     which everybody waits for: it goes before this process. A scheduler that spins gives way, or nothing would be there
     for it to do.
     """
-    engine = [child.pid for child in multiprocessing.active_children() if child.pid]
-    if len(os.sched_getaffinity(0)) == 1:
+    engine = [scheduler.pid for scheduler in schedulers if scheduler.pid]
+    alone = len(os.sched_getaffinity(0)) == 1
+    if alone:
         for process in family(engine):
             _make_nicer(process.pid, ENGINE_NICE)
-    elif naps:
+    if not naps:
+        for pid in engine:
+            _make_nicer(pid, ENGINE_NICE)
+    elif not alone:
         _give_way_once()
-    else:
-        for scheduler in engine:
-            _make_nicer(scheduler, ENGINE_NICE)
 
 
 @functools.cache
