@@ -7,6 +7,7 @@ import types
 
 import pytest
 
+from tests.helpers import wait_until
 from vlmeval_mp.engines.vllm import intake
 
 zmq = pytest.importorskip("zmq")
@@ -70,13 +71,6 @@ def engine(monkeypatch):
         assert not thread.is_alive()
 
 
-def seen(condition):
-    deadline = time.monotonic() + SECONDS
-    while not condition() and time.monotonic() < deadline:
-        time.sleep(0.001)
-    return condition()
-
-
 def test_an_idle_engine_gets_its_first_request_at_once(engine):
     threading.Timer(0.05, engine.send, (b"first",)).start()
     began = time.monotonic()
@@ -93,12 +87,12 @@ def test_what_comes_during_a_step_is_taken_in_after_it_and_all_of_it(engine):
     def body():
         for message in many:
             engine.send(message)
-        assert seen(lambda: engine.gate._inside), "the first of them wakes the thread"
+        wait_until(lambda: engine.gate._inside, SECONDS)  # the first of them wakes the thread
         time.sleep(0.05)
         return engine.process.input_queue.empty()
 
     engine.body = body
-    assert seen(lambda: not engine.gate._inside)
+    wait_until(lambda: not engine.gate._inside, SECONDS)
     assert engine.step(), "but it waits at the gate"
     began = time.monotonic()
     engine.between_steps()
@@ -123,7 +117,7 @@ def test_a_step_that_fails_opens_the_gate(engine):
 def test_steps_between_which_nothing_comes_wait_for_no_thread(engine, monkeypatch):
     engine.send(b"first")
     engine.between_steps()
-    assert seen(lambda: not engine.gate._inside)
+    wait_until(lambda: not engine.gate._inside, SECONDS)
     monkeypatch.setattr(engine.gate._changed, "wait_for", lambda *_: pytest.fail("waited"))
     for _ in range(3):
         engine.step()

@@ -19,7 +19,7 @@ GROUP, NAME = "vllm.general_plugins", "vlmeval-mp"
 NAPS = "VLMEVAL_MP_NAPS"
 """Environment variable: set by a worker on the CPU, read by the processes of its vLLM."""
 GATE = "VLMEVAL_MP_GATE"
-"""Environment variable: 1 by a worker whose model and scheduler are one process, unless it is set; read there."""
+"""Environment variable: set to 1 by a worker whose model and scheduler are one process, unless the user set it."""
 NAP_SECONDS = 0.0002
 
 

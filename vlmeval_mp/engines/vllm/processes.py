@@ -24,12 +24,12 @@ EXIT_SECONDS = 0.5
 
 
 def give_way(schedulers: Sequence[BaseProcess], *, naps: bool) -> None:
-    """Decide who goes first where this process and the engine that it feeds, its schedulers, share a few cores.
+    """Decide who goes first where this process and the engine that it feeds share a few cores.
 
-    On a single core this process does: a step takes little longer for many requests than for one, and they come
-    together only while the engine waits. On more, an engine that `naps` while it waits has a core only for its work,
-    which everybody waits for: it goes before this process. A scheduler that spins gives way, or nothing would be there
-    for it to do.
+    On a single core this process goes first: a step takes little longer for many requests than for one, and they
+    come together only while the engine waits. On more cores, an engine that `naps` while it waits has a core only
+    for its work, which everybody waits for: it goes before this process. A scheduler that spins gives way, or
+    nothing would be there for it to do.
     """
     engine = [scheduler.pid for scheduler in schedulers if scheduler.pid]
     alone = len(os.sched_getaffinity(0)) == 1
