@@ -8,6 +8,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from types import SimpleNamespace
 from typing import Any
@@ -34,7 +35,7 @@ def engine_that_raises(error: Exception, *, errored: bool = False) -> Any:
 
     engine: Any = VllmEngine(EngineSpec(MODEL))
     engine._llm = SimpleNamespace(add_request=add_request, errored=errored, output_handler=None)
-    engine._rendering = lambda _: {"type": "token"}
+    engine._rendering, engine._warm = (lambda _: {"type": "token"}), True
     return engine
 
 
@@ -103,6 +104,39 @@ def test_an_engine_whose_model_is_in_the_process_of_its_scheduler_has_requests_w
     monkeypatch.setattr(module.AsyncLLM, "from_vllm_config", lambda *_, **__: seen.append(os.environ.get(plugin.GATE)))
     module.VllmEngine(EngineSpec(MODEL))._load(args_for(executor))
     assert seen == [expected]
+
+
+@pytest.mark.parametrize("pooled", [True, False])
+async def test_what_rendering_in_the_worker_needs_is_not_loaded_in_the_event_loop(
+    monkeypatch: pytest.MonkeyPatch, pooled: bool
+) -> None:
+    """With render processes it is loaded when the first text is to be rendered, which they are not asked for."""
+    from vlmeval_mp.engines.vllm import engine as module
+
+    async def tasks() -> tuple[str, ...]:
+        return ("generate",)
+
+    events: list[object] = []
+
+    def note(what: object) -> None:
+        events.append((what, "loop" if threading.current_thread() is threading.main_thread() else "thread"))
+
+    renderer = SimpleNamespace(warmup=lambda _: note("all"))
+    llm = SimpleNamespace(renderer=renderer, get_supported_tasks=tasks, errored=False, engine_core=SimpleNamespace())
+    for name in ("VLLM_WORKER_MULTIPROC_METHOD", "VLLM_NO_USAGE_STATS", "VLLM_WORKER_SHUTDOWN_TIMEOUT_SECONDS"):
+        monkeypatch.setenv(name, "as it was")
+    monkeypatch.setattr(module.torch, "set_num_threads", lambda _: None)
+    monkeypatch.setattr(module, "Rendering", lambda _: lambda request: note(request.id))
+    engine: Any = module.VllmEngine(EngineSpec(MODEL, device="cuda"))
+    engine._load = lambda _: llm
+    if pooled:
+        engine._pool = SimpleNamespace(attach=lambda: note("attached"))
+    await engine.start()
+    for name in ("a", "b"):
+        await engine._prompt(ask(name, "?"))
+    began = [("attached", "loop"), ("a", "thread")] if pooled else [("all", "thread"), ("a", "loop")]
+    assert events == [*began, ("b", "loop")]
+    engine._watch.cancel()
 
 
 async def test_whatever_a_dead_engine_says_is_the_engines_error() -> None:

@@ -55,6 +55,7 @@ class VllmEngine(HasPool):
         self._rendering: Rendering | None = None
         self._context = 0
         self._turn, self._lock = asyncio.Lock(), threading.Lock()
+        self._warm = False
         self._waiting: set[asyncio.Timeout] = set()
         self._watch: asyncio.Task[None] | None = None
         self._core: list[BaseProcess] = []
@@ -90,14 +91,15 @@ class VllmEngine(HasPool):
         fresh = [child for child in multiprocessing.active_children() if child not in others]
         self._core = [child for child in fresh if child.name.startswith("EngineCore")]
         torch.set_num_threads(1)  # as vLLM itself does where it is not told
-        # `LLM` and `vllm serve` warm up; `AsyncLLM` leaves it to its caller, and the first requests would pay
-        await asyncio.to_thread(self._llm.renderer.warmup, ChatParams())
         await self._llm.get_supported_tasks()  # asked of the engine's process; every request up to its answer would ask
         if self.spec.device == "cpu":
             processes.give_way(self._core, naps=plugin.works())
         self._rendering = Rendering(self._llm.renderer)
         if self._pool is not None:
-            self._pool.attach()
+            self._pool.attach()  # its processes warm up themselves
+        else:  # `LLM` and `vllm serve` do this; `AsyncLLM` leaves it to its caller
+            await asyncio.to_thread(self._llm.renderer.warmup, ChatParams())
+            self._warm = True
         self._watch = asyncio.create_task(self._look_after_the_engine())
 
     def _load(self, args: AsyncEngineArgs) -> AsyncLLM:
@@ -210,12 +212,13 @@ class VllmEngine(HasPool):
     async def _prompt(self, request: Request) -> Any:
         """Return the request as vLLM's engine takes it: rendered one by one, each handed on before the next begins.
 
-        A text is rendered right here, unless that would have to wait: handing it to a thread and back takes longer.
+        A text is rendered right here, unless that would have to wait: handing it to a thread and back takes longer. The
+        first one in a worker with render processes is not, since what it needs is loaded first, which takes seconds.
         """
         assert self._rendering is not None
         async with self._turn:
             await asyncio.sleep(0)  # answers are looked after between any two
-            if not request.images and not request.videos and self._lock.acquire(blocking=False):
+            if self._warm and not request.images and not request.videos and self._lock.acquire(blocking=False):
                 try:
                     return self._rendering(request)
                 finally:
@@ -235,7 +238,9 @@ class VllmEngine(HasPool):
     def _render(self, request: Request) -> Any:
         assert self._rendering is not None
         with self._lock:  # a tokenizer serves one thread at a time
-            return self._rendering(request)
+            made = self._rendering(request)
+            self._warm = True
+            return made
 
     def _sampling(self, sampling: Sampling) -> SamplingParams:
         found = self._params.get(sampling)
