@@ -4,7 +4,8 @@ Sides: `ours` is a whole launch, checkpoints and all, from first request to last
 with everything, with one OpenMP thread, which is its best setting; `ceiling` is the engine alone, every input rendered
 and queued beforehand. Each runs in a session of its own with a log and a time limit, and prints a JSON line when it is
 done. `chat` is timed as it comes, like a launch, and once more with other questions, warm ("steady"); the ceiling has
-been warmed by a few samples. Of `ours`, "steady" is the rate between a fifth and four fifths of the answers.
+been warmed by a few samples. Of `ours`, "steady" is the rate between a fifth and four fifths of the answers. All sides
+ask the same words: where their prompt tokens or engine arguments differ, no ratio is given.
 
     scripts/bench-gpu                              everything
     scripts/bench-gpu --model 2b --side ours       one piece, for machines that are lent by the minute
@@ -139,6 +140,7 @@ def run(options: argparse.Namespace, model: str, side: str) -> dict[str, Any] | 
             return None
     found = {"model": model, "side": side, **found, "wall_s": wall, "exit": process.returncode}
     say(**found)
+    found["engine_args"] = engine_args(options, model)
     with (options.work / "results.jsonl").open("a") as results:
         results.write(json.dumps(found) + "\n")
     return found
@@ -200,21 +202,20 @@ def launch_command(options: argparse.Namespace, model: str) -> list[str]:
     """Return a launch of a new run."""
     (options.work / "stamp").write_text(f"{int(time.time())}")
     table = pictures_of(options, model)
-    folder = folder_of(options, model)
-    config = {
-        "model": {
-            model: {"model_path": str(folder), "engine": "vllm", "sampling": {"max_tokens": MAX_TOKENS},
-                    "engine_args": engine_args(options, model)}
-        },
-        "data": {table.stem: {"path": str(table), "type": "vqa"}},
-    }  # fmt: skip
     path = options.work / f"{model}.json"
-    path.write_text(json.dumps(config, indent=2))
+    made_of = config(model, folder_of(options, model), "vllm", engine_args(options, model), table)
+    path.write_text(json.dumps(made_of, indent=2))
     return [
         sys.executable, "-m", "vlmeval_mp.cli", "launch", str(path), "--jobs", str(options.work / "jobs"),
         "--run", run_name(options, model), "--device", options.device, "--max-workers", "1", "--plain",
         "--mode", "infer", "--render-processes", str(options.render_processes),
     ]  # fmt: skip
+
+
+def config(name: str, folder: Path, engine: str, args: dict[str, Any], table: Path) -> dict[str, Any]:
+    """Return the config of a launch that asks the questions of `table` in their own words and no others."""
+    asked = {"model_path": str(folder), "engine": engine, "sampling": {"max_tokens": MAX_TOKENS}, "engine_args": args}
+    return {"model": {name: asked}, "data": {table.stem: {"path": str(table), "type": "vqa", "prompt": "bare"}}}
 
 
 def measured_launch(options: argparse.Namespace, model: str, seen: list[tuple[float, int]]) -> dict[str, Any] | None:
@@ -234,6 +235,7 @@ def measured_launch(options: argparse.Namespace, model: str, seen: list[tuple[fl
     return {
         "samples": answers,
         "failed": sum(worker.get("failed", 0) for worker in workers),
+        "prompt_tokens": sum(span.get("tokens_in", 0) for span in spans),
         "seconds": round(seconds, 2),
         "samples_per_s": round(answers / seconds, 2),
         "steady_samples_per_s": steady,
@@ -286,12 +288,13 @@ def messages(item: tuple[list[bytes], str], more: str = "") -> list[dict[str, An
 def time_chat(llm: Any, params: Any, items: list[Any]) -> dict[str, Any]:
     half = items[: len(items) // 4 or 1]
     began = time.monotonic()
-    llm.chat([messages(item) for item in items], params, use_tqdm=False)
+    outputs = llm.chat([messages(item) for item in items], params, use_tqdm=False)
     first = time.monotonic() - began
     began = time.monotonic()
     llm.chat([messages(item, "!") for item in half], params, use_tqdm=False)
     again = time.monotonic() - began
     return {
+        "prompt_tokens": prompt_tokens(outputs),
         "seconds": round(first, 2),
         "samples_per_s": round(len(items) / first, 2),
         "steady_samples_per_s": round(len(half) / again, 2),
@@ -307,14 +310,19 @@ def time_ceiling(llm: Any, params: Any, items: list[Any]) -> dict[str, Any]:
     rendered = time.monotonic() - began
     began = time.monotonic()
     llm.wake_up(tags=["scheduling"])
-    llm.wait_for_completion(use_tqdm=False)
+    outputs = llm.wait_for_completion(use_tqdm=False)
     seconds = time.monotonic() - began
     return {
+        "prompt_tokens": prompt_tokens(outputs),
         "rendering_s": round(rendered, 2),
         "seconds": round(seconds, 2),
         "samples_per_s": round(len(items) / seconds, 2),
         "steady_samples_per_s": None,  # there is no telling when which answer came
     }
+
+
+def prompt_tokens(outputs: list[Any]) -> int:
+    return sum(len(output.prompt_token_ids) for output in outputs)
 
 
 def last_result(log: Path) -> dict[str, Any] | None:
@@ -336,17 +344,25 @@ def report(options: argparse.Namespace) -> int:
         rates = {side: latest[model, side] for side in SIDES if (model, side) in latest}
         if "ours" not in rates:
             continue
-        ours = rates["ours"]
         line: dict[str, Any] = {"model": model, "report": "ours against"}
         for side in ("ceiling", "chat"):
             if side in rates:
-                line[side] = round(ours["samples_per_s"] / rates[side]["samples_per_s"], 3)
-                if ours["steady_samples_per_s"] and rates[side]["steady_samples_per_s"]:
-                    line[f"{side}, steady"] = round(
-                        ours["steady_samples_per_s"] / rates[side]["steady_samples_per_s"], 3
-                    )
+                line |= against(rates["ours"], side, rates[side])
         say(**line)
     return 0
+
+
+def against(ours: dict[str, Any], side: str, other: dict[str, Any]) -> dict[str, Any]:
+    """Return what `ours` is of the `side` called `other`; of sides that did not do the same, why there is no ratio."""
+    if ours["failed"]:
+        return {side: f"no ratio: {ours['failed']} samples of ours failed"}
+    for key in ("engine_args", "prompt_tokens"):
+        if key not in other or other[key] != ours.get(key):
+            return {side: f"no ratio: {key} {other.get(key)} there, {ours.get(key)} in ours; measure both again, alike"}
+    found = {side: round(ours["samples_per_s"] / other["samples_per_s"], 3)}
+    if ours["steady_samples_per_s"] and other["steady_samples_per_s"]:
+        found[f"{side}, steady"] = round(ours["steady_samples_per_s"] / other["steady_samples_per_s"], 3)
+    return found
 
 
 if __name__ == "__main__":

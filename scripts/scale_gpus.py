@@ -105,13 +105,8 @@ def launch(
     run = f"{model}-{name}-{int(time.time())}"
     args = {**bench.engine_args(options, model), **more} if options.engine == "vllm" else options.engine_args
     path = bench.DEMO if model == "demo" or options.engine != "vllm" else options.work / "models" / model
-    config = {
-        "model": {model: {"model_path": str(path), "engine": options.engine,
-                          "sampling": {"max_tokens": bench.MAX_TOKENS}, "engine_args": args}},
-        "data": {table.stem: {"path": str(table), "type": "vqa"}},
-    }  # fmt: skip
     file = options.work / f"{run}.json"
-    file.write_text(json.dumps(config, indent=2))
+    file.write_text(json.dumps(bench.config(model, path, options.engine, args, table), indent=2))
     command = [
         sys.executable, "-m", "vlmeval_mp.cli", "launch", str(file), "--jobs", str(options.work / "jobs"), "--run", run,
         "--device", "cuda", "--gpus", ",".join(map(str, range(count))), "--tp", str(tp), "--plain", "--mode", "infer",
