@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import threading
 import time
 from collections.abc import Awaitable, Callable
@@ -13,7 +14,9 @@ import pytest
 
 from tests.builders import fake_run, worker_for
 from vlmeval_mp.core.errors import RequestError
-from vlmeval_mp.core.records import Draft, ImagePart, Media, MediaLimits, Message, Sampling, VideoPart
+from vlmeval_mp.core.records import Draft, ImagePart, Media, MediaLimits, Message, Request, Sampling, VideoPart
+from vlmeval_mp.engines import registry
+from vlmeval_mp.engines.fake import FakeEngine
 from vlmeval_mp.pool.worker.preparing import Preparer
 from vlmeval_mp.requests.longmedia import RECENT
 from vlmeval_mp.runs.snapshot import read_record
@@ -34,10 +37,10 @@ def made(name: int, nbytes: int = 1, seconds: float = 0.0) -> Callable[[], Thing
     return make
 
 
-def run(threads: int, most_bytes: int, body: Callable[[Preparer[Thing]], Awaitable[None]]) -> None:
+def run(threads: int, most_bytes: int, body: Callable[[Preparer[Thing]], Awaitable[None]], *, quick: int = 0) -> None:
     async def within() -> None:
         async with asyncio.timeout(20):
-            await body(Preparer(threads, most_bytes))
+            await body(Preparer(threads, most_bytes, quick=quick))
 
     asyncio.run(within())
 
@@ -196,6 +199,38 @@ def test_long_things_never_have_the_last_thread_while_quick_ones_come(threads: i
     run(threads, 1 << 30, body)
 
 
+def test_no_more_threads_than_are_said_are_at_quick_things_and_a_long_one_has_its_own() -> None:
+    async def body(preparer: Preparer[Thing]) -> None:
+        until, begun = threading.Event(), list[int]()
+        lock, now, most = threading.Lock(), 0, 0
+
+        def quick() -> Thing:
+            nonlocal now, most
+            with lock:
+                now += 1
+                most = max(most, now)
+            time.sleep(0.005)  # longer than a thread waits for another to join it
+            with lock:
+                now -= 1
+            return Thing(0, 40)
+
+        async def prepared() -> None:
+            preparer.release((await preparer.prepare(quick)).nbytes)  # in between, memory is short
+
+        asked = [asyncio.create_task(prepared()) for _ in range(30)]
+        video = asyncio.create_task(preparer.prepare(holding(7, until, begun), long=True))
+        while not begun:
+            await asyncio.sleep(0.001)
+        await asyncio.gather(*asked)
+        assert most == 1, "while the video had a thread, too"
+        until.set()
+        assert (await video).name == 7
+        await asyncio.gather(*(prepared() for _ in range(30)))
+        assert most == 1
+
+    run(3, 100, body, quick=1)
+
+
 def test_a_thread_alone_does_quick_things_first_and_hands_them_over_before_a_long_one() -> None:
     async def body(preparer: Preparer[Thing]) -> None:
         until, begun = threading.Event(), list[int]()
@@ -238,6 +273,22 @@ def test_no_more_long_things_are_made_than_memory_is_for() -> None:
         assert 2 <= most <= 2 + 2, "100 bytes are two, and each of two threads may be at one more"
 
     run(2, 100, body)
+
+
+@pytest.mark.parametrize(("cores", "in_place", "expected"), [(1, True, 1), (2, False, 2), (2, True, 1), (64, True, 8)])
+def test_an_engine_that_renders_in_the_worker_keeps_a_core_from_pictures(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cores: int, in_place: bool, expected: int
+) -> None:
+    class InPlace(FakeEngine):
+        def rendered(self, request: Request) -> Request:
+            return request
+
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(cores)))
+    monkeypatch.setattr(registry, "engine_class", lambda _: InPlace if in_place else FakeEngine)
+    paths = fake_run(tmp_path, 2)
+    worker = worker_for(paths, read_record(paths))
+    assert worker.asker._preparer._most_quick == expected
+    assert worker.asker.openers == min(8, cores)
 
 
 def test_a_worker_says_which_samples_take_long(tmp_path: Path) -> None:

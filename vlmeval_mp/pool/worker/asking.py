@@ -91,8 +91,11 @@ class Asker:
         self._draining = self._folds = self._takes_system = False
         if self._roles() != prompts.ONE_TURN and registry.refuses_system(model.engine, model.path):
             self._fold("its chat template refuses one")
-        self.openers = min(MOST_OPENERS, len(os.sched_getaffinity(0)))
-        self._preparer = Preparer[Request](self.openers, PREPARED_BYTES)
+        cores = len(os.sched_getaffinity(0))
+        self.openers = min(MOST_OPENERS, cores)
+        # what is rendered here is rendered by one thread at a time; a further one only takes its core from the model
+        quick = max(1, min(MOST_OPENERS, cores - isinstance(self.engine, RendersInPlace)))
+        self._preparer = Preparer[Request](self.openers, PREPARED_BYTES, quick=quick)
 
     def drain(self) -> None:
         """Give the engine nothing more; `predict` returns None for a sample that the engine does not have yet."""

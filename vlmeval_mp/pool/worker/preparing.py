@@ -3,8 +3,8 @@
 Handing one small picture to a thread and its pixels back costs several times what decoding it does. So a thread takes
 as many as wait, one after the other, and hands over what is ready every few milliseconds; further threads join only
 while work is left after that time, as it is with large pictures and videos, and where pictures are rendered as well.
-What takes long is known beforehand, and never has the last thread while small things come too. Knows nothing of what
-is prepared.
+What takes long is known beforehand, and never has the last of several threads while small things come too. Knows
+nothing of what is prepared.
 """
 
 from __future__ import annotations
@@ -40,15 +40,16 @@ Work = tuple[Callable[[], T], "asyncio.Future[T]"]
 class Preparer(Generic[T]):
     """Prepares with up to `threads` threads, and nothing further while more than `most_bytes` are held.
 
-    Belongs to one event loop: every method is called from it.
+    At most `quick` of the threads, by default all, are at things that do not take long. Belongs to one event loop:
+    every method is called from it.
     """
 
-    def __init__(self, threads: int, most_bytes: int) -> None:
-        self._threads, self._most_bytes = threads, most_bytes
+    def __init__(self, threads: int, most_bytes: int, *, quick: int = 0) -> None:
+        self._threads, self._most_bytes, self._most_quick = threads, most_bytes, quick or threads
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="prepare")
         self._quick: deque[Work[T]] = deque()
         self._long: deque[Work[T]] = deque()
-        self._long_active = self._since_quick = 0
+        self._long_active = self._quick_active = self._since_quick = 0
         self._active = 0
         self._check: asyncio.TimerHandle | None = None
         self._lock = threading.Lock()
@@ -101,14 +102,20 @@ class Preparer(Generic[T]):
 
     def _has_work(self) -> bool:
         with self._lock:
-            return bool(self._quick) or bool(self._long and self._may_be_long()[0])
+            return self._may_be_quick() or bool(self._long and self._may_be_long()[0])
+
+    def _may_be_quick(self) -> bool:
+        return bool(self._quick) and self._quick_active < self._most_quick
 
     def _may_be_long(self) -> tuple[bool, bool]:
         return may_begin(self._long_active, self._threads, self._since_quick)
 
-    def _take(self) -> tuple[Work[T], bool] | None:
-        """Return what is next and whether it is long."""
+    def _take(self, after_quick: bool) -> tuple[Work[T], bool] | None:
+        """Return what is next and whether it is long, for a thread that is through with something quick, or not."""
         with self._lock:
+            self._quick_active -= after_quick
+            if self._held > self._most_bytes:
+                return None
             for queue in (self._quick, self._long):
                 while queue and queue[0][1].done():  # the task that waited was cancelled
                     queue.popleft()
@@ -116,7 +123,10 @@ class Preparer(Generic[T]):
             if self._long and (first or (allowed and not self._quick)):
                 self._long_active += 1
                 return self._long.popleft(), True
-            return (self._quick.popleft(), False) if self._quick else None
+            if not self._may_be_quick():
+                return None
+            self._quick_active += 1
+            return self._quick.popleft(), False
 
     def _is_full(self) -> bool:
         with self._lock:
@@ -126,8 +136,10 @@ class Preparer(Generic[T]):
         """Prepare until nothing waits or memory is short; runs in the thread."""
         ready: list[tuple[asyncio.Future[T], T | BaseException]] = []
         since = time.monotonic()
-        while not self._is_full() and (taken := self._take()):
+        after_quick = False
+        while taken := self._take(after_quick):
             (make, outcome), long = taken
+            after_quick = not long
             if long and ready:  # nobody waits for a video whose picture is there
                 loop.call_soon_threadsafe(self._hand_over, loop, ready, False)
                 ready, since = [], time.monotonic()
