@@ -25,8 +25,8 @@ class EngineEntry:
         path: "module:Class" of the engine.
         arguments: "module:Class" of what takes its arguments, so that their names are known without an import.
         window: samples in flight per worker that the engine handles well where nothing else limits them. A queue in
-            front of vLLM keeps its prefill batches full: on an H200 (2 B parameters, 512 px, 16 tokens) 256 in flight
-            gave 138 samples/s, 512 gave 148 and 1,024 150.
+            front of vLLM keeps its prefill batches full: on an H200 (2 B parameters, 512 px, 16 tokens, at most 256
+            sequences in the engine) 256 in flight gave 138 samples/s, 512 gave 148 and 1,024 150.
         install: the command that installs what the engine needs.
         packages: distributions whose versions can change an answer; the installed ones are in the fingerprint.
         neutral: arguments that change how fast the engine is but not what it answers; the fingerprint leaves them out.
