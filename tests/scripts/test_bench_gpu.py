@@ -33,8 +33,7 @@ def side(name: str, rate: float, *, steady: float | None = None, without: str = 
 @pytest.mark.slow
 def test_a_launch_asks_what_the_other_sides_ask(bench: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(bench, "MAX_TOKENS", 64)  # the fake engine's tokens are letters
-    options = argparse.Namespace(work=tmp_path, repeat=1, questions=2, data=tmp_path)
-    (tmp_path / "stamp").write_text("1")
+    options = argparse.Namespace(work=tmp_path, repeat=1, questions=2)
     table = bench.pictures_of(options, "demo")
     assert bench.made.pictures(bench.made.SIZES["demo"], 1, [], table, questions=2) == 400
     table.write_text("".join(table.read_text().splitlines(keepends=True)[:13]))

@@ -231,6 +231,20 @@ def test_no_more_threads_than_are_said_are_at_quick_things_and_a_long_one_has_it
     run(3, 100, body, quick=1)
 
 
+def test_a_thread_that_may_do_nothing_quick_takes_a_long_thing() -> None:
+    async def body(preparer: Preparer[Thing]) -> None:
+        until, begun = threading.Event(), list[int]()
+        quick = [asyncio.create_task(preparer.prepare(holding(n, until, begun))) for n in range(3)]
+        videos = [asyncio.create_task(preparer.prepare(holding(n, until, begun), long=True)) for n in (7, 8)]
+        while {7, 8} - set(begun):
+            await asyncio.sleep(0.001)
+        assert not {1, 2} & set(begun), "only one thread may be at quick things"
+        until.set()
+        assert [thing.name for thing in await asyncio.gather(*quick, *videos)] == [0, 1, 2, 7, 8]
+
+    run(3, 1 << 30, body, quick=1)
+
+
 def test_a_thread_alone_does_quick_things_first_and_hands_them_over_before_a_long_one() -> None:
     async def body(preparer: Preparer[Thing]) -> None:
         until, begun = threading.Event(), list[int]()

@@ -85,7 +85,7 @@ class Preparer(Generic[T]):
 
     def _staff(self, loop: asyncio.AbstractEventLoop) -> None:
         """Start a thread if work is queued; add another one only after `HAND_OVER_SECONDS`."""
-        if not self._has_work() or self._active == self._threads or self._is_full():
+        if not self._has_work() or self._active == self._threads:
             return
         if not self._active:
             self._active += 1
@@ -101,8 +101,12 @@ class Preparer(Generic[T]):
             self._staff(loop)
 
     def _has_work(self) -> bool:
+        """Return whether a further thread would find something to do."""
         with self._lock:
-            return self._may_be_quick() or bool(self._long and self._may_be_long()[0])
+            return not self._is_full() and (self._may_be_quick() or bool(self._long and self._may_be_long()[0]))
+
+    def _is_full(self) -> bool:
+        return self._held > self._most_bytes
 
     def _may_be_quick(self) -> bool:
         return bool(self._quick) and self._quick_active < self._most_quick
@@ -114,23 +118,20 @@ class Preparer(Generic[T]):
         """Return what is next and whether it is long, for a thread that is through with something quick, or not."""
         with self._lock:
             self._quick_active -= after_quick
-            if self._held > self._most_bytes:
+            if self._is_full():
                 return None
             for queue in (self._quick, self._long):
                 while queue and queue[0][1].done():  # the task that waited was cancelled
                     queue.popleft()
             allowed, first = self._may_be_long()
-            if self._long and (first or (allowed and not self._quick)):
+            may_be_quick = self._may_be_quick()
+            if self._long and (first or (allowed and not may_be_quick)):
                 self._long_active += 1
                 return self._long.popleft(), True
-            if not self._may_be_quick():
+            if not may_be_quick:
                 return None
             self._quick_active += 1
             return self._quick.popleft(), False
-
-    def _is_full(self) -> bool:
-        with self._lock:
-            return self._held > self._most_bytes
 
     def _work(self, loop: asyncio.AbstractEventLoop) -> None:
         """Prepare until nothing waits or memory is short; runs in the thread."""
